@@ -1,0 +1,1 @@
+"""What to take, in what order, safely, and where it goes."""

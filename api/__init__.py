@@ -1,0 +1,1 @@
+"""HTTP, page and command line: translates, decides nothing."""
