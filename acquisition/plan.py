@@ -1,0 +1,152 @@
+"""The plan of a scan: a frozen description, read from TOML or JSON, refused as a whole when any of it is wrong."""
+
+import hashlib
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator
+
+
+class PlanError(ValueError):
+    """A plan that cannot be carried out; one line for each reason, each with its key and value."""
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__("; ".join(reasons))
+        self.reasons = reasons
+
+
+class Model(BaseModel):
+    """Frozen, closed, and without NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+def within(low: float, high: float) -> Callable[[float], float]:
+    """A check that quotes the whole range."""
+
+    def check(value: float) -> float:
+        if not low <= value <= high:
+            raise ValueError(f"outside {low:g}..{high:g}")
+        return value
+
+    return check
+
+
+def _known_policy(policy: str) -> str:
+    if not re.fullmatch(r"retry:[1-9]\d?|skip|abort", policy):
+        raise ValueError("should be 'retry:1' to 'retry:99', 'skip' or 'abort'")
+    return policy
+
+
+Overlap = Annotated[float, AfterValidator(within(0.0, 0.9))]
+ExposureMs = Annotated[float, AfterValidator(within(0.01, 60_000.0))]
+FailurePolicy = Annotated[str, AfterValidator(_known_policy)]
+
+
+class Region(Model):
+    """The rectangle of the specimen to be covered, in scanner coordinates."""
+
+    x_um: tuple[float, float]
+    y_um: tuple[float, float]
+
+    @field_validator("x_um", "y_um")
+    @classmethod
+    def _low_before_high(cls, span_um: tuple[float, float]) -> tuple[float, float]:
+        if not span_um[0] < span_um[1]:
+            raise ValueError(f"the first value {span_um[0]:g} must lie below the second {span_um[1]:g}")
+        return span_um
+
+
+class Tiles(Model):
+    """How the fields of view are laid over the region."""
+
+    overlap: Overlap = 0.2  # fraction of the field of view, at least
+    order: Literal["raster", "serpentine", "spiral"] = "serpentine"
+
+
+class CameraSettings(Model):
+    exposure_ms: ExposureMs = 20.0
+
+    @property
+    def exposure_s(self) -> float:
+        return self.exposure_ms * 1e-3
+
+
+class Focus(Model):
+    policy: Literal["none"] = "none"
+
+
+class Force(Model):
+    policy: Literal["none"] = "none"
+
+
+class OnFailure(Model):
+    """What to do when a device fails at a tile: `retry:N` (then abort), `skip` (come back at the end), `abort`."""
+
+    timeout: FailurePolicy = "retry:2"
+    protocol: FailurePolicy = "retry:2"
+    rejected: FailurePolicy = "abort"
+    lost: FailurePolicy = "abort"
+
+
+class Restoration(Model):
+    model: str = "none"
+
+
+class Plan(Model):
+    """One scan. Only `region` is required."""
+
+    name: str = "scan"
+    region: Region
+    tiles: Tiles = Tiles()
+    camera: CameraSettings = CameraSettings()
+    focus: Focus = Focus()
+    force: Force = Force()
+    on_failure: OnFailure = OnFailure()
+    reconstruction: Restoration = Restoration()
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        """Read a plan file.
+
+        Raises:
+            PlanError: not readable, not TOML or JSON, or not a plan; says each key that is wrong.
+        """
+        try:
+            text = path.read_text(encoding="utf-8")
+            raw = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+        except OSError as error:
+            raise PlanError([f"{path}: {error.strerror}"]) from error
+        except ValueError as error:
+            raise PlanError([f"{path}: not {'JSON' if path.suffix.lower() == '.json' else 'TOML'}: {error}"]) from error
+        try:
+            return cls.model_validate(raw)
+        except ValidationError as error:
+            raise PlanError([f"{path}: {reason}" for reason in reasons(error)]) from error
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 of what the plan says, whatever the order and format it was written in."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def reasons(error: ValidationError) -> list[str]:
+    """One line for each thing that is wrong: key, what is wrong with it, the value given."""
+    return [_reason(detail) for detail in error.errors(include_url=False)]
+
+
+def _reason(detail: Any) -> str:
+    key = ".".join(str(part) for part in detail["loc"]) or "plan"
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"{key}: unknown key"
+        case "missing":
+            return f"{key}: required, but not given"
+        case _:
+            message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+            return f"{key} = {detail['input']!r}: {message}"
