@@ -38,12 +38,15 @@ class Cost:
 
 
 def problems(plan: Plan, limits_um: Mapping[str, tuple[float, float]], free_bytes: int, field: Field) -> list[str]:
-    """Every reason why the plan cannot run on a scanner with these limits; empty when it can."""
+    """Every reason why the plan cannot run on a scanner with these limits; empty when it can.
+
+    An axis whose limits are not known yet is not judged: its controller tells them once the rig is open.
+    """
     found = [
         f"region.{axis}_um = {low:g}..{high:g} um reaches outside the scanner's travel on axis {axis}, "
         f"{limits_um[axis][0]:g}..{limits_um[axis][1]:g} um"
         for axis, (low, high) in (("x", plan.region.x_um), ("y", plan.region.y_um))
-        if low < limits_um[axis][0] or high > limits_um[axis][1]
+        if axis in limits_um and (low < limits_um[axis][0] or high > limits_um[axis][1])
     ]
     if not found and (needed := cost(plan, field).disk_bytes) > free_bytes:
         found.append(f"disk: the run needs about {needed / 1e9:.1f} GB, {free_bytes / 1e9:.1f} GB are free")

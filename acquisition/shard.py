@@ -18,7 +18,7 @@ import numpy as np
 import zarr
 from numcodecs import blosc
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
+from zarr.codecs import BloscCodec, ShardingCodecIndexLocation
 
 PAGE = 4096  # what O_DIRECT asks of offsets, lengths and addresses
 FRAMES_PER_SHARD = 128  # the slots of a shard and their checksum fit into one page, which is written at once
@@ -34,8 +34,8 @@ class FrameArray:
     def __init__(self, path: Path) -> None:
         """Open an array that `create` laid out."""
         self.path = path
-        self._room, *frame_shape = zarr.open_array(path, mode="r").shape
-        self.frame_shape = tuple(frame_shape)
+        self._room, rows, columns = zarr.open_array(path, mode="r").shape
+        self.frame_shape = rows, columns
         self._shard_number = -1
         self._shard: _ShardFile | None = None
 
@@ -49,7 +49,10 @@ class FrameArray:
         zarr.create_array(
             path,
             shape=(frames, *frame_shape),
-            shards={"shape": (FRAMES_PER_SHARD, *frame_shape), "index_location": "start"},
+            shards={
+                "shape": (FRAMES_PER_SHARD, *frame_shape),
+                "index_location": ShardingCodecIndexLocation.start,
+            },
             chunks=(1, *frame_shape),
             dtype=np.uint16,
             filters=None,

@@ -1,0 +1,189 @@
+"""The run directory: what is written when, who may write, and what readers see."""
+
+import dataclasses
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from acquisition.journal import Attempt
+from acquisition.run_frames import RunFrames
+from acquisition.run_store import RunError, RunStore
+from acquisition.summary import run_facts
+from reconstruction.registration import Edge
+
+NewStore = Callable[..., RunStore]
+
+CONTRACT_COLUMNS = [
+    "tile",
+    "attempt",
+    "row",
+    "col",
+    "started_at",
+    "target_x_um",
+    "target_y_um",
+    "target_z_um",
+    "actual_x_um",
+    "actual_y_um",
+    "actual_z_um",
+    "force_nn",
+    "focus_score",
+    "mean",
+    "sd",
+    "verdict",
+    "reason",
+    "frame",
+]
+
+
+def attempt(tile: int, x_um: float, y_um: float, verdict: str = "ok") -> Attempt:
+    return Attempt(
+        tile=tile,
+        attempt=1,
+        row=0,
+        col=tile,
+        started_at="2026-01-01T00:00:00.000000+00:00",
+        target_x_um=x_um,
+        target_y_um=y_um,
+        target_z_um=0.0,
+        actual_x_um=x_um + 0.01,
+        actual_y_um=y_um,
+        actual_z_um=0.0,
+        exposure_s=0.02,
+        settle_s=0.03,
+        total_s=0.06,
+        verdict=verdict,
+        reason=None if verdict == "ok" else "camera: no frame",
+    )
+
+
+def frame(value: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint16]]:
+    return np.full((24, 32), value, np.uint16)
+
+
+def test_holds_plan_rig_and_hash_before_anything_else(new_store: NewStore) -> None:
+    store = new_store(name="night")
+    run = json.loads((store.path / "run.json").read_text())
+    assert run["plan"]["name"] == "night"
+    assert run["plan_hash"] == store.plan.hash
+    assert run["rig"] == {"name": "stand-ins"}
+    assert run["versions"]["nanoraster"]
+
+
+def test_a_journalled_frame_can_be_read(new_store: NewStore) -> None:
+    store = new_store()
+    stored = store.record(attempt(0, 21.6, 31.2), frame(7))
+    read = zarr.open_array(store.path / "raw.zarr", mode="r")
+    assert stored.frame == 0
+    assert (read[0] == 7).all()
+
+
+def test_the_journal_has_the_columns_that_scripts_rely_on(new_store: NewStore) -> None:
+    store = new_store()
+    store.record(attempt(0, 21.6, 31.2), frame(7))
+    with sqlite3.connect(store.path / "journal.db") as db:
+        row = db.execute(f"SELECT {', '.join(CONTRACT_COLUMNS)} FROM tiles").fetchone()
+    db.close()
+    assert row[-3:] == ("ok", None, 0)
+
+
+def test_refuses_a_folder_in_use(new_store: NewStore) -> None:
+    new_store().close()
+    with pytest.raises(RunError, match="in use"):
+        new_store()
+
+
+def test_refuses_what_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"run\.json"):
+        RunStore(tmp_path)
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(RunError, match="not readable"):
+        RunStore(tmp_path)
+
+
+def test_goes_on_numbering_frames_where_the_journal_ends(new_store: NewStore) -> None:
+    store = new_store()
+    store.record(attempt(0, 21.6, 31.2), frame(7))
+    store.close()
+    again = RunStore(store.path)
+    assert again.record(attempt(1, 23.0, 31.2), frame(8)).frame == 1
+
+
+def test_edges_come_back_as_they_were_measured(new_store: NewStore) -> None:
+    store = new_store()
+    edges = [Edge(0, 1, 0.1 + 0.2, -1e-17, 0.987, True), Edge(1, 2, 3.0, 4.0, 0.0, False)]
+    for edge in edges:
+        store.journal.add_edge(edge)
+    assert store.journal.edges() == edges
+
+
+def test_followers_see_each_tile_once_and_end_with_the_writer(new_store: NewStore) -> None:
+    store = new_store()
+    source = RunFrames(store.path, remember_edges=True)
+    batches = source.follow()
+    assert next(batches) == []
+    store.record(attempt(0, 21.6, 31.2), frame(7))
+    store.record(attempt(1, 23.0, 31.2, verdict="retry"), None)
+    (tile,) = next(batches)
+    assert (tile.x_px, tile.y_px) == (pytest.approx(216.1 - 15.5), pytest.approx(312.0 - 11.5))
+    assert (source.pixels(tile) == 7).all()
+    store.record(dataclasses.replace(attempt(1, 23.0, 31.2), attempt=2), frame(8))
+    store.release()
+    assert [tile.index for batch in batches for tile in batch] == [1]
+
+
+def test_trusts_only_what_was_approached_in_the_positive_direction(new_store: NewStore) -> None:
+    store = new_store()
+    places_um = [(20, 30), (22, 30), (24, 30), (24, 32), (22, 32), (20, 32), (20, 34), (22, 34)]
+    for tile, (x_um, y_um) in enumerate(places_um):
+        store.record(attempt(tile, x_um, y_um), frame(tile))
+    store.release()
+    (batch,) = RunFrames(store.path, remember_edges=False).follow()
+    assert [tile.anchor for tile in batch] == [True, True, True, True, False, False, False, True]
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from acquisition.plan import Plan
+from acquisition.preflight import Field
+from acquisition.run_store import RunStore
+plan = Plan.model_validate({"region": {"x_um": [0, 9], "y_um": [0, 9]}})
+store = RunStore.create(Path(sys.argv[1]), plan, Field((24, 32), 0.1), {})
+print("ready", flush=True)
+time.sleep(60)
+"""
+
+
+def test_the_writers_hold_ends_with_its_process(tmp_path: Path) -> None:
+    writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path / "run")], stdout=subprocess.PIPE)
+    assert writer.stdout is not None
+    writer.stdout.readline()
+    store = RunStore(tmp_path / "run")
+    assert store.is_being_acquired()
+    os.kill(writer.pid, signal.SIGKILL)
+    writer.communicate()
+    assert not store.is_being_acquired()
+
+
+def test_facts_count_what_happened(new_store: NewStore) -> None:
+    store = new_store()
+    store.record(attempt(0, 20, 30), frame(0))
+    store.record(attempt(1, 22, 30, verdict="retry"), None)
+    store.record(dataclasses.replace(attempt(1, 22, 30), attempt=2), frame(1))
+    store.record(attempt(2, 24, 30, verdict="skipped"), None)
+    facts = run_facts(store)
+    assert facts["tiles"] == {"planned": 6, "ok": 2, "retried": 1, "skipped": 1, "failed": 0}
+    time = facts["time"]
+    assert isinstance(time, dict)
+    assert time["physics_s"] == pytest.approx(0.1)
+    assert time["overhead_ms_p50"] == pytest.approx(10.0)
+    assert facts["lost_time_s"] == {"camera: no frame": pytest.approx(0.12)}
