@@ -1,0 +1,104 @@
+"""Run the twin as a process of its own: `python -m hardware_sim`."""
+
+import argparse
+import json
+import math
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from hardware_sim.errors import UsageError
+
+SPEED_RANGE = (0.01, 1000.0)
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage."""
+        raise UsageError(message)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a twin until SIGTERM or SIGINT; returns the exit code."""
+    signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, _leave)
+    debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
+    try:
+        _serve(_parse(arguments))
+    except (UsageError, OSError) as error:
+        if debug:
+            traceback.print_exc()
+        print(f"hardware_sim: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    return 0
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not interrupt the tidying
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(0)
+
+
+def _parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = Parser(prog="hardware_sim", description="The digital twin of a scanning nano-imaging rig.")
+    parser.add_argument("--world", default="lab", help="lab (default), still, or a TOML file")
+    parser.add_argument("--specimen", default="chip", help="chip (default), alloy, or an image file")
+    parser.add_argument("--pixel-nm", type=float, help="size of a pixel of the specimen (default 20)")
+    parser.add_argument("--seed", type=int, default=0, help="of all that is random (default 0)")
+    parser.add_argument("--speed", type=float, default=1.0, help="world seconds per second (default 1)")
+    parser.add_argument("--faults", default="none", help="none is the only choice so far")
+    parser.add_argument("--ready-file", type=Path, help="where to write the addresses; stdout otherwise")
+    parser.add_argument("--until-stdin-ends", action="store_true", help="end with whoever holds the standard input")
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    options = parser.parse_args(arguments)
+    low, high = SPEED_RANGE
+    if options.pixel_nm is not None and not (math.isfinite(options.pixel_nm) and options.pixel_nm > 0):
+        raise UsageError(f"--pixel-nm: {options.pixel_nm} is not a number above 0")
+    if options.seed < 0:
+        raise UsageError(f"--seed: {options.seed} is not a whole number of 0 or more")
+    if not low <= options.speed <= high:
+        raise UsageError(f"--speed: {options.speed} is outside {low}..{high}")
+    if options.faults != "none":
+        raise UsageError(f"--faults: {options.faults!r} is unknown; none is the only choice")
+    return options
+
+
+def _serve(options: argparse.Namespace) -> None:
+    # Imported late: a signal that comes while the heavy libraries load must already find its handler.
+    from hardware_sim.clock import RealClock
+    from hardware_sim.server import Twin, write_whole
+    from hardware_sim.settings import load_world
+    from hardware_sim.specimen import load_specimen
+    from hardware_sim.world import World
+
+    settings = load_world(options.world)
+    ready_file: Path | None = options.ready_file
+    if ready_file is not None:
+        try:
+            ready_file.unlink(missing_ok=True)  # whoever waits for it must not find an older one
+        except OSError as error:
+            raise UsageError(f"--ready-file: {ready_file} cannot be written: {error.strerror}") from error
+        if not ready_file.parent.is_dir():
+            raise UsageError(f"--ready-file: {ready_file.parent} is not a folder")
+    specimen = load_specimen(options.specimen, options.pixel_nm, options.seed)
+    world = World(settings, specimen, RealClock(options.speed), options.seed)
+    with Twin(world, options.speed, ready_file.parent if ready_file is not None else None) as twin:
+        addresses = json.dumps(twin.ready)
+        if ready_file is not None:
+            write_whole(ready_file, addresses + "\n")
+        else:
+            print(addresses, flush=True)
+        if options.until_stdin_ends:
+            sys.stdin.buffer.read()
+        else:
+            threading.Event().wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

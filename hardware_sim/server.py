@@ -1,0 +1,133 @@
+"""One twin: a world, all the ends that lead to it, and the files that say where they are."""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hardware_sim.esp301_server import Esp301Controller
+from hardware_sim.frame_server import FrameServer
+from hardware_sim.gcs_server import GcsController
+from hardware_sim.scpi_server import ScpiVoltmeter
+from hardware_sim.wire import HOST, Listener
+from hardware_sim.world import World
+from hardware_sim.world_server import WorldServer
+
+CAMERA_CFG = """\
+# The twin's camera, for UniMMCore of pymmcore-plus; other cores see comments only.
+#py Property,Core,Initialize,0
+#py pyDevice,Camera,hardware_sim.mm_camera,TwinCamera
+#py Property,Camera,Address,{address}
+#py Property,Core,Initialize,1
+#py Property,Core,Camera,Camera
+#py Property,Core,AutoShutter,0
+"""
+
+RIG = """\
+name = "twin"
+[calibration]
+pixel_size_um = {pixel_um:.12g}
+frame_shape_px = [{rows}, {columns}]          # rows, columns
+[devices.scanner]
+driver = "pi_gcs"
+host = "{host}"
+port = {scanner_port}
+axes = {{ x = "1", y = "2", z = "3" }}
+limits_um = {{ x = [0.0, 100.0], y = [0.0, 100.0], z = [0.0, 10.0] }}
+[devices.focus]
+driver = "esp301"
+url = "{focus_url}"
+axis = 1
+limits_um = [0.0, 100000.0]
+[devices.camera]
+driver = "mmcore"
+cfg = {camera_cfg}
+[devices.force]
+driver = "scpi"
+url = "{force_url}"
+stiffness_n_per_m = {stiffness_n_per_m}
+sensitivity_nm_per_v = {sensitivity_nm_per_v}
+"""
+
+
+class Twin:
+    """Serves one world on loopback from entering to leaving.
+
+    The files that lead to it go into `folder`, or into a temporary one that leaves with the twin.
+    """
+
+    def __init__(self, world: World, speed: float, folder: Path | None) -> None:
+        self._world = world
+        self._speed = speed
+        self._folder = folder
+        self._open = ExitStack()
+        self.ready: dict[str, Any] = {}
+        """What the ready file says."""
+
+    def __enter__(self) -> Self:
+        with ExitStack() as opened:
+            folder = self._folder or Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="nanoraster-twin-")))
+            self.ready = self._start(opened, folder.resolve())
+            self._open = opened.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    def _start(self, opened: ExitStack, folder: Path) -> dict[str, Any]:
+        world = self._world
+
+        def listen(name: str, serve: Callable[..., None]) -> int:
+            listener = Listener(name, serve)
+            opened.callback(listener.close)
+            return listener.port
+
+        scanner_port = listen("scanner", GcsController(world.scanner).serve)
+        focus_url = f"socket://{HOST}:{listen('focus', Esp301Controller(world.focus, world.clock).serve)}"
+        force_url = f"socket://{HOST}:{listen('force', ScpiVoltmeter(world.deflection_v).serve)}"
+        frames_port = listen("frames", FrameServer(world, self._speed).serve)
+        world_url = f"http://{HOST}:{listen('world', WorldServer(world).serve)}"
+        camera_cfg, rig = folder / "camera.cfg", folder / "rig.toml"
+        rows, columns = world.settings.camera.frame_shape_px
+        write_whole(camera_cfg, CAMERA_CFG.format(address=f"{HOST}:{frames_port}"))
+        write_whole(
+            rig,
+            RIG.format(
+                pixel_um=world.microscope.pixel_um,
+                rows=rows,
+                columns=columns,
+                host=HOST,
+                scanner_port=scanner_port,
+                focus_url=focus_url,
+                camera_cfg=json.dumps(str(camera_cfg), ensure_ascii=False),
+                force_url=force_url,
+                stiffness_n_per_m=world.settings.cantilever.stiffness_n_per_m,
+                sensitivity_nm_per_v=world.settings.cantilever.sensitivity_nm_per_v,
+            ),
+        )
+        return {
+            "scanner": {"protocol": "gcs2", "host": HOST, "port": scanner_port},
+            "focus": {"protocol": "esp301", "url": focus_url},
+            "force": {"protocol": "scpi", "url": force_url},
+            "camera": {"protocol": "mmcore", "cfg": str(camera_cfg)},
+            "video": {"url": f"{world_url}/video.mjpg"},
+            "world": {"url": world_url},
+            "rig": str(rig),
+            "specimen": {"size_um": world.specimen.size_um, "pixel_um": world.specimen.pixel_um},
+            "pid": os.getpid(),
+        }
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that nobody ever reads a part of it."""
+    handle, draft = tempfile.mkstemp(prefix=path.name, dir=path.parent)
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+    Path(draft).chmod(0o644)
+    os.replace(draft, path)

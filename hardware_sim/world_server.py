@@ -1,0 +1,125 @@
+"""The world over HTTP: the truth for those who test, and a picture for those who watch."""
+
+import json
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import cv2
+import numpy as np
+
+from hardware_sim.chance import Stream, generator
+from hardware_sim.world import PREVIEW_EXPOSURE_S, World
+
+VIDEO_INTERVAL_S = 0.1
+BOUNDARY = "frame"
+
+
+class WorldServer:
+    """Answers HTTP requests about one world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+
+    def serve(self, connection: socket.socket) -> None:
+        """Answer one connection until it ends."""
+        _Request(connection, connection.getpeername(), self._world)
+
+
+class _Request(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, connection: socket.socket, peer: tuple[str, int], world: World) -> None:
+        self._world = world
+        super().__init__(connection, peer, None)  # type: ignore[arg-type]  # the server object is for logging only
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Keep stderr for errors."""
+
+    def do_GET(self) -> None:
+        """Answer a path that exists; the others are 404."""
+        path = urlsplit(self.path).path
+        answers: dict[str, Callable[[], None]] = {
+            "/truth": lambda: self._send_json(truth(self._world)),
+            "/exposures": self._send_exposures,
+            "/specimen": self._send_specimen,
+            "/faults": lambda: self._send_json([]),
+            "/video.mjpg": self._send_video,
+        }
+        answers.get(path, self._send_unknown)()
+
+    def do_POST(self) -> None:
+        """Nothing can be posted."""
+        self.close_connection = True  # the body was not read
+        self._send_unknown()
+
+    def _send_unknown(self) -> None:
+        self._send_json({"error": f"{self.command} {urlsplit(self.path).path} is not known"}, status=404)
+
+    def _send_json(self, content: Any, status: int = 200) -> None:
+        self._send(json.dumps(content).encode(), "application/json", status)
+
+    def _send(self, body: bytes, kind: str, status: int = 200, headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **(headers or {})}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _send_exposures(self) -> None:
+        after = parse_qs(urlsplit(self.path).query).get("after", ["0"])[0]
+        if not after.isdecimal():
+            self._send_json({"error": f"after: {after!r} is not a whole number of 0 or more"}, status=400)
+            return
+        self._send_json({"exposures": [asdict(exposure) for exposure in self._world.exposures_after(int(after))]})
+
+    def _send_specimen(self) -> None:
+        specimen = self._world.specimen
+        levels = np.round(specimen.reflectance * np.float32(65535)).astype(np.uint16)
+        # on loopback, packing costs more time than it saves
+        _, encoded = cv2.imencode(".png", levels, [cv2.IMWRITE_PNG_COMPRESSION, 0])
+        headers = {"X-Pixel-Size-Um": f"{specimen.pixel_um:.12g}", "X-Origin-Um": "0,0"}
+        self._send(encoded.tobytes(), "image/png", headers=headers)
+
+    def _send_video(self) -> None:
+        """Send pictures until the watcher leaves."""
+        self.close_connection = True
+        self.send_response(200)
+        self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+        self.send_header("Connection", "close")
+        self.end_headers()
+        random = generator(self._world.seed, Stream.PREVIEW)
+        while True:
+            picture = _jpeg(self._world, random)
+            head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
+            self.wfile.write(head.encode() + picture + b"\r\n")
+            time.sleep(VIDEO_INTERVAL_S)
+
+
+def truth(world: World) -> dict[str, Any]:
+    """What is really the case at this moment."""
+    now_s = world.clock.now_s()
+    true_um = world.scanner.true_um(now_s)
+    force_nn = world.cantilever.force_nn(true_um)
+    return {
+        "time_s": now_s,
+        "scanner_um": true_um.tolist(),
+        "reported_um": world.scanner.reported_um(now_s).tolist(),
+        "focus_um": world.focus.position_mm() * 1000.0,
+        "force_nn": force_nn,
+        "drift_um": world.scanner.drift_um(now_s).tolist(),
+        "probe_contact": force_nn > 0,
+    }
+
+
+def _jpeg(world: World, random: np.random.Generator) -> bytes:
+    """Show the present view in 8 bit: black is the dark offset, white a pixel that reflects everything."""
+    camera = world.settings.camera
+    white_dn = camera.electrons_per_s * PREVIEW_EXPOSURE_S / camera.electrons_per_dn
+    levels = (world.preview(random).astype(np.float32) - camera.offset_dn) * (255.0 / white_dn)
+    _, encoded = cv2.imencode(".jpg", np.clip(levels, 0, 255).astype(np.uint8))
+    return encoded.tobytes()
