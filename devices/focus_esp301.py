@@ -1,0 +1,176 @@
+"""Focus stage on one axis of a Newport ESP301, ASCII (ESP301 user's manual, section 3; error list in appendix A).
+
+The controller answers queries only; what went wrong with a command waits in a queue that TB? reads. So each command is
+followed by TB?. The driver never switches the motor (MO) and never homes (OR): both may move the stage.
+"""
+
+import threading
+import time
+from collections.abc import Mapping
+
+from devices.errors import DeviceError, DeviceRejected, DeviceTimeout, ProtocolError, Stopped
+from devices.moves import Move, allowed_s, arrived, refuse_outside, spell, tighter, usable_speed
+from devices.settings import Esp301Settings
+from devices.transport import Handshake, LineTransport
+
+AXIS = "z"
+UM_PER_MM = 1000.0
+MILLIMETRES = 2  # SN?
+MOTOR_OFF = 13  # axis error n13
+AXIS_ERROR_BASE = 100  # axis errors are axis * 100 + code
+ERROR_QUEUE_LENGTH = 10
+POLL_S = 0.01
+
+HANDSHAKE = Handshake("VE?", r"ESP30\d")
+
+
+class Esp301Focus:
+    """The focus axis, called z; fulfils `Positioner`."""
+
+    axes = (AXIS,)
+
+    def __init__(self, name: str, settings: Esp301Settings) -> None:
+        """Connect, read units, limits and speed; move nothing.
+
+        Raises:
+            DeviceLost, DeviceTimeout: nobody answers.
+            ProtocolError: the axis does not count in millimetres.
+            OutOfRange: the rig file's limits share nothing with the controller's.
+        """
+        self.name = name
+        self._settings = settings
+        self._line = LineTransport(
+            name,
+            settings.url,
+            HANDSHAKE,
+            send_end=b"\r",
+            receive_end=b"\n",
+            answer_s=settings.answer_s,
+            baudrate=settings.baudrate,
+            rtscts=settings.rtscts,
+        )
+        self._command_lock = threading.RLock()  # a command and its TB? belong together
+        self._stop_token = object()
+        self._move: Move | None = None
+        try:
+            self._forget_old_errors()
+            self._refuse_other_units()
+            controllers = (self._ask_number("SL?") * UM_PER_MM, self._ask_number("SR?") * UM_PER_MM)
+            self.limits_um = {AXIS: tighter(name, AXIS, settings.limits_um, controllers)}
+            self._speed_um_per_s = self._read_speed_um_per_s()
+        except DeviceError:
+            self.close()
+            raise
+
+    def start_move(self, targets_um: Mapping[str, float]) -> None:
+        """Send PA; see `Positioner`."""
+        self._move = self._begin(targets_um)
+
+    def wait_settled(self) -> None:
+        """Poll MD? until the motion is done; see `Positioner`."""
+        if self._move is not None:
+            self._finish(self._move)
+
+    def move_to(self, targets_um: Mapping[str, float]) -> None:
+        """Move and wait for this very move; see `Positioner`."""
+        self._move = move = self._begin(targets_um)
+        self._finish(move)
+
+    def read_position_um(self) -> dict[str, float]:
+        """Ask TP."""
+        return {AXIS: self._ask_number("TP?") * UM_PER_MM}
+
+    def stop(self) -> None:
+        """Send ST; see `Positioner`."""
+        self._stop_token = object()
+        self._command("ST")
+
+    def close(self) -> None:
+        """Close the line; the motor stays as it is."""
+        self._line.close()
+
+    def _begin(self, targets_um: Mapping[str, float]) -> Move:
+        stop_token = self._stop_token
+        refuse_outside(self.name, targets_um, self.limits_um)
+        distances = {axis: target - self.read_position_um()[axis] for axis, target in targets_um.items()}
+        allowed = allowed_s(distances, {AXIS: self._speed_um_per_s}, self._settings.settle_s)
+        for target_um in targets_um.values():
+            self._command(f"PA{target_um / UM_PER_MM:.6f}", stop_token)
+        return Move(dict(targets_um), allowed, time.monotonic() + allowed, stop_token)
+
+    def _finish(self, move: Move) -> None:
+        while not self._is_settled(move):
+            if time.monotonic() > move.deadline:
+                raise DeviceTimeout(
+                    self.name,
+                    f"at {spell(self.read_position_um())}, not settled at {spell(move.targets_um)}"
+                    f" after {move.allowed_s:.3g} s",
+                )
+            time.sleep(POLL_S)
+
+    def _is_settled(self, move: Move) -> bool:
+        """Motion is also done after a limit, a following error or the keypad: errors and position are looked at too."""
+        self._refuse_after_stop(move.stop_token)
+        if self._ask_number("MD?") != 1:
+            return False
+        self._refuse_queued_error("motion")
+        there = arrived(self.read_position_um(), move.targets_um, self._settings.arrival_tolerance_um)
+        self._refuse_after_stop(move.stop_token)
+        return there
+
+    def _refuse_after_stop(self, stop_token: object) -> None:
+        if stop_token is not self._stop_token:
+            raise Stopped(self.name, "stopped")
+
+    def _read_speed_um_per_s(self) -> float:
+        speed_um_per_s = self._ask_number("VA?") * UM_PER_MM
+        if not usable_speed(speed_um_per_s):
+            raise ProtocolError(self.name, f"VA? answered a speed of {speed_um_per_s} um/s")
+        return speed_um_per_s
+
+    def _refuse_other_units(self) -> None:
+        units = self._ask_number("SN?")
+        if units != MILLIMETRES:
+            raise ProtocolError(self.name, f"axis {self._settings.axis} counts in unit {units:g}, not mm (SN = 2)")
+
+    def _forget_old_errors(self) -> None:
+        for _ in range(ERROR_QUEUE_LENGTH):
+            if self._next_error()[0] == 0:
+                return
+
+    def _command(self, command: str, stop_token: object | None = None) -> None:
+        """Send a command to the axis and read what came of it; with a token, only if no stop came since."""
+        with self._command_lock:
+            if stop_token is not None:
+                self._refuse_after_stop(stop_token)
+            self._line.tell(f"{self._settings.axis}{command}")
+            self._refuse_queued_error(command)
+
+    def _refuse_queued_error(self, command: str) -> None:
+        with self._command_lock:
+            code, words = self._next_error()
+        if code:
+            hint = ""
+            if code == self._settings.axis * AXIS_ERROR_BASE + MOTOR_OFF:
+                hint = "; this driver never switches the motor on"
+            raise DeviceRejected(self.name, f"{command}: error {code}, {words}{hint}", code)
+
+    def _next_error(self) -> tuple[int, str]:
+        """Read TB?: `code, time stamp, WORDS`."""
+        answer = self._line.ask("TB?")
+        try:
+            code, _, words = answer.split(",", 2)
+            return int(code), words.strip()
+        except ValueError as error:
+            raise self._nonsense("TB?", answer) from error
+
+    def _ask_number(self, query: str) -> float:
+        answer = self._line.ask(f"{self._settings.axis}{query}")
+        try:
+            return float(answer)
+        except ValueError as error:
+            raise self._nonsense(query, answer) from error
+
+    def _nonsense(self, query: str, answer: str) -> ProtocolError:
+        self._line.doubt()
+        return ProtocolError(self.name, f"{query} answered {answer!r}")

@@ -1,0 +1,73 @@
+"""Targets against limits, and a move under way."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from devices.errors import OutOfRange
+
+Limits = Mapping[str, tuple[float, float]]
+
+SLOWEST_FACTOR = 5.0  # a move may take this many times distance / speed before it counts as stuck
+
+
+@dataclass(frozen=True)
+class Move:
+    """Where the axes were sent, until when they may take, and the stop token of that moment."""
+
+    targets_um: Mapping[str, float]
+    allowed_s: float
+    deadline: float
+    stop_token: object
+
+
+def refuse_outside(device: str, targets_um: Mapping[str, float], limits_um: Limits) -> None:
+    """Check every target, NaN included.
+
+    Raises:
+        OutOfRange: naming each bad target and its range.
+    """
+    problems = [f"no axis {axis} (axes: {', '.join(limits_um)})" for axis in targets_um if axis not in limits_um]
+    for axis in targets_um.keys() & limits_um.keys():
+        low, high = limits_um[axis]
+        if not low <= targets_um[axis] <= high:
+            problems.append(f"{axis} = {targets_um[axis]:g} um is outside {low:g}..{high:g} um")
+    if problems:
+        raise OutOfRange(device, "; ".join(sorted(problems)))
+
+
+def tighter(device: str, axis: str, ours: tuple[float, float], controllers: tuple[float, float]) -> tuple[float, float]:
+    """Return the range that both allow.
+
+    Raises:
+        OutOfRange: they do not overlap.
+    """
+    low, high = max(ours[0], controllers[0]), min(ours[1], controllers[1])
+    if not low < high:
+        raise OutOfRange(
+            device,
+            f"limits_um of {axis}, {ours[0]:g}..{ours[1]:g} um, share nothing with the controller's"
+            f" {controllers[0]:g}..{controllers[1]:g} um",
+        )
+    return low, high
+
+
+def allowed_s(distances_um: Mapping[str, float], speeds_um_per_s: Mapping[str, float], settle_s: float) -> float:
+    """Longest time a healthy move can take: the slowest axis several times over, and `settle_s`."""
+    travel_s = max((abs(d) / speeds_um_per_s[axis] for axis, d in distances_um.items()), default=0.0)
+    return settle_s + SLOWEST_FACTOR * travel_s
+
+
+def arrived(position_um: Mapping[str, float], targets_um: Mapping[str, float], tolerance_um: float) -> bool:
+    """Tell whether every target axis is within `tolerance_um`."""
+    return all(abs(position_um[axis] - target) <= tolerance_um for axis, target in targets_um.items())
+
+
+def usable_speed(value_um_per_s: float) -> bool:
+    """Tell whether a speed can be divided by."""
+    return math.isfinite(value_um_per_s) and value_um_per_s > 0
+
+
+def spell(position_um: Mapping[str, float]) -> str:
+    """Positions for a message: `x = 1.5 um, y = 2 um`."""
+    return ", ".join(f"{axis} = {value:.6g} um" for axis, value in position_um.items())

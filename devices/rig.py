@@ -1,0 +1,124 @@
+"""Settings in, named devices out; closes whatever it opened, and leaves the rig safe."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from devices.drivers import driver_named
+from devices.errors import DeviceError
+from devices.protocols import Camera, ForceSensor, Positioner
+from devices.rig_file import Calibration, RigFileError, RigSettings
+
+__all__ = ["Calibration", "Rig", "RigFileError", "RigSettings", "open_rig"]
+
+RETRACTED_WITHIN_UM = 0.05  # closer than this to its lower limit, the probe is not moved again
+
+
+class Rig:
+    """The open devices of a rig; a context manager that closes them."""
+
+    def __init__(self, settings: RigSettings, devices: dict[str, Any], opened: ExitStack) -> None:
+        self.settings = settings
+        self.scanner: Positioner = devices["scanner"]
+        self.camera: Camera = devices["camera"]
+        self.focus: Positioner | None = devices.get("focus")
+        self.force: ForceSensor | None = devices.get("force")
+        self._opened = opened
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all devices, each even if the one before failed; move nothing. May be called twice."""
+        self._opened.close()
+
+    def retract(self) -> None:
+        """Take the probe off the specimen: scanner z to its lower limit, unless it is there or there is no probe.
+
+        Tried twice: the first try may only have found that the connection is gone, or be cut short by a stop.
+        """
+        if self.force is None or "z" not in self.scanner.axes:
+            return
+        try:
+            self._lower_z()
+        except DeviceError:
+            self._lower_z()
+
+    def _lower_z(self) -> None:
+        lowest_um = self.scanner.limits_um["z"][0]
+        if abs(self.scanner.read_position_um()["z"] - lowest_um) > RETRACTED_WITHIN_UM:
+            self.scanner.move_to({"z": lowest_um})
+
+    def make_safe(self) -> None:
+        """Retract, stop, give up the exposure; each even if the one before failed.
+
+        Raises:
+            DeviceError: the first failure, the later ones as its notes.
+        """
+        steps = [self.retract, self.scanner.stop, self.camera.stop]
+        if self.focus is not None:
+            steps.insert(2, self.focus.stop)
+        troubles: list[Exception] = []
+        for step in steps:
+            try:
+                step()
+            except Exception as trouble:  # not even a bug in one step may keep us from the next
+                troubles.append(trouble)
+        if troubles:
+            for later in troubles[1:]:
+                troubles[0].add_note(f"and then {later}")
+            raise troubles[0]
+
+    @contextmanager
+    def safe_on_exit(self) -> Iterator[None]:
+        """`make_safe` on leaving, however it is left; an error in the block stays the one that is told.
+
+        Raises:
+            DeviceError: the block went well, making safe did not.
+        """
+        try:
+            yield
+        except BaseException as error:
+            try:
+                self.make_safe()
+            except DeviceError as trouble:
+                error.add_note(f"and the rig could not be made safe: {trouble}")
+            raise
+        self.make_safe()
+
+
+def open_rig(settings: RigSettings) -> Rig:
+    """Open every device of a rig; moves nothing. If one fails, those opened before it are closed again.
+
+    Raises:
+        DeviceError: a device that does not open.
+        RigFileError: the camera's frames are not those of the calibration, or the scanner lacks x or y.
+    """
+    with ExitStack() as opening:
+        devices: dict[str, Any] = {}
+        for role, device_settings in settings.devices.by_role().items():
+            driver = driver_named(device_settings.driver)
+            if driver is None:
+                raise RigFileError(f"devices.{role}: no driver {device_settings.driver!r}")
+            _, factory = driver
+            devices[role] = factory(role, device_settings)
+            opening.callback(devices[role].close)
+        _refuse_mismatch(settings, devices["scanner"], devices["camera"])
+        return Rig(settings, devices, opening.pop_all())
+
+
+def _refuse_mismatch(settings: RigSettings, scanner: Positioner, camera: Camera) -> None:
+    expected, actual = settings.calibration.frame_shape_px, camera.frame_shape
+    problems = []
+    if expected != actual:
+        problems.append(f"calibration.frame_shape_px = {list(expected)}: the camera's frames are {list(actual)}")
+    if missing := {"x", "y"} - set(scanner.axes):
+        problems.append(f"devices.scanner.axes: needs {' and '.join(sorted(missing))}")
+    if problems:
+        raise RigFileError("\n".join(problems))

@@ -1,0 +1,113 @@
+"""The rig file: which devices there are, and what a pixel is."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+
+from devices.drivers import driver_named, driver_names
+from devices.settings import DriverSettings, Kind, Model
+
+ROLE_KINDS: dict[str, Kind] = {"scanner": "positioner", "focus": "positioner", "camera": "camera", "force": "force"}
+
+
+class RigFileError(ValueError):
+    """What is wrong with a rig file: one line a problem, each with the key, the value and what is allowed."""
+
+
+def _by_driver(table: Any, info: ValidationInfo) -> Any:
+    """Read a device's table with the model of its driver."""
+    if not isinstance(table, dict):
+        return table
+    name = table.get("driver")
+    driver = driver_named(str(name))
+    if driver is None:
+        raise ValueError(f"no driver {name!r}; there are {', '.join(driver_names())}")
+    model, _ = driver
+    return model.model_validate(table, context=info.context)
+
+
+AnyDriver = Annotated[SerializeAsAny[DriverSettings], BeforeValidator(_by_driver)]
+
+
+class Calibration(Model):
+    """What a pixel of the camera is on the specimen."""
+
+    pixel_size_um: PositiveFloat
+    frame_shape_px: tuple[PositiveInt, PositiveInt]  # rows, columns
+
+
+class Devices(Model):
+    """The roles on a rig, and the driver of each."""
+
+    scanner: AnyDriver
+    camera: AnyDriver
+    focus: AnyDriver | None = None
+    force: AnyDriver | None = None
+
+    @field_validator(*ROLE_KINDS)
+    @classmethod
+    def _of_the_right_kind(cls, settings: DriverSettings | None, info: ValidationInfo) -> DriverSettings | None:
+        wanted = ROLE_KINDS[str(info.field_name)]
+        if settings is not None and settings.kind != wanted:
+            raise ValueError(f"driver {settings.driver!r} makes a {settings.kind}, the role needs a {wanted}")
+        return settings
+
+    def by_role(self) -> dict[str, DriverSettings]:
+        """Settings of the devices that this rig has."""
+        return {role: settings for role in ROLE_KINDS if (settings := getattr(self, role)) is not None}
+
+
+class RigSettings(Model):
+    """A rig file, read and checked."""
+
+    name: Annotated[str, Field(min_length=1)]
+    calibration: Calibration
+    devices: Devices
+
+    @classmethod
+    def load(cls, path: Path | str) -> Self:
+        """Read a file; relative paths in it start at its folder.
+
+        Raises:
+            RigFileError: it cannot be read, or what it says is wrong.
+        """
+        path = Path(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise RigFileError(f"cannot read rig file {path}: {error}") from error
+        return cls.from_toml(text, path.resolve().parent)
+
+    @classmethod
+    def from_toml(cls, text: str, folder: Path | None = None) -> Self:
+        """Read the text of a rig file; without a folder, relative paths stay as they are.
+
+        Raises:
+            RigFileError: what it says is wrong.
+        """
+        try:
+            return cls.model_validate(tomllib.loads(text), context={"folder": folder})
+        except tomllib.TOMLDecodeError as error:
+            raise RigFileError(f"not TOML: {error}") from error
+        except ValidationError as error:
+            raise RigFileError("\n".join(_problem(each) for each in error.errors())) from None
+
+
+def _problem(error: Any) -> str:
+    """One line: key, value, what is allowed."""
+    key = ".".join(str(part) for part in error["loc"])
+    message = str(error["msg"]).removeprefix("Value error, ")
+    message = message[:1].lower() + message[1:]
+    value = "" if error["type"] == "missing" or isinstance(error["input"], dict) else f" = {error['input']!r}"
+    return f"{key}{value}: {message}"

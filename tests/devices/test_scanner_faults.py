@@ -1,0 +1,300 @@
+"""The scanner's driver against a controller that misbehaves."""
+
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from device_peers import HANG_UP, SILENCE, GcsPeer
+
+from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, OutOfRange, ProtocolError, Stopped
+from devices.scanner_pi import PiScanner
+from devices.settings import PiGcsSettings
+
+ANSWER_S = 0.1
+PATIENT_S = 0.5  # where a test shows that something does not wait for it
+
+
+@pytest.fixture
+def peer() -> Iterator[GcsPeer]:
+    with GcsPeer() as peer:
+        yield peer
+
+
+def connect(peer: GcsPeer, **changes: object) -> PiScanner:
+    settings = {
+        "host": "127.0.0.1",
+        "port": peer.port,
+        "axes": {"x": "1", "y": "2", "z": "3"},
+        "limits_um": {"x": (10.0, 200.0)},
+        "answer_s": ANSWER_S,
+        "settle_s": 0.2,
+    }
+    return PiScanner("scanner", PiGcsSettings.model_validate(settings | changes))
+
+
+@pytest.fixture
+def scanner(peer: GcsPeer) -> Iterator[PiScanner]:
+    scanner = connect(peer)
+    yield scanner
+    scanner.close()
+
+
+def test_connecting_sends_nothing_but_queries(peer: GcsPeer, scanner: PiScanner) -> None:
+    assert all(command.endswith("?") for command in peer.received)
+
+
+def test_the_tighter_of_two_limits_wins(scanner: PiScanner) -> None:
+    assert scanner.limits_um == {"x": (10.0, 100.0), "y": (0.0, 100.0), "z": (0.0, 10.0)}
+
+
+def test_refuses_a_rig_file_that_shares_no_range_with_the_controller(peer: GcsPeer) -> None:
+    with pytest.raises(OutOfRange, match=r"200\.\.300 um"):
+        connect(peer, limits_um={"x": (200.0, 300.0)})
+
+
+def test_moves_all_axes_with_one_command(peer: GcsPeer, scanner: PiScanner) -> None:
+    scanner.move_to({"x": 12.5, "z": 3.0})
+    assert [command for command in peer.received if command.startswith("MOV")] == ["MOV 1 12.5 3 3"]
+    assert scanner.read_position_um() == {"x": 12.5, "y": 0.0, "z": 3.0}
+
+
+@pytest.mark.parametrize("bad", [{"x": 9.9}, {"z": 11.0}, {"y": float("nan")}, {"w": 1.0}])
+def test_a_target_out_of_range_sends_nothing_for_any_axis(
+    peer: GcsPeer, scanner: PiScanner, bad: dict[str, float]
+) -> None:
+    before = len(peer.received)
+    with pytest.raises(OutOfRange):
+        scanner.start_move({"x": 20.0, "y": 20.0} | bad)
+    assert len(peer.received) == before
+
+
+def test_a_servo_that_is_off_is_named(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.refuse("MOV 1 20", 5)
+    with pytest.raises(DeviceRejected, match="servo is off") as refused:
+        scanner.start_move({"x": 20.0})
+    assert refused.value.code == 5
+    assert not any(command.startswith("SVO ") for command in peer.received)
+
+
+def test_a_query_that_is_refused_by_silence_tells_the_cause(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.refuse("POS?", 15)
+    with pytest.raises(DeviceRejected) as refused:
+        scanner.read_position_um()
+    assert refused.value.code == 15
+
+
+def test_silence_ends_in_a_timeout_soon(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.answers["POS?"] = peer.answers["ERR?"] = SILENCE
+    began = time.monotonic()
+    with pytest.raises(DeviceTimeout, match="POS"):
+        scanner.read_position_um()
+    assert time.monotonic() - began < 5 * ANSWER_S  # the answer, and the question why; the rest is a busy machine
+
+
+def test_a_dripping_answer_does_not_extend_its_deadline(peer: GcsPeer, scanner: PiScanner) -> None:
+    done = threading.Event()
+
+    def drip() -> None:
+        peer.wait_for("POS?")
+        while not done.wait(ANSWER_S / 5):
+            peer.say(b"1")
+
+    dripping = threading.Thread(target=drip)
+    peer.answers["POS?"] = SILENCE
+    dripping.start()
+    began = time.monotonic()
+    with pytest.raises((DeviceTimeout, ProtocolError)):
+        scanner.read_position_um()
+    done.set()
+    dripping.join()
+    assert time.monotonic() - began < 5 * ANSWER_S
+
+
+def test_a_late_answer_never_becomes_the_next_value(peer: GcsPeer, scanner: PiScanner) -> None:
+    positions = peer.answers["POS?"]
+    peer.answers["POS?"] = SILENCE
+    with pytest.raises(DeviceTimeout):
+        scanner.read_position_um()
+    peer.say(b"1=77 \n2=77 \n3=77\n")
+    peer.answers["POS?"] = positions
+    assert scanner.read_position_um() == {"x": 0.0, "y": 0.0, "z": 0.0}
+
+
+def test_a_late_answer_to_the_question_why_is_not_taken_for_a_code(peer: GcsPeer, scanner: PiScanner) -> None:
+    positions, errors = peer.answers["POS?"], peer.answers["ERR?"]
+    peer.answers["POS?"], peer.answers["ERR?"] = SILENCE, "1=77 \n2=77 \n3=77\n0\n"
+    with pytest.raises(DeviceTimeout):
+        scanner.read_position_um()
+    peer.answers["POS?"], peer.answers["ERR?"] = positions, errors
+    assert scanner.read_position_um() == {"x": 0.0, "y": 0.0, "z": 0.0}
+
+
+def test_a_late_error_code_never_becomes_the_next_value(peer: GcsPeer, scanner: PiScanner) -> None:
+    errors = peer.answers["ERR?"]
+    peer.answers["ERR?"] = SILENCE
+    with pytest.raises(DeviceTimeout):
+        scanner.start_move({"x": 20.0})
+    peer.answers["ERR?"] = errors
+    peer.say(b"0\n0\n")
+    assert scanner.read_position_um()["x"] in (0.0, 20.0)
+    scanner.move_to({"x": 30.0})
+    assert scanner.read_position_um()["x"] == 30.0
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\xb1\xff?!\n",
+        b"1=abc \n2=0 \n3=0\n",
+        b"1=1\r\n2=2\r\n3=3\r\n",
+        b"1=0 \n2=0\n",
+        b"1=nan \n2=0 \n3=0\n",
+        b"4=0 \n5=0 \n6=0\n",
+        b"\n\n",
+    ],
+)
+def test_garbage_is_a_protocol_error_and_the_next_answer_is_right(
+    peer: GcsPeer, scanner: PiScanner, garbage: bytes
+) -> None:
+    positions = peer.answers["POS?"]
+    peer.answers["POS?"] = garbage
+    with pytest.raises(ProtocolError):
+        scanner.read_position_um()
+    peer.answers["POS?"] = positions
+    assert scanner.read_position_um() == {"x": 0.0, "y": 0.0, "z": 0.0}
+
+
+def test_something_unasked_never_becomes_the_next_value(peer: GcsPeer, scanner: PiScanner) -> None:
+    waited = threading.Event()
+    positions = peer.answers["POS?"]
+    peer.answers["POS?"] = lambda: (waited.set(), positions)[1]
+    scanner.read_position_um()
+    assert waited.is_set()
+    peer.say(b"1=77 \n2=77 \n3=77\n")
+    scanner_socket_settles(scanner)
+    with pytest.raises(ProtocolError, match="unasked"):
+        scanner.read_position_um()
+    assert scanner.read_position_um() == {"x": 0.0, "y": 0.0, "z": 0.0}
+
+
+def scanner_socket_settles(scanner: PiScanner) -> None:
+    """Wait until what the peer has sent is there to be read."""
+    gateway = scanner._gateway
+    assert gateway is not None
+    assert gateway._readable.select(5.0)
+
+
+def test_half_a_line_is_a_timeout(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.answers["POS?"] = b"1=1.0 \n2="
+    peer.answers["ERR?"] = SILENCE
+    with pytest.raises(DeviceTimeout):
+        scanner.read_position_um()
+
+
+def test_a_peer_that_hangs_up_is_lost_at_once_and_found_again(peer: GcsPeer) -> None:
+    scanner = connect(peer, answer_s=PATIENT_S)
+    positions = peer.answers["POS?"]
+    peer.answers["POS?"] = HANG_UP
+    began = time.monotonic()
+    with pytest.raises(DeviceLost):
+        scanner.read_position_um()
+    assert time.monotonic() - began < PATIENT_S / 2
+    peer.answers["POS?"] = positions
+    assert scanner.read_position_um() == {"x": 0.0, "y": 0.0, "z": 0.0}
+    assert peer.connections == 2
+    scanner.close()
+
+
+def test_hanging_up_in_the_middle_of_a_wait_ends_the_wait(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.answers["ONT?"] = "1=0 \n2=0 \n3=0\n"
+    scanner.start_move({"x": 90.0})
+    peer.answers["ONT?"] = HANG_UP
+    with pytest.raises(DeviceLost):
+        scanner.wait_settled()
+
+
+def test_nobody_there_is_lost(peer: GcsPeer) -> None:
+    with GcsPeer() as gone:
+        pass
+    with pytest.raises(DeviceLost, match=str(gone.port)):
+        connect(gone)
+
+
+def test_a_peer_that_accepts_and_closes_does_not_hang_the_connecting(peer: GcsPeer) -> None:
+    peer.answers["ERR?"] = HANG_UP
+    with pytest.raises(DeviceLost):
+        connect(peer)
+
+
+def test_a_controller_of_another_language_is_refused(peer: GcsPeer) -> None:
+    peer.answers["CSV?"] = "3.0\n"
+    with pytest.raises(ProtocolError, match=r"GCS 3\.0"):
+        connect(peer)
+
+
+def test_an_axis_that_never_arrives_times_out_by_distance_and_speed(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.answers["ONT?"] = "1=0 \n2=1 \n3=1\n"
+    with pytest.raises(DeviceTimeout, match=r"not settled at x = 50 um after 0\.45 s"):  # 0.2 + 5 * 50 / 1000
+        scanner.move_to({"x": 50.0})
+
+
+def test_an_axis_on_target_elsewhere_has_not_arrived(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.answers["MOV 1 50"] = SILENCE  # somebody else's stop: on target, but not ours
+    with pytest.raises(DeviceTimeout, match="at x = 0 um"):
+        scanner.move_to({"x": 50.0})
+
+
+def test_a_stop_from_another_thread_ends_the_wait(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.answers["ONT?"] = "1=0 \n2=0 \n3=0\n"
+    stopper = threading.Thread(target=lambda: (peer.wait_for("ONT?"), scanner.stop()))
+    stopper.start()
+    with pytest.raises(Stopped):
+        scanner.move_to({"x": 90.0})
+    stopper.join()
+    assert "\x18" in peer.received
+
+
+def test_a_stop_goes_out_while_another_exchange_hangs(peer: GcsPeer) -> None:
+    scanner = connect(peer, answer_s=PATIENT_S)
+    peer.answers["POS?"] = SILENCE
+
+    def ask() -> None:
+        with pytest.raises(DeviceError):
+            scanner.read_position_um()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    peer.wait_for("POS?")
+    peer.received.clear()
+    began = time.monotonic()
+    stopping = threading.Thread(target=scanner.stop)
+    stopping.start()
+    peer.wait_for("\x18")
+    assert time.monotonic() - began < PATIENT_S / 2
+    stopping.join()
+    asking.join()
+    scanner.close()
+
+
+def test_another_speaker_s_stop_ends_the_wait(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.answers["ONT?"] = "1=0 \n2=0 \n3=0\n"
+    scanner.start_move({"x": 90.0})
+    peer.error = 10
+    with pytest.raises(Stopped):
+        scanner.wait_settled()
+
+
+def test_a_move_after_a_stop_is_a_new_one(scanner: PiScanner) -> None:
+    scanner.start_move({"x": 20.0})
+    scanner.stop()
+    with pytest.raises(Stopped):
+        scanner.wait_settled()
+    scanner.move_to({"x": 30.0})
+
+
+def test_closes_twice_and_says_so_afterwards(scanner: PiScanner) -> None:
+    scanner.close()
+    scanner.close()
+    with pytest.raises(DeviceLost, match="closed"):
+        scanner.read_position_um()
