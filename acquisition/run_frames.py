@@ -3,14 +3,15 @@
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from reconstruction.registration import Edge
 
 from acquisition.journal import Attempt
 from acquisition.run_store import RunStore
+from reconstruction.registration import Edge
 from reconstruction.sources import Tile
 
 POLL_S = 0.05  # how soon a frame is noticed; a query of an idle journal costs some 20 us
@@ -30,9 +31,11 @@ class RunFrames:
         """
         self.store = RunStore(path)
         self.tile_shape = self.store.field.shape_px
-        self.dtype: np.dtype[np.uint16] = np.dtype(np.uint16)
-        self.pixel_size_um = self.store.field.pixel_size_um
+        self.dtype: np.dtype[Any] = np.dtype(np.uint16)
+        self.pixel_size_um: float | None = self.store.field.pixel_size_um
         self._remember_edges = remember_edges
+        known_um = self.store.rig.get("calibration", {}).get("backlash_um")
+        self._backlash_um = (known_um["x"], known_um["y"]) if known_um else None
         self._frames: dict[int, int] = {}
         self._raw = zarr.open_array(path / "raw.zarr", mode="r")
 
@@ -43,7 +46,10 @@ class RunFrames:
         ]
 
     def follow(self) -> Iterator[list[Tile]]:
-        """Batches of tiles as they become durable, where the scanner says that it was; ends with the acquisition."""
+        """Batches of tiles as they become durable, where the scanner says that it was; ends with the acquisition.
+
+        The scanner's word is corrected by its backlash, as far as that was calibrated.
+        """
         approach = _Approach()
         last_row = 0
         while True:
@@ -51,10 +57,12 @@ class RunFrames:
             batch = []
             for row, attempt in self.store.journal.attempts(after=last_row):
                 last_row = row
-                anchor = approach.positive(attempt)
+                downwards = approach.downwards(attempt)
                 if attempt.frame is not None and attempt.actual_x_um is not None and attempt.actual_y_um is not None:
                     self._frames[attempt.tile] = attempt.frame
-                    place_um = attempt.actual_x_um, attempt.actual_y_um
+                    lost_um = [lost * down for lost, down in zip(self._backlash_um or (0, 0), downwards, strict=True)]
+                    place_um = attempt.actual_x_um + lost_um[0], attempt.actual_y_um + lost_um[1]
+                    anchor = self._backlash_um is not None or not any(downwards)
                     batch.append(self._tile(attempt.tile, attempt.row, attempt.col, *place_um, anchor=anchor))
             yield batch
             if not live:
@@ -80,27 +88,30 @@ class RunFrames:
 
     def _tile(self, index: int, row: int, col: int, x_um: float, y_um: float, anchor: bool) -> Tile:
         rows, columns = self.tile_shape
+        pixel_um = self.store.field.pixel_size_um
         return Tile(
             index=index,
             name=f"r{row:03d}_c{col:03d}",
-            x_px=x_um / self.pixel_size_um - (columns - 1) / 2,
-            y_px=y_um / self.pixel_size_um - (rows - 1) / 2,
+            x_px=x_um / pixel_um - (columns - 1) / 2,
+            y_px=y_um / pixel_um - (rows - 1) / 2,
             anchor=anchor,
         )
 
 
 class _Approach:
-    """From which side each axis came to its last target: where a stage has play, only one side can be trusted."""
+    """From which side each axis came to its last target: where a stage has play, its sensors are right on one only."""
 
     def __init__(self) -> None:
         self._last_um: tuple[float, float] | None = None
-        self._positive = [True, True]  # the engine takes up the backlash before the first tile
+        self._downwards = (False, False)  # the engine takes up the backlash before the first tile
 
-    def positive(self, attempt: Attempt) -> bool:
-        """Note the attempt's target; whether both axes came to it in their positive direction."""
+    def downwards(self, attempt: Attempt) -> tuple[bool, bool]:
+        """Note the attempt's target; whether x and y came to it from above."""
         target_um = attempt.target_x_um, attempt.target_y_um
-        for axis, (now, before) in enumerate(zip(target_um, self._last_um or target_um, strict=True)):
-            if now != before:
-                self._positive[axis] = now > before
-        self._last_um = target_um
-        return all(self._positive)
+        before_um = self._last_um or target_um
+        x, y = (
+            was if now == before else now < before
+            for now, before, was in zip(target_um, before_um, self._downwards, strict=True)
+        )
+        self._last_um, self._downwards = target_um, (x, y)
+        return x, y

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import (
     BeforeValidator,
     Field,
+    FiniteFloat,
     PositiveFloat,
     PositiveInt,
     SerializeAsAny,
@@ -40,11 +41,19 @@ def _by_driver(table: Any, info: ValidationInfo) -> Any:
 AnyDriver = Annotated[SerializeAsAny[DriverSettings], BeforeValidator(_by_driver)]
 
 
+class Backlash(Model):
+    """How far an axis lags behind its sensors after it moved downwards; after moving upwards they are right."""
+
+    x: FiniteFloat = 0.0
+    y: FiniteFloat = 0.0
+
+
 class Calibration(Model):
-    """What a pixel of the camera is on the specimen."""
+    """What a pixel of the camera is on the specimen, and how far the scanner's word can be taken."""
 
     pixel_size_um: PositiveFloat
     frame_shape_px: tuple[PositiveInt, PositiveInt]  # rows, columns
+    backlash_um: Backlash | None = None  # None: not measured
 
 
 class Devices(Model):

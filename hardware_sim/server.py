@@ -32,6 +32,7 @@ name = "twin"
 [calibration]
 pixel_size_um = {pixel_um:.12g}
 frame_shape_px = [{rows}, {columns}]          # rows, columns
+backlash_um = {{ x = {backlash_um:.12g}, y = {backlash_um:.12g} }}
 [devices.scanner]
 driver = "pi_gcs"
 host = "{host}"
@@ -102,6 +103,7 @@ class Twin:
                 pixel_um=world.microscope.pixel_um,
                 rows=rows,
                 columns=columns,
+                backlash_um=world.settings.mechanics.backlash_px * world.microscope.pixel_um,
                 host=HOST,
                 scanner_port=scanner_port,
                 focus_url=focus_url,

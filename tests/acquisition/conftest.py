@@ -91,9 +91,9 @@ def rig() -> Any:
 def new_store(tmp_path: Path) -> Callable[..., RunStore]:
     """Lay out a run of 3 x 2 tiles; keywords change the plan."""
 
-    def create(**changes: Any) -> RunStore:
+    def create(rig: dict[str, Any] | None = None, **changes: Any) -> RunStore:
         region = {"x_um": (20.0, 27.0), "y_um": (30.0, 34.0)}
         plan = Plan.model_validate({"region": region} | changes)
-        return RunStore.create(tmp_path / "run", plan, FIELD, rig={"name": "stand-ins"})
+        return RunStore.create(tmp_path / "run", plan, FIELD, rig=rig or {"name": "stand-ins"})
 
     return create

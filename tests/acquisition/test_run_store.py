@@ -150,6 +150,18 @@ def test_trusts_only_what_was_approached_in_the_positive_direction(new_store: Ne
     assert [tile.anchor for tile in batch] == [True, True, True, True, False, False, False, True]
 
 
+def test_a_calibrated_backlash_corrects_what_the_scanner_says(new_store: NewStore) -> None:
+    store = new_store(rig={"calibration": {"backlash_um": {"x": 0.5, "y": 0.25}}})
+    for tile, (x_um, y_um) in enumerate([(20, 30), (22, 30), (22, 32), (20, 32)]):
+        store.record(attempt(tile, x_um, y_um), frame(tile))
+    store.release()
+    (batch,) = RunFrames(store.path, remember_edges=False).follow()
+    before_um = [x_um + 0.01 for x_um in (20, 22, 22, 20)]
+    corrected_um = [(tile.x_px + 15.5) * 0.1 - x_um for tile, x_um in zip(batch, before_um, strict=True)]
+    assert corrected_um == pytest.approx([0, 0, 0, 0.5])
+    assert all(tile.anchor for tile in batch)
+
+
 WRITER = """
 import sys, time
 from pathlib import Path

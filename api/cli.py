@@ -1,0 +1,199 @@
+"""The command line. Each command takes its words apart, calls what does the work, and says what came of it."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.exceptions import Abort, TyperException
+
+from acquisition.engine import Instructions, Outcome
+from acquisition.plan import Plan, PlanError
+from acquisition.preflight import cost, problems
+from api import demo as demonstration
+from api.errors import BAD_INPUT, lines
+from api.preview import write_preview
+from api.reconstruct import reconstruct as reconstruct_source
+from api.scan import field_of, free_bytes, limits_of
+from api.scan import scan as run_scan
+from api.show import bars, result
+from devices.rig import RigSettings
+from reconstruction.restore import restorer
+
+app = typer.Typer(
+    help="Plan a region, walk away, and wake up to a zoomable mosaic. With --debug, errors come with tracebacks.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else there.")]
+Rig = Annotated[Path, typer.Option("--rig", help="Rig file (TOML).")]
+PlanFile = Annotated[Path, typer.Argument(metavar="FILE", help="Plan file (TOML or JSON).")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the run directory.")] = Path("runs"),
+    specimen: Annotated[str, typer.Option(help="chip, alloy, or an image file (8 or 16 bit grey).")] = "chip",
+    pixel_nm: Annotated[float, typer.Option(help="Size of a specimen pixel, and of a camera pixel on it.")] = 20.0,
+    region_um: Annotated[str | None, typer.Option(metavar="WxH", help="Default: 60x48, or what the image has.")] = None,
+    overlap: Annotated[float, typer.Option(help="Fraction of the field of view, at least.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Of the specimen, the stage errors and the noise.")] = 1,
+    speed: Annotated[float, typer.Option(help="How much faster than real the twin's clock runs.")] = 1.0,
+    faults: Annotated[str, typer.Option(help="none")] = "none",
+    world: Annotated[str, typer.Option(help="lab, still, or a TOML file.")] = "lab",
+    model: Annotated[str, typer.Option(help="How frames are restored: none or nlm.")] = "nlm",
+    as_json: Json = False,
+) -> None:
+    """Scan a specimen on the simulated rig and compare the mosaic with the truth."""
+    asked = demonstration.Demo(out, specimen, pixel_nm, region_um, overlap, seed, speed, faults, world, model)
+    with bars() as shown, told_by_signals() as told:
+        run, outcome, summary = demonstration.run_demo(asked, told, shown)
+    report_run(run, outcome, summary, as_json)
+
+
+@app.command()
+def plan(
+    file: PlanFile,
+    rig: Rig,
+    preview: Annotated[Path | None, typer.Option(metavar="OUT.png", help="Draw the tiles.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Say what a plan amounts to and what stands in its way. Moves nothing."""
+    settings, planned = RigSettings.load(rig), Plan.load(file)
+    restorer(planned.reconstruction.model)
+    field, limits_um = field_of(settings), limits_of(settings)
+    if found := problems(planned, limits_um, free_bytes(Path()), field):
+        raise PlanError(found)
+    costs = cost(planned, field)
+    if preview is not None:
+        write_preview(preview, planned, field, limits_um)
+    facts = {**vars(costs), "plan_hash": planned.hash, "problems": [], "preview": preview}
+    text = [
+        f"tiles     {costs.tiles} ({costs.columns} columns x {costs.rows} rows)",
+        f"overlap   {costs.overlap[0]:.1%} in x, {costs.overlap[1]:.1%} in y",
+        f"duration  about {costs.duration_s:.0f} s",
+        f"disk      about {costs.disk_bytes / 1e6:.0f} MB",
+        *([f"picture   {preview}"] if preview else []),
+    ]
+    result(as_json, facts, text)
+
+
+@app.command()
+def scan(
+    file: PlanFile,
+    rig: Rig,
+    out: Annotated[Path, typer.Option(help="The run directory; absent or empty.")],
+    as_json: Json = False,
+) -> None:
+    """Acquire one plan in the foreground and make its mosaic meanwhile."""
+    settings, planned = RigSettings.load(rig), Plan.load(file)
+    with bars() as shown, told_by_signals() as told:
+        watcher = shown.watch_scan(cost(planned, field_of(settings)).tiles)
+        outcome, summary = run_scan(planned, settings, out, told, watcher)
+    report_run(out, outcome, summary, as_json)
+
+
+@app.command()
+def reconstruct(
+    source: Annotated[Path, typer.Argument(help="A run directory or a folder of tiles.")],
+    out: Annotated[Path, typer.Option(help="Folder for mosaic, positions and report; absent or empty.")],
+    model: Annotated[str, typer.Option(help="How frames are restored: none or nlm.")] = "none",
+    pixel_nm: Annotated[float | None, typer.Option(help="Size of a pixel, where the source does not know it.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Restore, register, place and fuse what was acquired, whenever and by whomever."""
+    with bars() as shown:
+        summary = reconstruct_source(source, out, model, pixel_nm, shown.placed)
+    stitch = summary["stitch"]
+    text = [
+        f"mosaic    {out / 'mosaic.zarr'}",
+        f"picture   {out / 'report' / 'preview.png'}",
+        f"report    {out / 'report' / 'report.html'}",
+        f"edges     {stitch['accepted']} of {stitch['edges']} accepted, {stitch['residual_px_rms']:.2f} px rms left",
+    ]
+    result(as_json, {**where(out), "summary": summary}, text)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    help="The twin alone; the same as `python -m hardware_sim` (try --help).",
+)
+def sim(context: typer.Context) -> None:
+    code = subprocess.call([sys.executable, "-m", "hardware_sim", *context.args])
+    raise typer.Exit(code)
+
+
+def report_run(run: Path, outcome: Outcome, summary: dict[str, Any], as_json: bool) -> None:
+    """Where the run's results are, and how good they are; exit code 1 unless every tile was taken."""
+    tiles, stitch = summary["tiles"], summary["stitch"]
+    text = [
+        f"{outcome}: {tiles['ok']} of {tiles['planned']} tiles",
+        f"mosaic    {run / 'mosaic.zarr'}",
+        f"picture   {run / 'report' / 'preview.png'}",
+        f"report    {run / 'report' / 'report.html'}",
+        f"edges     {stitch['accepted']} of {stitch['edges']} accepted, {stitch['residual_px_rms']:.2f} px rms left",
+    ]
+    if truth := summary.get("truth"):
+        text += [
+            f"truth     {truth['position_error_px_rms']:.2f} px rms, {truth['position_error_px_max']:.2f} px at most; "
+            f"PSNR {truth['psnr_raw_db']:.1f} dB raw, {truth['psnr_restored_db']:.1f} dB restored"
+        ]
+    result(as_json, {"run": run, **where(run), "outcome": outcome, "summary": summary}, text)
+    if outcome is not Outcome.COMPLETED:
+        raise typer.Exit(1)
+
+
+def where(folder: Path) -> dict[str, Path]:
+    report = folder / "report"
+    return {
+        "mosaic": folder / "mosaic.zarr",
+        "picture": report / "preview.png",
+        "report": report / "report.html",
+    }
+
+
+@contextmanager
+def told_by_signals() -> Iterator[Instructions]:
+    """Ctrl-C and SIGTERM end a scan cleanly, after the tile under way."""
+    told = Instructions()
+    before = {number: signal.signal(number, lambda *_: told.stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield told
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def main() -> None:
+    """Run a command; errors end in one line each on stderr and in exit code 1 or 2, or with --debug as they are."""
+    words = sys.argv[1:]
+    debug = "--debug" in words and words[0] != "sim"  # the twin has a --debug of its own
+    if debug:
+        words.remove("--debug")
+    sys.exit(_code(lambda: app(words, standalone_mode=False), debug))
+
+
+def _code(command: Callable[[], Any], debug: bool) -> int:
+    try:
+        code = command()
+    except (Abort, KeyboardInterrupt):
+        return 1
+    except TyperException as error:
+        return _say([error.format_message()], 2)
+    except Exception as error:
+        if debug:
+            raise
+        return _say(lines(error), 2 if isinstance(error, BAD_INPUT) else 1)
+    return code if isinstance(code, int) else 0
+
+
+def _say(wrong: list[str], code: int) -> int:
+    for line in wrong:
+        sys.stderr.write(f"nanoraster: {line}\n")
+    return code

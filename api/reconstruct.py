@@ -1,0 +1,48 @@
+"""What was acquired, from wherever it lies, to a mosaic in a folder of its own."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from acquisition.run_frames import RunFrames
+from acquisition.run_store import ensure_empty
+from acquisition.summary import run_facts
+from api.errors import UsageError
+from api.folders import writing_in
+from reconstruction.report import write_report
+from reconstruction.restore import restorer
+from reconstruction.sources import FrameSource, TileFolder
+from reconstruction.worker import Progress, follow
+
+
+def reconstruct(
+    source: Path, out: Path, model: str, pixel_nm: float | None, placed: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
+    """Make the mosaic of a run or a folder of tiles; its `summary.json`.
+
+    Raises:
+        InputError, RunError, UsageError: bad input; nothing was written.
+    """
+    ensure_empty(out)
+    frames, facts = _open(source, pixel_nm)
+    restore = restorer(model)
+    out.mkdir(parents=True, exist_ok=True)
+
+    def heard(progress: Progress) -> None:
+        placed({"placed": progress.tiles, "planned": progress.planned})
+
+    with writing_in(out):
+        made = follow(frames, out, restore, heard)
+    return write_report(out, made, facts())
+
+
+def _open(source: Path, pixel_nm: float | None) -> tuple[FrameSource, Callable[[], dict[str, object]]]:
+    """The source, and what else the report should say of it once all is read."""
+    if pixel_nm is not None and not pixel_nm > 0:
+        raise UsageError(f"--pixel-nm = {pixel_nm:g}: must be greater than 0")
+    if not (source / "run.json").exists():
+        return TileFolder(source, pixel_nm / 1000 if pixel_nm else None), dict
+    if pixel_nm is not None:
+        raise UsageError(f"--pixel-nm = {pixel_nm:g}: the run {source} knows its own pixel size")
+    run = RunFrames(source, remember_edges=False)
+    return run, lambda: run_facts(run.store)

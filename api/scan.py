@@ -1,0 +1,89 @@
+"""One scan in the foreground: check everything, open the rig, start the worker, run the engine."""
+
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reconstruction.restore import restorer
+
+from acquisition.engine import Instructions, Outcome, run
+from acquisition.journal import Attempt
+from acquisition.plan import Plan, PlanError
+from acquisition.preflight import Field, problems
+from acquisition.run_store import RunStore, ensure_empty
+from api.worker_process import WorkerProcess
+from devices.rig import RigSettings, open_rig
+
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who is told how far things are; called from several threads."""
+
+    acquired: Callable[[Attempt], None]
+    placed: Callable[[dict[str, Any]], None]
+
+
+def field_of(settings: RigSettings) -> Field:
+    """The camera's field of view, as the rig was calibrated."""
+    return Field(settings.calibration.frame_shape_px, settings.calibration.pixel_size_um)
+
+
+def limits_of(settings: RigSettings) -> Mapping[str, tuple[float, float]]:
+    """The scanner's limits as far as the rig file gives them."""
+    limits_um: Mapping[str, tuple[float, float]] = getattr(settings.devices.scanner, "limits_um", {})
+    return limits_um
+
+
+def check(plan: Plan, settings: RigSettings, out: Path) -> None:
+    """Refuse what can be refused before any device is asked.
+
+    Raises:
+        PlanError, RunError, InputError: every reason that blocks; nothing was moved or written.
+    """
+    restorer(plan.reconstruction.model)
+    ensure_empty(out)
+    if found := problems(plan, limits_of(settings), free_bytes(out), field_of(settings)):
+        raise PlanError(found)
+
+
+def free_bytes(folder: Path) -> int:
+    """Free space where `folder` is, or will be."""
+    while not folder.exists():
+        folder = folder.absolute().parent
+    return shutil.disk_usage(folder).free
+
+
+def scan(
+    plan: Plan,
+    settings: RigSettings,
+    out: Path,
+    told: Instructions,
+    watcher: Watcher,
+    seed: int | None = None,
+    world_url: str | None = None,
+) -> tuple[Outcome, dict[str, Any]]:
+    """Acquire the plan into the new run directory `out` while the worker makes the mosaic; how it ended, the summary.
+
+    Raises:
+        PlanError, RunError, InputError: bad input; nothing was moved or written.
+        DeviceError, OSError: the acquisition failed; what was taken is in the run, and in its mosaic.
+        WorkerFailed: the acquisition is whole, the mosaic is not.
+    """
+    check(plan, settings, out)
+    field = field_of(settings)
+    with open_rig(settings) as rig:
+        if found := problems(plan, rig.scanner.limits_um, free_bytes(out), field):
+            raise PlanError(found)
+        options = ["--world", world_url] if world_url else []
+        with (
+            closing(RunStore.create(out, plan, field, settings.model_dump(mode="json"), seed)) as store,
+            WorkerProcess(out, options, store.journal, watcher.placed) as worker,
+        ):
+            try:
+                outcome = run(store, rig, told, watcher.acquired)
+            finally:
+                store.release()  # the worker now sees that no frame will follow, and finishes
+            return outcome, worker.summary()

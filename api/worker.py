@@ -1,0 +1,73 @@
+"""The worker: follows one run to its mosaic and report. `python -m api.worker RUN [--world URL]`
+
+It says what it does as JSON, a line at a time: `{"placed": 12, "planned": 48}`, at the end `{"summary": {...}}`,
+or `{"error": "..."}` and exit code 1. With `--world` it asks the twin's world for the truth and compares.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+from acquisition.run_frames import RunFrames
+from acquisition.summary import run_facts
+from api.folders import writing_in
+from api.truth import compare
+from reconstruction.report import write_report
+from reconstruction.restore import restorer
+from reconstruction.worker import Progress, follow
+
+POLITENESS = 10  # the engine goes first where cores are scarce
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m api.worker")
+    parser.add_argument("run", type=Path)
+    parser.add_argument("--world")
+    options = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the scan; the worker ends when the scan has ended
+    os.nice(POLITENESS)
+    say = Channel()
+    try:
+        say({"summary": reconstruct_run(options.run, options.world, say)})
+    except Exception as error:
+        say({"error": f"{type(error).__name__}: {error}"})
+        return 1
+    return 0
+
+
+class Channel:
+    """Standard output, kept for messages alone: what a library prints there goes to standard error."""
+
+    def __init__(self) -> None:
+        sys.stdout.flush()
+        self._output = os.dup(1)
+        os.dup2(2, 1)
+
+    def __call__(self, message: dict[str, Any]) -> None:
+        """Say one message; if whoever started the worker is gone, go on without."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._output, json.dumps(message).encode() + b"\n")
+
+
+def reconstruct_run(run: Path, world_url: str | None, say: Channel) -> dict[str, Any]:
+    """Follow the run in its own folder; the finished `summary.json`."""
+    source = RunFrames(run, remember_edges=True)
+
+    def heard(progress: Progress) -> None:
+        say({"placed": progress.tiles, "planned": progress.planned})
+
+    with writing_in(run):
+        made = follow(source, run, restorer(source.store.plan.reconstruction.model), heard)
+        facts = run_facts(source.store)
+        if world_url is not None:
+            facts |= compare(world_url, source.store, made, run)
+        return write_report(run, made, facts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,77 @@
+"""The worker as seen from the scan: a process of its own that is started, listened to, and started again if it dies."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from acquisition.journal import Journal
+
+STARTS = 5  # a worker that dies this often on one run has a reason that starting it again does not mend
+
+
+class WorkerFailed(RuntimeError):
+    """The mosaic could not be made; the raw frames are safe."""
+
+
+class WorkerProcess:
+    """Runs `python -m api.worker RUN` until it has made the mosaic; a dead worker costs no frame.
+
+    `heard` is called, from a thread of its own, with each line that the worker says about its progress.
+    """
+
+    def __init__(
+        self, run: Path, options: Sequence[str], journal: Journal, heard: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self._command = [sys.executable, "-m", "api.worker", str(run), *options]
+        self._journal = journal
+        self._heard = heard
+        self._summary: dict[str, Any] | None = None
+        self._error = ""
+        self._thread = threading.Thread(target=self._supervise, name="worker-supervisor")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._thread.join()
+
+    def summary(self) -> dict[str, Any]:
+        """Wait until the mosaic is finished; the run's `summary.json`.
+
+        Raises:
+            WorkerFailed: with what the worker said last.
+        """
+        self._thread.join()
+        if self._summary is None:
+            raise WorkerFailed(f"worker: {self._error}")
+        return self._summary
+
+    def _supervise(self) -> None:
+        for start in range(STARTS):
+            process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+            self._journal.add_event("worker_started", pid=process.pid, start=start + 1)
+            assert process.stdout is not None
+            for line in process.stdout:
+                self._hear(json.loads(line))
+            code = process.wait()
+            process.stdout.close()
+            if self._summary is not None:
+                return
+            self._error = self._error or f"ended with code {code}"
+            self._journal.add_event("worker_died", code=code, reason=self._error)
+
+    def _hear(self, said: dict[str, Any]) -> None:
+        if "summary" in said:
+            self._summary = said["summary"]
+        elif "error" in said:
+            self._error = said["error"]
+        else:
+            self._heard(said)
