@@ -1,0 +1,72 @@
+"""The rectangle of whole pixels on which a mosaic is drawn, and its blocks."""
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from reconstruction.placement import PlacedTile
+from reconstruction.sources import Tile
+
+BLOCK_PX = 1024  # side of a block, which is one shard
+Block = tuple[int, int]  # row, column
+
+
+def whole(position_px: float) -> int:
+    """Round half up, alike on both sides of zero."""
+    return math.floor(position_px + 0.5)
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """`x_px`, `y_px`: place of its first pixel in the source's frame."""
+
+    x_px: int
+    y_px: int
+    width_px: int
+    height_px: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.height_px, self.width_px
+
+    def blocks(self) -> Iterator[Block]:
+        """Yield every block, row by row."""
+        for row in range(-(-self.height_px // BLOCK_PX)):
+            for column in range(-(-self.width_px // BLOCK_PX)):
+                yield row, column
+
+    def box(self, block: Block) -> "Canvas":
+        """Give the part of the canvas that a block covers; the last ones are cut at the rim."""
+        top, left = block[0] * BLOCK_PX, block[1] * BLOCK_PX
+        return Canvas(
+            self.x_px + left,
+            self.y_px + top,
+            min(BLOCK_PX, self.width_px - left),
+            min(BLOCK_PX, self.height_px - top),
+        )
+
+    def touched_by(self, box: "Canvas") -> Iterator[Block]:
+        """Yield the blocks that share a pixel with a box."""
+        left, top = max(box.x_px - self.x_px, 0), max(box.y_px - self.y_px, 0)
+        right = min(box.x_px - self.x_px + box.width_px, self.width_px)
+        bottom = min(box.y_px - self.y_px + box.height_px, self.height_px)
+        if right <= left or bottom <= top:
+            return
+        for row in range(top // BLOCK_PX, (bottom - 1) // BLOCK_PX + 1):
+            for column in range(left // BLOCK_PX, (right - 1) // BLOCK_PX + 1):
+                yield row, column
+
+    def union(self, other: "Canvas") -> "Canvas":
+        """Give the smallest canvas that holds both."""
+        left, top = min(self.x_px, other.x_px), min(self.y_px, other.y_px)
+        right = max(self.x_px + self.width_px, other.x_px + other.width_px)
+        bottom = max(self.y_px + self.height_px, other.y_px + other.height_px)
+        return Canvas(left, top, right - left, bottom - top)
+
+
+def around(tiles: Iterable[Tile | PlacedTile], tile_shape: tuple[int, int], margin_px: int = 0) -> Canvas:
+    """Give the smallest canvas that holds tiles at their whole-pixel places, and a margin around."""
+    corners = [(whole(tile.x_px), whole(tile.y_px)) for tile in tiles]
+    left, top = min(x for x, _ in corners), min(y for _, y in corners)
+    right, bottom = max(x for x, _ in corners) + tile_shape[1], max(y for _, y in corners) + tile_shape[0]
+    return Canvas(left - margin_px, top - margin_px, right - left + 2 * margin_px, bottom - top + 2 * margin_px)

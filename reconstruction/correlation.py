@@ -1,0 +1,72 @@
+"""Where two strips may match: peaks of a weighted cross-correlation.
+
+The weight follows the maximum likelihood processor (Knapp and Carter 1976) with partial whitening: frequencies count
+by their coherence, estimated ring by ring from the strips' own spectra, so that clean images are correlated by their
+edges and noisy ones by their coarse structure, without a setting.
+"""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from reconstruction.strips import Image
+
+WHITENING = 0.8
+NOISE_RING = 0.42  # cycles per px; optics passes next to nothing above
+RING_WIDTH = 0.01  # cycles per px
+PEAKS = 8
+PEAK_RADIUS_PX = 2
+
+
+def peaks(first: Image, second: Image, low: tuple[int, int], high: tuple[int, int]) -> list[tuple[int, int]]:
+    """List the best shifts (y, x) of two tapered strips within `low`..`high` inclusive, best first.
+
+    A shift s says that `first[p + s]` shows what `second[p]` shows.
+    """
+    needed = [max(size, end - start + 1) for size, start, end in zip(first.shape, low, high, strict=True)]
+    shape = (fft.next_fast_len(needed[0], True), fft.next_fast_len(needed[1], True))
+    surface = fft.irfft2(_weighted(fft.rfft2(first, shape), fft.rfft2(second, shape), shape), shape)
+    rows = np.arange(low[0], high[0] + 1) % shape[0]
+    columns = np.arange(low[1], high[1] + 1) % shape[1]
+    region = surface[np.ix_(rows, columns)]
+    return [(row + low[0], column + low[1]) for row, column in _maxima(region)]
+
+
+def _weighted(first: NDArray[Any], second: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
+    cross = first * second.conj()
+    magnitude = np.abs(cross)
+    if not magnitude.any():
+        return np.asarray(cross)
+    rings, counts, noise_from = _rings(shape)
+    power = np.bincount(rings.ravel(), magnitude.ravel(), len(counts)) / counts
+    noise = power[noise_from:].mean()
+    coherence = np.clip(1.0 - noise / np.maximum(power, 1e-30), 0.0, 1.0) ** 2
+    weight = coherence[rings].astype(np.float32)
+    weight /= np.maximum(magnitude, 1e-6 * magnitude.max()) ** np.float32(WHITENING)
+    return np.asarray(cross * weight)
+
+
+@lru_cache(maxsize=32)
+def _rings(shape: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.float64], int]:
+    """Ring of each frequency of a real spectrum, pixels in each ring, and the first ring of pure noise."""
+    radius = np.hypot(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, :])
+    rings = (radius / RING_WIDTH).astype(np.intp)
+    counts = np.maximum(np.bincount(rings.ravel()), 1).astype(np.float64)
+    return rings, counts, int(NOISE_RING / RING_WIDTH)
+
+
+def _maxima(region: NDArray[Any]) -> list[tuple[int, int]]:
+    """Greatest values first, none within `PEAK_RADIUS_PX` of a greater one."""
+    left = region.copy()
+    found: list[tuple[int, int]] = []
+    for _ in range(PEAKS):
+        row, column = np.unravel_index(int(np.argmax(left)), left.shape)
+        if not left[row, column] > 0:
+            break
+        found.append((int(row), int(column)))
+        r, c = max(0, int(row) - PEAK_RADIUS_PX), max(0, int(column) - PEAK_RADIUS_PX)
+        left[r : int(row) + PEAK_RADIUS_PX + 1, c : int(column) + PEAK_RADIUS_PX + 1] = -np.inf
+    return found

@@ -1,0 +1,67 @@
+"""A small picture of a whole mosaic."""
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+import tensorstore as ts
+from numpy.typing import NDArray
+
+from reconstruction.canvas import around
+from reconstruction.pyramid import level_shapes
+from reconstruction.worker import Reconstruction
+
+LONGEST_PX = 1600
+DARKEST, BRIGHTEST = 0.5, 99.5  # percentiles of the covered pixels
+BAR_SHARE = 0.2  # of the picture's width, at most
+WHITE = 255
+
+
+def preview(made: Reconstruction, layer: str = "restored") -> NDArray[np.uint8]:
+    """Draw the covered part of a layer as 8 bit grey (y, x), contrast stretched, with a scale bar if it has a scale."""
+    if not made.placement.tiles:
+        return np.zeros((64, 64), np.uint8)
+    covered = around(made.placement.tiles.values(), made.tile_shape)
+    level = max(0, math.ceil(math.log2(max(covered.shape) / LONGEST_PX)))
+    level = min(level, len(level_shapes(made.canvas.shape)) - 1)
+    top, left = covered.y_px - made.canvas.y_px, covered.x_px - made.canvas.x_px
+    rows = slice(top >> level, (top + covered.height_px) >> level)
+    columns = slice(left >> level, (left + covered.width_px) >> level)
+    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(made.mosaic_path / layer / str(level))}}
+    picture = _stretched(np.asarray(ts.open(spec, open=True).result()[rows, columns].read().result()))
+    if made.pixel_size_um is not None:
+        _add_scale_bar(picture, made.pixel_size_um * 2**level)
+    return picture
+
+
+def _stretched(image: NDArray[Any]) -> NDArray[np.uint8]:
+    covered = image[image > 0]
+    if not covered.size:
+        return np.zeros(image.shape, np.uint8)
+    low, high = np.percentile(covered, [DARKEST, BRIGHTEST])
+    scaled = (image.astype(np.float32) - low) * (WHITE / max(float(high - low), 1e-6))
+    return np.asarray(np.clip(np.rint(scaled), 0, WHITE), dtype=np.uint8)
+
+
+def _add_scale_bar(picture: NDArray[np.uint8], pixel_size_um: float) -> None:
+    rows, columns = picture.shape
+    if min(rows, columns) < 64:
+        return
+    length_um = round_length(BAR_SHARE * columns * pixel_size_um)
+    width = round(length_um / pixel_size_um)
+    text = f"{length_um:g} um" if length_um >= 1 else f"{length_um * 1000:g} nm"
+    scale = max(0.4, columns / 1600)
+    (text_width, text_height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    margin, bar = max(4, columns // 80), max(3, rows // 200)
+    box_width = max(width, text_width) + 2 * margin
+    cv2.rectangle(picture, (0, rows - text_height - bar - 4 * margin), (box_width, rows), (0,), -1)
+    cv2.rectangle(picture, (margin, rows - margin - bar), (margin + width, rows - margin), (WHITE,), -1)
+    corner = (margin, rows - 2 * margin - bar)
+    cv2.putText(picture, text, corner, cv2.FONT_HERSHEY_SIMPLEX, scale, (WHITE,), 1, cv2.LINE_AA)
+
+
+def round_length(most_um: float) -> float:
+    """Give the largest of 1, 2, 5 times a power of ten that is not above `most_um`."""
+    power = 10.0 ** math.floor(math.log10(most_um))
+    return max(step * power for step in (1.0, 2.0, 5.0) if step * power <= most_um * (1 + 1e-9))

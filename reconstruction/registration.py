@@ -1,0 +1,133 @@
+"""Displacement of two overlapping tiles, and whether it is to be believed.
+
+The best few correlation peaks are verified by the zero-mean NCC of the true overlap. A match is accepted when its NCC
+stands out of what unrelated strips of the same texture would give (Bartlett's variance of a correlation), and
+when no other place matches about as well: a periodic structure is refused, and so is a blank field.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reconstruction.refinement import UNKNOWN_PX, Refined
+from reconstruction.strip_pair import SAME_PEAK_PX, Candidate, StripPair
+from reconstruction.strips import LEAST_STRIP_PX, Windows, base_reach_px, windows
+
+WIDER = 4  # factor of the second search, after the first found nothing
+LEAST_SIGNIFICANCE = 6.5  # standard deviations; the greatest of 1e4 chance values lies near 4
+LEAST_NCC = 0.08
+LEAST_LEAD = 0.12  # of Fisher's z over the runner-up, as a fraction of the best
+WORTH_REFINING = 0.3  # of Fisher's z of the best
+RIDGE_VARIANCE_PX2 = 1.0
+RIDGE_PX = 1.5  # runners-up this close to the undetermined line say only that it is undetermined
+LEAST_SPREAD = 1e-3  # grey levels; below, a strip is constant
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Measured displacement of tile `b` relative to tile `a`, px, and what it is worth.
+
+    `score` is the zero-mean NCC of the overlap; the variances say how well each direction is determined (px²).
+    """
+
+    a: int
+    b: int
+    dx_px: float
+    dy_px: float
+    score: float
+    accepted: bool
+    var_x_px2: float = 0.01
+    var_y_px2: float = 0.01
+    cov_xy_px2: float = 0.0
+
+
+def register(a: int, b: int, first: NDArray[Any], second: NDArray[Any], nominal_px: tuple[float, float]) -> Edge:
+    """Measure the displacement of tile `b` (`second`) relative to tile `a` (`first`), both (y, x) and equally large.
+
+    Args:
+        nominal_px: what the stage claims, (x, y).
+    """
+    reach = base_reach_px((first.shape[0], first.shape[1]))
+    edge = _search(a, b, first, second, nominal_px, reach)
+    if edge.accepted:
+        return edge
+    wider = _search(a, b, first, second, nominal_px, min(WIDER * reach, min(first.shape) // 3))
+    return wider if wider.accepted else edge
+
+
+def _search(
+    a: int, b: int, first: NDArray[Any], second: NDArray[Any], nominal_px: tuple[float, float], reach: int
+) -> Edge:
+    """Look no further than `reach` px from what the stage claims."""
+    nothing = Edge(a, b, float(nominal_px[0]), float(nominal_px[1]), 0.0, False, UNKNOWN_PX**2, UNKNOWN_PX**2)
+    cut = windows((first.shape[0], first.shape[1]), (nominal_px[1], nominal_px[0]), reach)
+    if cut is None:
+        return nothing
+    pair = StripPair(first[cut.first], second[cut.second], *_limits(cut, nominal_px, reach))
+    if pair.spread() < LEAST_SPREAD:
+        return nothing
+    found = pair.candidates()
+    if not found:
+        return nothing
+    best, refined = found[0], pair.refined(found[0].shift_px)
+    if refined is None:
+        best = pair.climbed(best)
+        refined = pair.refined(best.shift_px)
+    if refined is None or not pair.inside(best.shift_px, margin_px=2):  # at the rim: the true one may lie beyond
+        return nothing
+    # first[p + shift] shows second[p], hence tile b lies `origin + shift` from tile a
+    dy, dx = (cut.origin_px[i] + best.shift_px[i] + float(refined.shift_px[i]) for i in range(2))
+    covariance = refined.covariance_px2
+    return Edge(
+        a,
+        b,
+        dx,
+        dy,
+        refined.ncc,
+        _significant(pair, best, refined) and _unique(pair, best, refined, found[1:]),
+        float(covariance[1, 1]),
+        float(covariance[0, 0]),
+        float(covariance[0, 1]),
+    )
+
+
+def _limits(cut: Windows, nominal_px: tuple[float, float], reach: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Least and greatest shift (y, x) that keep the displacement within the reach and the strips on each other."""
+    low, high = [], []
+    for axis, nominal in enumerate((nominal_px[1], nominal_px[0])):
+        most = cut.first[axis].stop - cut.first[axis].start - LEAST_STRIP_PX
+        centre = round(nominal) - cut.origin_px[axis]
+        low.append(max(-most, centre - reach))
+        high.append(min(most, centre + reach))
+    return (low[0], low[1]), (high[0], high[1])
+
+
+def _significant(pair: StripPair, best: Candidate, refined: Refined) -> bool:
+    """Tell whether unrelated strips of the same texture would hardly match as well."""
+    return refined.ncc > LEAST_NCC and _fisher(refined.ncc) > LEAST_SIGNIFICANCE * pair.chance_deviation(best.shift_px)
+
+
+def _unique(pair: StripPair, best: Candidate, refined: Refined, others: list[Candidate]) -> bool:
+    """Tell whether no other shift matches about as well, except along a direction known to be undetermined."""
+    values, vectors = np.linalg.eigh(refined.covariance_px2)
+    across, ridge = vectors[:, 0], values[1] > RIDGE_VARIANCE_PX2
+    # a ridge fills the list of peaks with its own length: look across it for the next line
+    rivals = [*others, *(pair.rivals_along(best, across) if ridge else [])]
+    for rival in sorted(rivals, key=lambda candidate: -candidate.ncc):
+        offset = np.subtract(rival.shift_px, best.shift_px)
+        if np.abs(offset).max() <= SAME_PEAK_PX or (ridge and abs(float(across @ offset)) <= RIDGE_PX):
+            continue
+        if _fisher(rival.ncc) < WORTH_REFINING * _fisher(refined.ncc):
+            return True
+        better = pair.refined(rival.shift_px)  # compared at whole pixels, the winner would be flattered
+        if _fisher(max(rival.ncc, better.ncc if better else 0.0)) > (1.0 - LEAST_LEAD) * _fisher(refined.ncc):
+            return False
+    return True
+
+
+def _fisher(ncc: float) -> float:
+    """Fisher's z, in which correlations of any size scatter alike."""
+    return math.atanh(min(max(ncc, 0.0), 0.9999))

@@ -1,0 +1,141 @@
+"""Two strips laid over each other: how well they match at a shift, and what a match by chance would be worth.
+
+A shift s (y, x) says that `first[p + s]` shows what `second[p]` shows.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from reconstruction.correlation import peaks
+from reconstruction.refinement import Refined, refine
+from reconstruction.strips import Image, high_passed, smoothed, tapered
+
+Shift = tuple[int, int]  # y, x in px
+SAME_PEAK_PX = 3
+CLIMB_PX = 12
+NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A shift with the NCC of the overlap that it implies."""
+
+    shift_px: Shift
+    ncc: float
+
+
+@dataclass(frozen=True)
+class StripPair:
+    """Grey strips (y, x) of equal shape, and the least and greatest shift of interest."""
+
+    first: NDArray[Any]
+    second: NDArray[Any]
+    low: Shift
+    high: Shift
+
+    @cached_property
+    def _detail(self) -> tuple[Image, Image]:
+        return high_passed(self.first), high_passed(self.second)
+
+    @cached_property
+    def _strips(self) -> tuple[Image, Image]:
+        return smoothed(self._detail[0], self.smoothing_px), smoothed(self._detail[1], self.smoothing_px)
+
+    @cached_property
+    def smoothing_px(self) -> float:
+        """Sigma of the smoothing, chosen from the noise of the strips."""
+        ratio = min(signal_to_noise(image) for image in self._detail)
+        if ratio > 4.0:
+            return 0.7
+        return 1.2 if ratio > 0.5 else 2.0
+
+    def spread(self) -> float:
+        """Give the standard deviation of the poorer strip, in grey values."""
+        return min(float(image.std()) for image in self._detail)
+
+    def candidates(self) -> list[Candidate]:
+        """List the best peaks of the correlation, by falling NCC."""
+        first, second = (tapered(image) for image in self._detail)
+        found = [self.at(shift) for shift in peaks(first, second, self.low, self.high)]
+        return sorted(found, key=lambda candidate: -candidate.ncc)
+
+    def at(self, shift: Shift) -> Candidate:
+        """Measure the zero-mean NCC at a shift."""
+        one, other = overlap(*self._strips, shift)
+        a, b = one - one.mean(), other - other.mean()
+        norm = math.sqrt(float(np.vdot(a, a)) * float(np.vdot(b, b)))
+        return Candidate(shift, float(np.vdot(a, b)) / norm if norm > 0 else 0.0)
+
+    def refined(self, shift: Shift) -> Refined | None:
+        """Refine a shift on the overlap alone, so that both strips are filtered with the same surroundings."""
+        one, other = (
+            smoothed(high_passed(part), self.smoothing_px) for part in overlap(self.first, self.second, shift)
+        )
+        return refine(one, other, 4 * math.pi * self.smoothing_px**2)
+
+    def inside(self, shift: Shift, margin_px: int = 0) -> bool:
+        """Tell whether a shift is of interest, at least `margin_px` away from the last one that is."""
+        return all(
+            low + margin_px <= at <= high - margin_px for low, at, high in zip(self.low, shift, self.high, strict=True)
+        )
+
+    def climbed(self, start: Candidate) -> Candidate:
+        """Walk to the nearest whole-pixel maximum of the NCC: along a ridge a correlation peak may lie beside it."""
+        best = start
+        for _ in range(CLIMB_PX):
+            around = [(best.shift_px[0] + dy, best.shift_px[1] + dx) for dy, dx in NEIGHBOURS]
+            higher = max((self.at(shift) for shift in around if self.inside(shift)), key=lambda c: c.ncc, default=best)
+            if higher.ncc <= best.ncc:
+                break
+            best = higher
+        return best
+
+    def rivals_along(self, best: Candidate, direction: NDArray[np.float64]) -> list[Candidate]:
+        """List the maxima of the NCC on the line through a shift along a direction (y, x), itself left out."""
+        span = sum(high - low for low, high in zip(self.low, self.high, strict=True))
+        line: list[Candidate] = []
+        for step in range(-span, span + 1):
+            y, x = (round(at + step * part) for at, part in zip(best.shift_px, direction, strict=True))
+            if self.inside((y, x)):
+                line.append(self.at((y, x)))
+        triples = zip(line, line[1:], line[2:], strict=False)
+        tops = [middle for before, middle, after in triples if middle.ncc >= max(before.ncc, after.ncc)]
+        return [c for c in tops if np.abs(np.subtract(c.shift_px, best.shift_px)).max() > SAME_PEAK_PX]
+
+    def chance_deviation(self, shift: Shift) -> float:
+        """Estimate the scatter of the NCC of unrelated strips with these spectra (Bartlett 1935)."""
+        weighted, totals = np.float32(1.0), 1.0
+        for part in overlap(*self._strips, shift):
+            power = np.square(np.abs(fft.rfft2(tapered(part - part.mean()))))
+            weighted = weighted * power
+            totals *= _both_halves(power)
+        return math.sqrt(_both_halves(np.asarray(weighted)) / max(totals, 1e-30))
+
+
+def _both_halves(power: NDArray[Any]) -> float:
+    """Sum over all frequencies, of which a real transform keeps half."""
+    return 2.0 * float(power.sum(dtype=np.float64)) - float(power[:, 0].sum(dtype=np.float64))
+
+
+def overlap(first: NDArray[Any], second: NDArray[Any], shift: Shift) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Cut the parts of two strips that show the same at a shift."""
+    y, x = shift
+    rows, columns = first.shape
+    return (
+        first[max(0, y) : rows + min(0, y), max(0, x) : columns + min(0, x)],
+        second[max(0, -y) : rows - max(0, y), max(0, -x) : columns - max(0, x)],
+    )
+
+
+def signal_to_noise(image: Image) -> float:
+    """Give the variance of the structure over that of the white noise (Immerkaer 1996)."""
+    row = image[:-2] - 2 * image[1:-1] + image[2:]
+    mask = row[:, :-2] - 2 * row[:, 1:-1] + row[:, 2:]
+    noise = float(np.square(mask).mean()) / 36.0
+    return max(float(image.var()) - noise, 0.0) / max(noise, 1e-12)

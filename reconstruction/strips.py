@@ -1,0 +1,85 @@
+"""The part of two tiles that may show the same specimen, made ready for correlation."""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+HIGH_PASS_PX = 12.0  # sigma; shading and charging are broader, edges and grain finer
+TAPER_PX = 12
+LEAST_STRIP_PX = 12
+REACH_FRACTION = 0.015  # of the longer side of a tile
+LEAST_REACH_PX = 24
+
+Image = NDArray[np.float32]
+
+
+def base_reach_px(tile_shape: tuple[int, int]) -> int:
+    """Tell how far a stage is taken to be wrong at first, px."""
+    return max(LEAST_REACH_PX, math.ceil(REACH_FRACTION * max(tile_shape)))
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Equal strips of two tiles, as (y, x) slices, and the displacement of the second when they show the same."""
+
+    first: tuple[slice, slice]
+    second: tuple[slice, slice]
+    origin_px: tuple[int, int]  # (y, x): displacement of the tiles if the strips match without a shift
+
+
+def windows(shape: tuple[int, int], nominal_px: tuple[float, float], reach_px: int) -> Windows | None:
+    """Cut the overlap of two tiles displaced by `nominal_px` (y, x) give or take the reach; None if there is none."""
+    axes = [_window(size, round(step), reach_px) for size, step in zip(shape, nominal_px, strict=True)]
+    if any(length < LEAST_STRIP_PX for _, _, length in axes):
+        return None
+    (y_first, y_second, height), (x_first, x_second, width) = axes
+    return Windows(
+        (slice(y_first, y_first + height), slice(x_first, x_first + width)),
+        (slice(y_second, y_second + height), slice(x_second, x_second + width)),
+        (y_first - y_second, x_first - x_second),
+    )
+
+
+def _window(size: int, step: int, reach: int) -> tuple[int, int, int]:
+    """Start in the first tile, start in the second, length; along one axis."""
+    first = max(0, step - reach)
+    second = max(0, -step - reach)
+    return first, second, size - max(first, second)
+
+
+def high_passed(strip: NDArray[Any]) -> Image:
+    """Remove shading: float32, about zero everywhere."""
+    image = strip.astype(np.float32)
+    image -= cv2.blur(cv2.blur(image, _box(HIGH_PASS_PX)), _box(HIGH_PASS_PX))
+    return image
+
+
+def _box(sigma_px: float) -> tuple[int, int]:
+    """Two passes of this box have the variance of a Gaussian of `sigma_px`."""
+    side = 2 * round(math.sqrt(6.0 * sigma_px**2) / 2) + 1
+    return side, side
+
+
+def smoothed(image: Image, sigma_px: float) -> Image:
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px), dtype=np.float32)
+
+
+def tapered(image: Image) -> Image:
+    """Let the image fade at its rim, so that the rim does not correlate with itself."""
+    return image * taper(image.shape[0])[:, None] * taper(image.shape[1])[None, :]
+
+
+@lru_cache(maxsize=64)
+def taper(size: int) -> Image:
+    """Raised cosine over `TAPER_PX` at both ends, at most an eighth of the strip."""
+    width = max(1, min(TAPER_PX, size // 8))
+    ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(width) + 0.5) / width)
+    window = np.ones(size, np.float32)
+    window[:width] = ramp
+    window[-width:] = ramp[::-1]
+    return window

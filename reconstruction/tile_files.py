@@ -1,0 +1,74 @@
+"""Read one tile: 8 or 16 bit grey TIFF or PNG, or RGB(A) whose colours are equal."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from reconstruction.errors import InputError
+
+TIFF_SUFFIXES = {".tif", ".tiff"}
+DEPTHS = (np.dtype(np.uint8), np.dtype(np.uint16))
+
+
+@dataclass(frozen=True)
+class Header:
+    """Rows and columns, and the type of a grey value."""
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+
+    def __str__(self) -> str:
+        return f"{self.shape[1]} x {self.shape[0]} px of {self.dtype}"
+
+
+def header_of(path: Path) -> Header:
+    """Check that a file holds a usable tile; it is read whole once and not kept."""
+    pixels = read_grey(path)
+    return Header((pixels.shape[0], pixels.shape[1]), pixels.dtype)
+
+
+def read_grey(path: Path) -> NDArray[Any]:
+    """Read a tile as (y, x), uint8 or uint16.
+
+    Raises:
+        InputError: absent, unreadable, coloured, or of another depth than 8 or 16 bit.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such tile")
+    pixels = _decoded(path)
+    if pixels.ndim == 3:
+        pixels = _without_colour(pixels, path)
+    if pixels.ndim != 2:
+        raise InputError(f"{path}: {pixels.ndim} dimensions, a tile has 2 (y, x)")
+    if pixels.dtype not in DEPTHS:
+        raise InputError(f"{path}: {pixels.dtype}, a tile is uint8 or uint16")
+    return np.ascontiguousarray(pixels)
+
+
+def _decoded(path: Path) -> NDArray[Any]:
+    if path.suffix.lower() in TIFF_SUFFIXES:
+        try:
+            return np.asarray(tifffile.imread(path))
+        except Exception as error:  # a damaged TIFF surfaces as whatever the decoder stumbled over
+            raise InputError(f"{path}: not a readable TIFF ({type(error).__name__})") from error
+    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
+    if pixels is None:
+        raise InputError(f"{path}: not a readable image")
+    return np.asarray(pixels)
+
+
+def _without_colour(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
+    """One channel of (y, x, 1..4); alpha is ignored."""
+    channels = pixels.shape[2]
+    if channels > 4:
+        raise InputError(f"{path}: {channels} channels, a tile is grey or RGB(A)")
+    grey = pixels[:, :, 0]
+    colours = 1 if channels == 2 else min(channels, 3)
+    if any(not np.array_equal(grey, pixels[:, :, channel]) for channel in range(1, colours)):
+        raise InputError(f"{path}: a colour image, a tile is grey")
+    return np.asarray(grey)

@@ -1,0 +1,170 @@
+"""Follow a source to its mosaic: register what arrives, place it, draw what changed.
+
+The result depends on frames, nominal places and edges alone, not on batches, timing or restarts.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reconstruction.canvas import Canvas, around
+from reconstruction.drawing import Drawing, Layers
+from reconstruction.frame_cache import FrameCache
+from reconstruction.mosaic import Mosaic
+from reconstruction.neighbours import Neighbourhood
+from reconstruction.placement import Placement, place
+from reconstruction.registration import Edge, register
+from reconstruction.restore import Restorer
+from reconstruction.sources import FrameSource, Tile
+from reconstruction.strips import base_reach_px
+
+MOSAIC_NAME = "mosaic.zarr"
+CACHE_BYTES = 512 * 2**20  # a layer
+REDRAW_S = 0.5  # between two drawings while the scan goes on
+REDRAW_SHARE = 2.0  # times as long as the last drawing took, at least
+LIVE_TOLERANCE_PX = 1  # a tile may be drawn this far off until the end
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far the worker is."""
+
+    tiles: int
+    planned: int
+    edges: int
+    accepted: int
+    blocks_drawn: int
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """All that is known about a finished mosaic."""
+
+    tiles: list[Tile]  # those that arrived, in planned order
+    planned: int
+    tile_shape: tuple[int, int]
+    pixel_size_um: float | None
+    placement: Placement
+    edges: list[Edge]
+    mosaic_path: Path
+    canvas: Canvas
+    model: str
+    model_sha256: str | None
+    seconds: dict[str, float]  # register, place, draw, total
+
+
+def follow(source: FrameSource, out: Path, restorer: Restorer, progress: Callable[[Progress], None]) -> Reconstruction:
+    """Reconstruct a source into `out`/mosaic.zarr while its frames arrive; go on where a killed worker stopped."""
+    return _Worker(source, out, restorer, progress).run()
+
+
+class _Worker:
+    def __init__(
+        self, source: FrameSource, out: Path, restorer: Restorer, progress: Callable[[Progress], None]
+    ) -> None:
+        self._source = source
+        self._path = out / MOSAIC_NAME
+        self._restorer = restorer
+        self._progress = progress
+        self._planned = source.planned()
+        self._raw = FrameCache(source.pixels, CACHE_BYTES)
+        restored = FrameCache(lambda tile: restorer.restore(self._raw.get(tile)), CACHE_BYTES)
+        self._layers = Layers(self._raw, restored, restorer.name == "none")
+        self._known = {(edge.a, edge.b): edge for edge in source.known_edges()}
+        self._edges: dict[tuple[int, int], Edge] = {}
+        self._tiles: dict[int, Tile] = {}
+        self._neighbourhood = Neighbourhood(source.tile_shape)
+        self._blocks_drawn = 0
+        self._seconds = {"register": 0.0, "place": 0.0, "draw": 0.0, "total": 0.0}
+
+    def run(self) -> Reconstruction:
+        started = time.perf_counter()
+        drawing = self._drawing(self._path, self._first_canvas())
+        next_drawing = 0.0
+        pending = False
+        for batch in self._source.follow():
+            for tile in batch:
+                self._arrive(tile)
+            pending = pending or bool(batch)
+            if pending and time.perf_counter() >= next_drawing:
+                before = time.perf_counter()
+                self._draw(drawing, self._place(), LIVE_TOLERANCE_PX)
+                took = time.perf_counter() - before
+                next_drawing = time.perf_counter() + max(REDRAW_S, REDRAW_SHARE * took)
+                pending = False
+            self._tell(finished=False)
+        placement = self._place()
+        mosaic = self._finish(drawing, placement)
+        self._seconds["total"] = time.perf_counter() - started
+        self._tell(finished=True)
+        return self._reconstruction(placement, mosaic)
+
+    def _first_canvas(self) -> Canvas:
+        return around(self._planned, self._source.tile_shape, base_reach_px(self._source.tile_shape))
+
+    def _drawing(self, path: Path, canvas: Canvas) -> Drawing:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mosaic = Mosaic.create(path, canvas, self._source.dtype, self._source.pixel_size_um)
+        return Drawing(mosaic, self._layers, self._source.tile_shape, self._source.dtype)
+
+    def _arrive(self, tile: Tile) -> None:
+        started = time.perf_counter()
+        if tile.index in self._tiles:
+            return
+        self._tiles[tile.index] = tile
+        for other in self._neighbourhood.add(tile):
+            first, second = sorted((tile, other), key=lambda each: each.index)
+            key = (first.index, second.index)
+            if key in self._known:
+                self._edges[key] = self._known[key]
+                continue
+            nominal_px = (second.x_px - first.x_px, second.y_px - first.y_px)
+            edge = register(*key, self._raw.get(first), self._raw.get(second), nominal_px)
+            self._edges[key] = edge
+            self._source.report_edge(edge)
+        self._seconds["register"] += time.perf_counter() - started
+
+    def _place(self) -> Placement:
+        started = time.perf_counter()
+        placement = place(list(self._tiles.values()), list(self._edges.values()))
+        self._seconds["place"] += time.perf_counter() - started
+        return placement
+
+    def _draw(self, drawing: Drawing, placement: Placement, tolerance_px: int) -> None:
+        started = time.perf_counter()
+        self._blocks_drawn += drawing.update(placement.tiles, tolerance_px)
+        self._seconds["draw"] += time.perf_counter() - started
+
+    def _finish(self, drawing: Drawing, placement: Placement) -> Mosaic:
+        """Draw the final places; on a larger canvas, in a new folder, if a tile lies outside of the first one."""
+        canvas = drawing.mosaic.canvas
+        if placement.tiles:
+            canvas = canvas.union(around(placement.tiles.values(), self._source.tile_shape))
+        if canvas == drawing.mosaic.canvas:
+            self._draw(drawing, placement, 0)
+            return drawing.mosaic
+        larger = self._drawing(self._path.with_name(self._path.name + ".larger"), canvas)
+        self._draw(larger, placement, 0)
+        return larger.mosaic.replace(self._path)
+
+    def _tell(self, finished: bool) -> None:
+        accepted = sum(edge.accepted for edge in self._edges.values())
+        counts = (len(self._tiles), len(self._planned), len(self._edges), accepted, self._blocks_drawn)
+        self._progress(Progress(*counts, finished))
+
+    def _reconstruction(self, placement: Placement, mosaic: Mosaic) -> Reconstruction:
+        return Reconstruction(
+            tiles=[self._tiles[index] for index in sorted(self._tiles)],
+            planned=len(self._planned),
+            tile_shape=self._source.tile_shape,
+            pixel_size_um=self._source.pixel_size_um,
+            placement=placement,
+            edges=[self._edges[key] for key in sorted(self._edges)],
+            mosaic_path=mosaic.path,
+            canvas=mosaic.canvas,
+            model=self._restorer.name,
+            model_sha256=self._restorer.sha256,
+            seconds=dict(self._seconds),
+        )

@@ -1,0 +1,94 @@
+"""Places from edges: accurate, robust against a lie, honest about what nobody measured."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from reconstruction.neighbours import Neighbourhood
+from reconstruction.placement import Placement, place
+from reconstruction.registration import Edge, register
+from tests.reconstruction.scenes import Scan, errors_px, scan
+
+
+def edges_of(scene: Scan) -> list[Edge]:
+    near = Neighbourhood(scene.tile_shape)
+    found = []
+    for tile in scene.tiles:
+        for other in near.add(tile):
+            nominal = (tile.x_px - other.x_px, tile.y_px - other.y_px)
+            frames = scene.frames[other.index], scene.frames[tile.index]
+            found.append(register(other.index, tile.index, *frames, nominal))
+    return found
+
+
+def places_px(placement: Placement) -> NDArray[np.float64]:
+    return np.array([(tile.x_px, tile.y_px) for tile in placement.tiles.values()])
+
+
+def true_edges(scene: Scan, noise_px: float = 0.05, seed: int = 0) -> list[Edge]:
+    rng = np.random.default_rng(seed)
+    near = Neighbourhood(scene.tile_shape)
+    found = []
+    for tile in scene.tiles:
+        for other in near.add(tile):
+            step = scene.truth_px[tile.index] - scene.truth_px[other.index] + rng.normal(0, noise_px, 2)
+            found.append(Edge(other.index, tile.index, float(step[0]), float(step[1]), 0.9, True))
+    return found
+
+
+@pytest.mark.parametrize("overlap", [0.1, 0.2, 0.4])
+@pytest.mark.parametrize("kind", ["natural", "lamellae"])
+def test_places_a_noisy_scan_below_a_tenth_of_a_pixel(kind: str, overlap: float) -> None:
+    scene = scan(kind, overlap)
+    error = errors_px(places_px(place(scene.tiles, edges_of(scene))), scene.truth_px)
+    assert np.sqrt(np.square(error).mean()) <= 0.1  # measured: 0.01 to 0.03
+    assert error.max() <= 0.3
+
+
+def test_puts_a_featureless_corner_where_the_stage_model_says() -> None:
+    scene = scan("grains", blank_corner=True)
+    placement = place(scene.tiles, edges_of(scene))
+    corner = placement.tiles[19]
+    assert (corner.placed_by, corner.score) == ("stage", 0.0)
+    assert all(tile.placed_by == "registration" for index, tile in placement.tiles.items() if index != 19)
+    error = errors_px(places_px(placement), scene.truth_px)
+    assert error[:19].max() <= 1.0
+    assert error[19] <= 10.0  # its own error of the stage, 3 px rms, with that of its neighbours
+
+
+@pytest.mark.parametrize("which", range(0, 31, 3))
+def test_one_wrong_edge_moves_nobody(which: int) -> None:
+    scene = scan(size=128, rows=4, columns=5)
+    edges = true_edges(scene)
+    before = places_px(place(scene.tiles, edges))
+    lie = replace(edges[which], dx_px=edges[which].dx_px + 35, dy_px=edges[which].dy_px - 20)
+    placement = place(scene.tiles, [*edges[:which], lie, *edges[which + 1 :]])
+    assert (lie.a, lie.b) not in placement.kept
+    assert np.abs(places_px(placement) - before).max() < 0.2  # what one true edge less may change
+
+
+def test_evidence_overrules_a_stage_that_lost_sixty_pixels() -> None:
+    scene = scan(size=128, rows=4, columns=5)
+    scene.truth_px[10:] += (60.0, 0.0)
+    placement = place(scene.tiles, true_edges(scene, noise_px=0.02))
+    assert errors_px(places_px(placement), scene.truth_px).max() < 0.5
+
+
+def test_places_do_not_depend_on_the_order_of_anything() -> None:
+    scene = scan(size=128)
+    edges = true_edges(scene)
+    assert place(scene.tiles, edges) == place(scene.tiles[::-1], edges[::-1])
+
+
+def test_the_mean_of_the_anchors_stays_where_the_stage_put_it() -> None:
+    scene = scan(size=128)
+    placement = place(scene.tiles, true_edges(scene))
+    moved = [(p.x_px - p.tile.x_px, p.y_px - p.tile.y_px) for p in placement.tiles.values() if p.tile.anchor]
+    assert np.abs(np.mean(moved, axis=0)).max() < 1.0  # outliers among the anchors are left out of the mean
+
+
+def test_a_single_tile_stays() -> None:
+    scene = scan(size=128, rows=1, columns=1)
+    assert places_px(place(scene.tiles, [])).tolist() == [[0.0, 0.0]]
