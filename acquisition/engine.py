@@ -2,19 +2,20 @@
 
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.journal import Attempt, utc_now
+from acquisition.journal import Attempt, JournalError, utc_now
 from acquisition.overlap import PlannedTile
 from acquisition.plan import OnFailure
 from acquisition.run_store import RunStore
-from acquisition.write_behind import WriteBehind
+from acquisition.write_behind import Pixels, WriteBehind
 from devices.errors import DeviceError, DeviceLost, DeviceTimeout, ProtocolError
 from devices.protocols import Positioner
 from devices.rig import Rig
@@ -50,94 +51,107 @@ def run(store: RunStore, rig: Rig, told: Instructions, progress: Callable[[Attem
 
     Raises:
         DeviceError: a device failed and the plan's policy for it is to abort; the journal says which and why.
-        OSError: a frame could not be stored.
+        OSError: a frame or a line of the journal could not be stored.
     """
-    outcome, reason = Outcome.FAILED, ""
     store.journal.add_event("run_started")
     try:
         with WriteBehind(store.record, progress) as writer, rig.safe_on_exit():
             outcome = _acquire_all(store, rig, told, writer)
     except Exception as error:
-        reason = str(error)
+        with suppress(JournalError):  # it may be what failed; then that is the error to tell
+            store.journal.add_event("run_ended", outcome=Outcome.FAILED, reason=str(error))
         raise
-    finally:
-        store.journal.add_event("run_ended", outcome=outcome, reason=reason)
+    store.journal.add_event("run_ended", outcome=outcome, reason="")
     return outcome
 
 
 def _acquire_all(store: RunStore, rig: Rig, told: Instructions, writer: WriteBehind) -> Outcome:
-    on_failure, exposure_s = store.plan.on_failure, store.plan.camera.exposure_s
-    rig.camera.set_exposure_s(exposure_s)
-    z_um = rig.scanner.read_position_um()["z"]
+    rig.camera.set_exposure_s(store.plan.camera.exposure_s)
     todo = deque(store.tiles())
-    tries = dict.fromkeys(range(len(todo)), 0)
-    come_back: set[PlannedTile] = set()
     _take_up_backlash(rig.scanner, todo[0])
-    tile_began = time.perf_counter()
+    taking = _Taking(rig, store.plan.camera.exposure_s)
+    retries: Counter[int] = Counter()
+    skipped: set[int] = set()
     while todo:
         if told.stopped:
             return Outcome.STOPPED
         tile = todo.popleft()
-        tries[tile.index] += 1
-        attempt = _begin(tile, tries[tile.index], z_um, exposure_s)
-        pixels, failure = None, None
-        try:
-            attempt, pixels = _take(attempt, rig)
-        except DeviceError as error:
-            failure, policy = error, _policy(on_failure, error)
-            if policy.startswith("retry") and tries[tile.index] <= int(policy.removeprefix("retry:")):
-                verdict = "retry"
-                todo.appendleft(tile)
-            elif policy == "skip":
+        attempt, pixels, failure = taking.take(tile)
+        if failure is not None:
+            policy = _policy(store.plan.on_failure, failure)
+            verdict = "failed"
+            if policy == "skip":
                 verdict = "skipped"
-                if tile not in come_back:
-                    come_back.add(tile)
+                if tile.index not in skipped:
+                    skipped.add(tile.index)
                     todo.append(tile)
-            else:
-                verdict = "failed"
-            attempt = replace(attempt, verdict=verdict, reason=str(error))
-        now = time.perf_counter()
-        writer.put(replace(attempt, total_s=now - tile_began), pixels)
-        tile_began = now
+            elif policy.startswith("retry:") and retries[tile.index] < int(policy.removeprefix("retry:")):
+                verdict = "retry"
+                retries[tile.index] += 1
+                todo.appendleft(tile)
+            attempt = replace(attempt, verdict=verdict, reason=str(failure))
+        writer.put(attempt, pixels)
         if failure is not None and attempt.verdict == "failed":
             raise failure
     return Outcome.COMPLETED
 
 
-def _take(attempt: Attempt, rig: Rig) -> tuple[Attempt, NDArray[np.uint16]]:
-    """Bring the tile's centre under the camera and expose it once."""
-    began = time.perf_counter()
-    rig.scanner.move_to({"x": attempt.target_x_um, "y": attempt.target_y_um})
-    settled = time.perf_counter()
-    actual_um = rig.scanner.read_position_um()
-    force_nn = rig.force.read_force_nn() if rig.force else None
-    frame = rig.camera.snap()
-    return replace(
-        attempt,
-        actual_x_um=actual_um["x"],
-        actual_y_um=actual_um["y"],
-        actual_z_um=actual_um["z"],
-        force_nn=force_nn,
-        mean=float(frame.pixels.mean()),
-        sd=float(frame.pixels.std()),
-        camera_frame=frame.number,
-        settle_s=settled - began,
-        verdict="ok",
-    ), frame.pixels
+class _Taking:
+    """Takes tiles one after the other, and keeps count of tries, time and frames."""
 
+    def __init__(self, rig: Rig, exposure_s: float) -> None:
+        self._rig = rig
+        self._exposure_s = exposure_s
+        self._z_um = rig.scanner.read_position_um().get("z")
+        self._tries: Counter[int] = Counter()
+        self._last_frame: int | None = None
+        self._last_end = time.perf_counter()
 
-def _begin(tile: PlannedTile, attempt: int, z_um: float, exposure_s: float) -> Attempt:
-    return Attempt(
-        tile=tile.index,
-        attempt=attempt,
-        row=tile.row,
-        col=tile.col,
-        started_at=utc_now(),
-        target_x_um=tile.x_um,
-        target_y_um=tile.y_um,
-        target_z_um=z_um,
-        exposure_s=exposure_s,
-    )
+    def take(self, tile: PlannedTile) -> tuple[Attempt, Pixels, DeviceError | None]:
+        """Take a tile once; the attempt, its frame, and what went wrong if anything did."""
+        self._tries[tile.index] += 1
+        attempt = Attempt(
+            tile=tile.index,
+            attempt=self._tries[tile.index],
+            row=tile.row,
+            col=tile.col,
+            started_at=utc_now(),
+            target_x_um=tile.x_um,
+            target_y_um=tile.y_um,
+            target_z_um=self._z_um,
+            exposure_s=self._exposure_s,
+        )
+        pixels, failure = None, None
+        try:
+            attempt, pixels = self._expose(attempt)
+        except DeviceError as error:
+            failure = error
+        began, self._last_end = self._last_end, time.perf_counter()
+        return replace(attempt, total_s=self._last_end - began), pixels, failure
+
+    def _expose(self, attempt: Attempt) -> tuple[Attempt, NDArray[np.uint16]]:
+        """Bring the tile's centre under the camera and expose it."""
+        began = time.perf_counter()
+        self._rig.scanner.move_to({"x": attempt.target_x_um, "y": attempt.target_y_um})
+        settled = time.perf_counter()
+        actual_um = self._rig.scanner.read_position_um()
+        force_nn = self._rig.force.read_force_nn() if self._rig.force else None
+        frame = self._rig.camera.snap()
+        if frame.number == self._last_frame:
+            raise ProtocolError(self._rig.camera.name, f"frame {frame.number} came twice")
+        self._last_frame = frame.number
+        return replace(
+            attempt,
+            actual_x_um=actual_um["x"],
+            actual_y_um=actual_um["y"],
+            actual_z_um=actual_um.get("z"),
+            force_nn=force_nn,
+            mean=float(frame.pixels.mean()),
+            sd=float(frame.pixels.std()),
+            camera_frame=frame.number,
+            settle_s=settled - began,
+            verdict="ok",
+        ), frame.pixels
 
 
 def _take_up_backlash(scanner: Positioner, first: PlannedTile) -> None:

@@ -29,7 +29,7 @@ class Attempt:
     started_at: str
     target_x_um: float
     target_y_um: float
-    target_z_um: float
+    target_z_um: float | None  # None: the scanner has no z
     exposure_s: float
     actual_x_um: float | None = None
     actual_y_um: float | None = None
@@ -56,6 +56,10 @@ class Event:
     data: dict[str, object]
 
 
+class JournalError(OSError):
+    """The journal cannot be read or written: the disk is full or read-only, or another process holds it too long."""
+
+
 _ATTEMPT = [field.name for field in fields(Attempt)]
 _EDGE = [field.name for field in fields(Edge)]
 _SCHEMA = f"""
@@ -66,14 +70,16 @@ CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY AUTOINCREMENT, at, ki
 
 
 class Journal:
-    """An open journal; may be used by several threads of a process."""
+    """An open journal; may be used by several threads of a process. Every call may raise `JournalError`."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA)
+        with self._telling():
+            self._db = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db.execute("PRAGMA synchronous=FULL")
+            self._db.executescript(_SCHEMA)
 
     def record(self, attempt: Attempt) -> None:
         """Commit one attempt."""
@@ -108,13 +114,20 @@ class Journal:
         self._db.close()
 
     def _insert(self, into: str, values: tuple[object, ...]) -> None:
-        with self._lock:
+        with self._lock, self._telling():
             self._db.execute(f"{into} VALUES ({', '.join('?' * len(values))})", values)
 
     @contextmanager
     def _rows(self, query: str, *values: object) -> Iterator[sqlite3.Cursor]:
-        with self._lock:
+        with self._lock, self._telling():
             yield self._db.execute(query, values)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise JournalError(f"journal {self._path}: {error}") from error
 
 
 def utc_now() -> str:

@@ -25,12 +25,17 @@ def centres_um(low_um: float, high_um: float, field_um: float, overlap: float) -
 
     The spacing is even. A span no longer than one field gets one field in its middle.
     """
-    length_um = high_um - low_um
-    if length_um <= field_um * (1 + ROUNDING):
+    steps = steps_along(high_um - low_um, field_um, overlap)
+    if steps == 0:
         return [(low_um + high_um) / 2]
-    steps = math.ceil((length_um - field_um) / (field_um * (1 - overlap)) * (1 - ROUNDING))
-    first_um, step_um = low_um + field_um / 2, (length_um - field_um) / steps
+    first_um, step_um = low_um + field_um / 2, (high_um - low_um - field_um) / steps
     return [first_um + i * step_um for i in range(steps + 1)]
+
+
+def steps_along(length_um: float, field_um: float, overlap: float) -> int:
+    """How many steps `centres_um` makes along a span: one less than its fields."""
+    beyond_um = length_um - field_um * (1 + ROUNDING)
+    return max(math.ceil(beyond_um / (field_um * (1 - overlap)) * (1 - ROUNDING)), 0)
 
 
 def grid_um(plan: Plan, field_um: tuple[float, float]) -> tuple[list[float], list[float]]:

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from acquisition.overlap import grid_um, tiles
+from acquisition.overlap import steps_along
 from acquisition.plan import Plan
 
 SETTLE_ALLOWANCE_S = 0.05  # of a step of one field on a piezo scanner; measured times replace it in the report
 BYTES_PER_PIXEL = 2
+MOST_TILES = 1_000_000  # beyond, a slip of the pen is likelier than a plan of years
 MOSAIC_SHARE = 2 * 4 / 3  # two layers, each with its pyramid
 
 
@@ -48,25 +49,32 @@ def problems(plan: Plan, limits_um: Mapping[str, tuple[float, float]], free_byte
         for axis, (low, high) in (("x", plan.region.x_um), ("y", plan.region.y_um))
         if axis in limits_um and (low < limits_um[axis][0] or high > limits_um[axis][1])
     ]
-    if not found and (needed := cost(plan, field).disk_bytes) > free_bytes:
-        found.append(f"disk: the run needs about {needed / 1e9:.1f} GB, {free_bytes / 1e9:.1f} GB are free")
+    costs = cost(plan, field)
+    if costs.tiles > MOST_TILES:
+        found.append(f"region: {costs.tiles} tiles are outside 1..{MOST_TILES}")
+    elif costs.disk_bytes > free_bytes:
+        needed, free = costs.disk_bytes / 1e6, free_bytes / 1e6
+        found.append(f"disk: the run needs about {needed:.0f} MB, {free:.0f} MB are free")
     return found
 
 
 def cost(plan: Plan, field: Field) -> Cost:
-    """Tiles, overlap really planned (x, y; as a fraction), time and disk of a plan."""
-    x_um, y_um = grid_um(plan, field.size_um)
-    count = len(tiles(plan, field.size_um))
+    """Tiles, overlap really planned (x, y; as a fraction), time and disk of a plan; lays out no tile."""
+    spans_um = (plan.region.x_um, plan.region.y_um)
+    lengths_um = [high_um - low_um for low_um, high_um in spans_um]
+    wanted = plan.tiles.overlap
+    across, down = (steps_along(*along, wanted) for along in zip(lengths_um, field.size_um, strict=True))
+    count = (across + 1) * (down + 1)
     pixels = field.shape_px[0] * field.shape_px[1]
     return Cost(
         tiles=count,
-        rows=len(y_um),
-        columns=len(x_um),
-        overlap=(_overlap(x_um, field.size_um[0]), _overlap(y_um, field.size_um[1])),
+        rows=down + 1,
+        columns=across + 1,
+        overlap=(_overlap(lengths_um[0], field.size_um[0], across), _overlap(lengths_um[1], field.size_um[1], down)),
         duration_s=count * (plan.camera.exposure_s + SETTLE_ALLOWANCE_S),
         disk_bytes=round(count * pixels * BYTES_PER_PIXEL * (1 + MOSAIC_SHARE)),
     )
 
 
-def _overlap(centres_um: list[float], field_um: float) -> float:
-    return 1 - (centres_um[1] - centres_um[0]) / field_um if len(centres_um) > 1 else 0.0
+def _overlap(length_um: float, field_um: float, steps: int) -> float:
+    return 1 - (length_um - field_um) / steps / field_um if steps else 0.0

@@ -72,10 +72,7 @@ class RunFrames:
 
     def pixels(self, tile: Tile) -> NDArray[np.uint16]:
         """The raw frame (y, x) of a tile that has arrived."""
-        frame = self._frames[tile.index]
-        if frame >= self._raw.shape[0]:  # tiles taken again have made the array longer
-            self._raw = zarr.open_array(self.store.path / "raw.zarr", mode="r")
-        return np.asarray(self._raw[frame])
+        return np.asarray(self._raw[self._frames[tile.index]])
 
     def known_edges(self) -> list[Edge]:
         """What an earlier worker measured on this run."""

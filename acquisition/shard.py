@@ -34,14 +34,14 @@ class FrameArray:
     def __init__(self, path: Path) -> None:
         """Open an array that `create` laid out."""
         self.path = path
-        self._room, rows, columns = zarr.open_array(path, mode="r").shape
+        self._frames, rows, columns = zarr.open_array(path, mode="r").shape
         self.frame_shape = rows, columns
         self._shard_number = -1
         self._shard: _ShardFile | None = None
 
     @classmethod
     def create(cls, path: Path, frame_shape: tuple[int, int], frames: int) -> Self:
-        """Lay out an empty array for `frames` frames; it grows when more are written.
+        """Lay out an empty array for `frames` frames.
 
         Raises:
             FileExistsError: there is an array already.
@@ -66,18 +66,20 @@ class FrameArray:
         """Append the pixels (y, x) as number `frame` and return once they are on the disk.
 
         Raises:
-            ValueError: another shape or type than the array's; nothing was written.
+            ValueError: another shape or type than the array's, or a number beyond its end; nothing was written.
             OSError: the disk refused; the array is as it was before.
         """
+        if not 0 <= frame < self._frames:
+            raise ValueError(f"frame {frame} is outside 0..{self._frames - 1}")
         if pixels.shape != self.frame_shape or pixels.dtype != np.uint16:
             raise ValueError(f"frame {frame} is {pixels.dtype} {pixels.shape}, the run's are uint16 {self.frame_shape}")
-        if frame >= self._room:
-            self._grow(frame + 1)
         number, slot = divmod(frame, FRAMES_PER_SHARD)
-        if self._shard is None or number != self._shard_number:
-            self._open_shard(number, raw_bytes=pixels.nbytes)
-        assert self._shard is not None
-        self._shard.append(slot, blosc.compress(np.ascontiguousarray(pixels), b"lz4", 1, blosc.BITSHUFFLE))
+        try:
+            if self._shard is None or number != self._shard_number:
+                self._shard = self._opened(number, raw_bytes=pixels.nbytes)
+            self._shard.append(slot, blosc.compress(np.ascontiguousarray(pixels), b"lz4", 1, blosc.BITSHUFFLE))
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def close(self) -> None:
         """Release the open shard; may be called twice."""
@@ -93,16 +95,12 @@ class FrameArray:
     ) -> None:
         self.close()
 
-    def _grow(self, frames: int) -> None:
-        """Make room for `frames` frames: tiles may be taken more than once."""
-        zarr.open_array(self.path, mode="r+").resize((frames, *self.frame_shape))
-        self._room = frames
-
-    def _open_shard(self, number: int, raw_bytes: int) -> None:
+    def _opened(self, number: int, raw_bytes: int) -> "_ShardFile":
         self.close()
         path = self.path / "c" / str(number) / "0" / "0"
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._shard, self._shard_number = _ShardFile(path, raw_bytes), number
+        self._shard_number = number
+        return _ShardFile(path, raw_bytes)
 
 
 class _ShardFile:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from acquisition.journal import Attempt
 
 Pixels = NDArray[np.uint16] | None
-DEPTH = 2  # frames held in memory; a slow disk then slows the scan instead of filling the memory
+DEPTH = 2  # frames that wait for the one being written; a slow disk slows the scan instead of filling the memory
 
 
 class WriteBehind:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ from acquisition.plan import Plan, PlanError
 from acquisition.preflight import cost, problems
 from api import demo as demonstration
 from api.errors import BAD_INPUT, lines
+from api.modules import module_command
 from api.preview import write_preview
 from api.reconstruct import reconstruct as reconstruct_source
 from api.scan import field_of, free_bytes, limits_of
@@ -94,8 +96,7 @@ def scan(
     """Acquire one plan in the foreground and make its mosaic meanwhile."""
     settings, planned = RigSettings.load(rig), Plan.load(file)
     with bars() as shown, told_by_signals() as told:
-        watcher = shown.watch_scan(cost(planned, field_of(settings)).tiles)
-        outcome, summary = run_scan(planned, settings, out, told, watcher)
+        outcome, summary = run_scan(planned, settings, out, told, shown.watcher())
     report_run(out, outcome, summary, as_json)
 
 
@@ -125,7 +126,7 @@ def reconstruct(
     help="The twin alone; the same as `python -m hardware_sim` (try --help).",
 )
 def sim(context: typer.Context) -> None:
-    code = subprocess.call([sys.executable, "-m", "hardware_sim", *context.args])
+    code = subprocess.call(module_command("hardware_sim", *context.args))
     raise typer.Exit(code)
 
 
@@ -145,7 +146,7 @@ def report_run(run: Path, outcome: Outcome, summary: dict[str, Any], as_json: bo
             f"PSNR {truth['psnr_raw_db']:.1f} dB raw, {truth['psnr_restored_db']:.1f} dB restored"
         ]
     result(as_json, {"run": run, **where(run), "outcome": outcome, "summary": summary}, text)
-    if outcome is not Outcome.COMPLETED:
+    if outcome is not Outcome.COMPLETED or tiles["ok"] < tiles["planned"]:
         raise typer.Exit(1)
 
 
@@ -160,9 +161,15 @@ def where(folder: Path) -> dict[str, Path]:
 
 @contextmanager
 def told_by_signals() -> Iterator[Instructions]:
-    """Ctrl-C and SIGTERM end a scan cleanly, after the tile under way."""
+    """Ctrl-C and SIGTERM end a scan cleanly, after the tile under way; a second one does not wait for the mosaic."""
     told = Instructions()
-    before = {number: signal.signal(number, lambda *_: told.stop()) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def end(number: int, frame: FrameType | None) -> None:
+        if told.stopped:
+            raise KeyboardInterrupt
+        told.stop()
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield told
     finally:

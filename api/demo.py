@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from reconstruction.restore import restorer
 
 from acquisition.engine import Instructions, Outcome
 from acquisition.plan import Plan, PlanError, reasons
-from acquisition.preflight import cost
 from api.errors import UsageError
-from api.scan import check, field_of, limits_of, scan
+from api.scan import limits_of, scan
 from api.show import Bars
 from api.twin import Twin, running_twin
 from devices.rig import RigSettings
+from reconstruction.restore import restorer
 
 DEFAULT_REGION_UM = 60.0, 48.0
 
@@ -52,9 +51,7 @@ def run_demo(asked: Demo, told: Instructions, shown: Bars) -> tuple[Path, Outcom
         settings = RigSettings.load(twin.rig)
         plan = _plan(asked, _region_um(size_um, _reachable_um(twin, settings)))
         run = _new_folder(asked.out)
-        check(plan, settings, run)
-        watcher = shown.watch_scan(cost(plan, field_of(settings)).tiles)
-        outcome, summary = scan(plan, settings, run, told, watcher, asked.seed, twin.world.url)
+        outcome, summary = scan(plan, settings, run, told, shown.watcher(), asked.seed, twin.world.url)
     return run, outcome, summary
 
 

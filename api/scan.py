@@ -7,21 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reconstruction.restore import restorer
-
 from acquisition.engine import Instructions, Outcome, run
 from acquisition.journal import Attempt
 from acquisition.plan import Plan, PlanError
-from acquisition.preflight import Field, problems
+from acquisition.preflight import Field, cost, problems
 from acquisition.run_store import RunStore, ensure_empty
 from api.worker_process import WorkerProcess
 from devices.rig import RigSettings, open_rig
+from reconstruction.restore import restorer
 
 
 @dataclass(frozen=True)
 class Watcher:
     """Who is told how far things are; called from several threads."""
 
+    started: Callable[[int], None]  # with the number of tiles
     acquired: Callable[[Attempt], None]
     placed: Callable[[dict[str, Any]], None]
 
@@ -74,6 +74,7 @@ def scan(
     """
     check(plan, settings, out)
     field = field_of(settings)
+    watcher.started(cost(plan, field).tiles)
     with open_rig(settings) as rig:
         if found := problems(plan, rig.scanner.limits_um, free_bytes(out), field):
             raise PlanError(found)

@@ -20,19 +20,24 @@ class Bars:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
 
-    def watch_scan(self, tiles: int) -> Watcher:
-        """Bars for a scan of so many tiles."""
-        self._advance("scan", 0, tiles)
+    def watcher(self) -> Watcher:
+        """Bars for a scan and its mosaic."""
         done: set[int] = set()
+        planned = 0
+
+        def started(tiles: int) -> None:
+            nonlocal planned
+            planned = tiles
+            self._advance("scan", 0, planned)
 
         def acquired(attempt: Attempt) -> None:
             if attempt.verdict == "ok":
                 done.add(attempt.tile)
-                self._advance("scan", len(done), tiles)
+                self._advance("scan", len(done), planned)
             else:
                 self._progress.console.print(f"tile {attempt.tile}: {attempt.verdict}: {attempt.reason}")
 
-        return Watcher(acquired, self.placed)
+        return Watcher(started, acquired, self.placed)
 
     def placed(self, said: Mapping[str, Any]) -> None:
         """Take note of what the worker says."""

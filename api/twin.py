@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 import tempfile
 import time
 import urllib.request
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from api.errors import UsageError
+from api.modules import module_command
 
 START_S = 60.0  # a large specimen is generated or read before the twin answers
 HTTP_S = 30.0
@@ -67,7 +67,7 @@ def running_twin(options: Sequence[str]) -> Iterator[Twin]:
     """
     with tempfile.TemporaryDirectory(prefix="nanoraster-twin-") as folder:
         ready = Path(folder) / "ready.json"
-        command = [sys.executable, "-m", "hardware_sim", *options, "--ready-file", str(ready), "--until-stdin-ends"]
+        command = module_command("hardware_sim", *options, "--ready-file", str(ready), "--until-stdin-ends")
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )

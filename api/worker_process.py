@@ -2,14 +2,15 @@
 
 import json
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from acquisition.journal import Journal
+from acquisition.journal import Journal, JournalError
+from api.modules import module_command
 
 STARTS = 5  # a worker that dies this often on one run has a reason that starting it again does not mend
 
@@ -27,12 +28,12 @@ class WorkerProcess:
     def __init__(
         self, run: Path, options: Sequence[str], journal: Journal, heard: Callable[[dict[str, Any]], None]
     ) -> None:
-        self._command = [sys.executable, "-m", "api.worker", str(run), *options]
+        self._command = module_command("api.worker", str(run), *options)
         self._journal = journal
         self._heard = heard
         self._summary: dict[str, Any] | None = None
         self._error = ""
-        self._thread = threading.Thread(target=self._supervise, name="worker-supervisor")
+        self._thread = threading.Thread(target=self._supervise, name="worker-supervisor", daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -41,7 +42,8 @@ class WorkerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.join()
+        if not isinstance(error, KeyboardInterrupt):  # whoever insists need not wait: the worker ends by itself
+            self._thread.join()
 
     def summary(self) -> dict[str, Any]:
         """Wait until the mosaic is finished; the run's `summary.json`.
@@ -57,7 +59,7 @@ class WorkerProcess:
     def _supervise(self) -> None:
         for start in range(STARTS):
             process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
-            self._journal.add_event("worker_started", pid=process.pid, start=start + 1)
+            self._note("worker_started", pid=process.pid, start=start + 1)
             assert process.stdout is not None
             for line in process.stdout:
                 self._hear(json.loads(line))
@@ -66,7 +68,11 @@ class WorkerProcess:
             if self._summary is not None:
                 return
             self._error = self._error or f"ended with code {code}"
-            self._journal.add_event("worker_died", code=code, reason=self._error)
+            self._note("worker_died", code=code, reason=self._error)
+
+    def _note(self, kind: str, **data: object) -> None:
+        with suppress(JournalError):  # on a full disk the mosaic is the lesser loss; the scan itself tells
+            self._journal.add_event(kind, **data)
 
     def _hear(self, said: dict[str, Any]) -> None:
         if "summary" in said:

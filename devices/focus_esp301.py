@@ -4,12 +4,14 @@ The controller answers queries only; what went wrong with a command waits in a q
 followed by TB?. The driver never switches the motor (MO) and never homes (OR): both may move the stage.
 """
 
+import re
 import threading
 import time
 from collections.abc import Mapping
 
-from devices.errors import DeviceError, DeviceRejected, DeviceTimeout, ProtocolError, Stopped
-from devices.moves import Move, allowed_s, arrived, refuse_outside, spell, tighter, usable_speed
+from devices.errors import DeviceError, DeviceRejected, ProtocolError
+from devices.moves import Move, allowed_s, arrived, refuse_outside, tighter, usable_speed
+from devices.moving_axes import MovingAxes
 from devices.settings import Esp301Settings
 from devices.transport import Handshake, LineTransport
 
@@ -19,12 +21,13 @@ MILLIMETRES = 2  # SN?
 MOTOR_OFF = 13  # axis error n13
 AXIS_ERROR_BASE = 100  # axis errors are axis * 100 + code
 ERROR_QUEUE_LENGTH = 10
-POLL_S = 0.01
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(E[+-]?\d{1,2})?", re.IGNORECASE | re.ASCII)
+MOST_QUOTED = 80  # characters of an answer that makes no sense
 
 HANDSHAKE = Handshake("VE?", r"ESP30\d")
 
 
-class Esp301Focus:
+class Esp301Focus(MovingAxes):
     """The focus axis, called z; fulfils `Positioner`."""
 
     axes = (AXIS,)
@@ -37,6 +40,7 @@ class Esp301Focus:
             ProtocolError: the axis does not count in millimetres.
             OutOfRange: the rig file's limits share nothing with the controller's.
         """
+        super().__init__()
         self.name = name
         self._settings = settings
         self._line = LineTransport(
@@ -50,8 +54,6 @@ class Esp301Focus:
             rtscts=settings.rtscts,
         )
         self._command_lock = threading.RLock()  # a command and its TB? belong together
-        self._stop_token = object()
-        self._move: Move | None = None
         try:
             self._forget_old_errors()
             self._refuse_other_units()
@@ -61,20 +63,6 @@ class Esp301Focus:
         except DeviceError:
             self.close()
             raise
-
-    def start_move(self, targets_um: Mapping[str, float]) -> None:
-        """Send PA; see `Positioner`."""
-        self._move = self._begin(targets_um)
-
-    def wait_settled(self) -> None:
-        """Poll MD? until the motion is done; see `Positioner`."""
-        if self._move is not None:
-            self._finish(self._move)
-
-    def move_to(self, targets_um: Mapping[str, float]) -> None:
-        """Move and wait for this very move; see `Positioner`."""
-        self._move = move = self._begin(targets_um)
-        self._finish(move)
 
     def read_position_um(self) -> dict[str, float]:
         """Ask TP."""
@@ -93,20 +81,10 @@ class Esp301Focus:
         stop_token = self._stop_token
         refuse_outside(self.name, targets_um, self.limits_um)
         distances = {axis: target - self.read_position_um()[axis] for axis, target in targets_um.items()}
-        allowed = allowed_s(distances, {AXIS: self._speed_um_per_s}, self._settings.settle_s)
+        allowed = allowed_s(distances, self.limits_um, {AXIS: self._speed_um_per_s}, self._settings.settle_s)
         for target_um in targets_um.values():
             self._command(f"PA{target_um / UM_PER_MM:.6f}", stop_token)
         return Move(dict(targets_um), allowed, time.monotonic() + allowed, stop_token)
-
-    def _finish(self, move: Move) -> None:
-        while not self._is_settled(move):
-            if time.monotonic() > move.deadline:
-                raise DeviceTimeout(
-                    self.name,
-                    f"at {spell(self.read_position_um())}, not settled at {spell(move.targets_um)}"
-                    f" after {move.allowed_s:.3g} s",
-                )
-            time.sleep(POLL_S)
 
     def _is_settled(self, move: Move) -> bool:
         """Motion is also done after a limit, a following error or the keypad: errors and position are looked at too."""
@@ -117,10 +95,6 @@ class Esp301Focus:
         there = arrived(self.read_position_um(), move.targets_um, self._settings.arrival_tolerance_um)
         self._refuse_after_stop(move.stop_token)
         return there
-
-    def _refuse_after_stop(self, stop_token: object) -> None:
-        if stop_token is not self._stop_token:
-            raise Stopped(self.name, "stopped")
 
     def _read_speed_um_per_s(self) -> float:
         speed_um_per_s = self._ask_number("VA?") * UM_PER_MM
@@ -166,11 +140,10 @@ class Esp301Focus:
 
     def _ask_number(self, query: str) -> float:
         answer = self._line.ask(f"{self._settings.axis}{query}")
-        try:
-            return float(answer)
-        except ValueError as error:
-            raise self._nonsense(query, answer) from error
+        if not NUMBER.fullmatch(answer.strip()):
+            raise self._nonsense(query, answer)
+        return float(answer)
 
     def _nonsense(self, query: str, answer: str) -> ProtocolError:
         self._line.doubt()
-        return ProtocolError(self.name, f"{query} answered {answer!r}")
+        return ProtocolError(self.name, f"{query} answered {answer[:MOST_QUOTED]!r}")

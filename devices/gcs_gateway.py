@@ -15,6 +15,7 @@ from pipython.pidevice.interfaces.pigateway import PI_CONTROLLER_CODEPAGE, PIGat
 from devices.errors import DeviceLost, ProtocolError
 
 RECEIVE_BYTES = 4096
+LONGEST_ANSWER_BYTES = 2**20  # HPA? and HLP? have some ten thousand
 
 PILogger.setLevel(WARNING)  # its own handler prints every exchange once a library lowers the root logger's level
 
@@ -32,6 +33,7 @@ class GcsGateway(PIGateway):  # type: ignore[misc]  # pipython has no types
         self._address = f"{host}:{port}"
         self._answer_s = answer_s
         self._deadline = time.monotonic() + answer_s
+        self._received = 0
         try:
             self._socket = socket.create_connection((host, port), timeout=connect_s)
         except OSError as error:
@@ -78,6 +80,7 @@ class GcsGateway(PIGateway):  # type: ignore[misc]  # pipython has no types
         if unasked := self._waiting():
             raise ProtocolError(self.name, f"{unasked!r} came unasked, before {msg.strip()!r} was sent")
         self._deadline = time.monotonic() + self._answer_s
+        self._received = 0
         self._send(msg)
 
     def send_at_once(self, control: str) -> None:
@@ -91,20 +94,26 @@ class GcsGateway(PIGateway):  # type: ignore[misc]  # pipython has no types
         """Wait for the next piece of an answer.
 
         Raises:
-            GCSError: -7, the deadline of the answer has passed.
+            GCSError: -7, the deadline of the answer has passed, whether or not something still comes.
+            ProtocolError: more came than any answer has.
             DeviceLost: the peer has closed; told at once.
         """
-        while not (piece := self._waiting()):
+        while True:
             remaining_s = self._deadline - time.monotonic()
             if remaining_s <= 0:
                 raise GCSError(gcserror.E_7_COM_TIMEOUT)
+            if piece := self._waiting():
+                self._received += len(piece)
+                if self._received > LONGEST_ANSWER_BYTES:
+                    raise ProtocolError(self.name, f"an answer of more than {LONGEST_ANSWER_BYTES} bytes")
+                return piece.decode(PI_CONTROLLER_CODEPAGE, errors="ignore")
             self._readable.select(remaining_s)
-        return piece.decode(PI_CONTROLLER_CODEPAGE, errors="ignore")
 
     def flush(self) -> None:
-        """Throw away what has arrived."""
-        while self._waiting():
-            pass
+        """Throw away what has arrived; a peer that does not stop is left to `send`, which refuses unasked data."""
+        for _ in range(LONGEST_ANSWER_BYTES // RECEIVE_BYTES):
+            if not self._waiting():
+                return
 
     def close(self) -> None:
         """Close the connection; may be called twice."""

@@ -52,9 +52,17 @@ def tighter(device: str, axis: str, ours: tuple[float, float], controllers: tupl
     return low, high
 
 
-def allowed_s(distances_um: Mapping[str, float], speeds_um_per_s: Mapping[str, float], settle_s: float) -> float:
-    """Longest time a healthy move can take: the slowest axis several times over, and `settle_s`."""
-    travel_s = max((abs(d) / speeds_um_per_s[axis] for axis, d in distances_um.items()), default=0.0)
+def allowed_s(
+    distances_um: Mapping[str, float], limits_um: Limits, speeds_um_per_s: Mapping[str, float], settle_s: float
+) -> float:
+    """Longest time a healthy move can take: the slowest axis several times over, and `settle_s`.
+
+    No axis can have further to go than from one limit to the other, wherever it says that it is.
+    """
+    travel_s = 0.0
+    for axis, distance_um in distances_um.items():
+        low, high = limits_um[axis]
+        travel_s = max(travel_s, min(abs(distance_um), high - low) / speeds_um_per_s[axis])
     return settle_s + SLOWEST_FACTOR * travel_s
 
 

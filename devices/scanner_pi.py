@@ -17,21 +17,23 @@ from pipython import GCS2Device, GCSError, gcserror
 
 from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, ProtocolError, Stopped
 from devices.gcs_gateway import GcsGateway
-from devices.moves import Move, allowed_s, arrived, refuse_outside, spell, tighter, usable_speed
+from devices.moves import Move, allowed_s, arrived, refuse_outside, tighter, usable_speed
+from devices.moving_axes import MovingAxes
 from devices.settings import PiGcsSettings
 
 NEWEST_SYNTAX = 2.0  # CSV?: GCS 3.0 controllers speak another language
 STOP_ALL = "\x18"  # #24
 NO_SERVO = 5
 STOPPED_BY_COMMAND = 10
-POLL_S = 0.002
 NO_LIMITS = (-math.inf, math.inf)
 
 T = TypeVar("T")
 
 
-class PiScanner:
+class PiScanner(MovingAxes):
     """Axes of one PI controller; fulfils `Positioner`."""
+
+    stop_code = STOPPED_BY_COMMAND
 
     def __init__(self, name: str, settings: PiGcsSettings) -> None:
         """Connect and read limits and speeds; move nothing.
@@ -40,6 +42,7 @@ class PiScanner:
             DeviceLost: no connection.
             OutOfRange: the rig file's limits share nothing with the controller's.
         """
+        super().__init__()
         self.name = name
         self.axes = tuple(settings.axes)
         self._settings = settings
@@ -48,28 +51,12 @@ class PiScanner:
         self._gateway: GcsGateway | None = None
         self._device: Any = None
         self._closed = False
-        self._stop_token = object()
-        self._move: Move | None = None
         try:
             self.limits_um = self._read_limits_um()
             self._speeds_um_per_s = self._read_speeds_um_per_s()
         except DeviceError:
             self.close()
             raise
-
-    def start_move(self, targets_um: Mapping[str, float]) -> None:
-        """Send one MOV for all axes named; see `Positioner`."""
-        self._move = self._begin(targets_um)
-
-    def wait_settled(self) -> None:
-        """Wait until the axes moved last are on target; see `Positioner`."""
-        if self._move is not None:
-            self._finish(self._move)
-
-    def move_to(self, targets_um: Mapping[str, float]) -> None:
-        """Move and wait for this very move, whatever another thread begins meanwhile; see `Positioner`."""
-        self._move = move = self._begin(targets_um)
-        self._finish(move)
 
     def read_position_um(self) -> dict[str, float]:
         """Ask POS? for all axes; a stop by another thread meanwhile is no reason not to tell."""
@@ -101,7 +88,7 @@ class PiScanner:
         targets = {axis: float(target) for axis, target in targets_um.items()}
         position = self.read_position_um()
         distances = {axis: target - position[axis] for axis, target in targets.items()}
-        allowed = allowed_s(distances, self._speeds_um_per_s, self._settings.settle_s)
+        allowed = allowed_s(distances, self.limits_um, self._speeds_um_per_s, self._settings.settle_s)
         if targets:
             self._ask("MOV", lambda device: self._send_move(device, targets, stop_token))
         return Move(targets, allowed, time.monotonic() + allowed, stop_token)
@@ -110,21 +97,8 @@ class PiScanner:
         self._refuse_after_stop(stop_token)
         device.MOV({self._identifiers[axis]: target for axis, target in targets_um.items()})
 
-    def _finish(self, move: Move) -> None:
-        """Poll ONT? until all axes are on target and truly there.
-
-        The position is looked at too: a stop by somebody else makes the place of the stop the target.
-        """
-        while not self._is_settled(move):
-            if time.monotonic() > move.deadline:
-                raise DeviceTimeout(
-                    self.name,
-                    f"at {spell(self.read_position_um())}, not settled at {spell(move.targets_um)}"
-                    f" after {move.allowed_s:.3g} s",
-                )
-            time.sleep(POLL_S)
-
     def _is_settled(self, move: Move) -> bool:
+        """Ask ONT? of all axes, and POS?: a stop by somebody else makes the place of the stop the target."""
         self._refuse_after_stop(move.stop_token)
         on_target = self._ask_axes("ONT?", lambda device: device.qONT())
         there = all(on_target[axis] for axis in move.targets_um) and arrived(
@@ -135,10 +109,6 @@ class PiScanner:
 
     def _position_um(self) -> dict[str, float]:
         return self._ask_axes("POS?", lambda device: device.qPOS())
-
-    def _refuse_after_stop(self, stop_token: object) -> None:
-        if stop_token is not self._stop_token:
-            raise Stopped(self.name, "stopped", STOPPED_BY_COMMAND)
 
     def _read_limits_um(self) -> dict[str, tuple[float, float]]:
         lowest = self._ask_axes("TMN?", lambda device: device.qTMN())

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat
 Kind = Literal["positioner", "camera", "force"]
 AxisName = Literal["x", "y", "z"]
 Port = Annotated[int, Field(ge=1, le=65535)]
-AnswerTime = Annotated[float, Field(gt=0, le=0.5)]  # a stop waits for at most one answer
+AnswerTime = Annotated[float, Field(gt=0, le=0.5)]  # a stop waits for at most two answers
 
 
 def _low_below_high(limits: tuple[float, float]) -> tuple[float, float]:

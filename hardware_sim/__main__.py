@@ -30,7 +30,12 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, _leave)
     debug = "--debug" in (sys.argv[1:] if arguments is None else arguments)
     try:
-        _serve(_parse(arguments))
+        options = _parse(arguments)
+        _forget(options.ready_file)
+        try:
+            _serve(options)
+        finally:
+            _forget(options.ready_file)
     except (UsageError, OSError) as error:
         if debug:
             traceback.print_exc()
@@ -69,6 +74,18 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
+def _forget(ready_file: Path | None) -> None:
+    """Remove the ready file: whoever waits for it must find none but that of a twin that is alive."""
+    if ready_file is None:
+        return
+    if not ready_file.parent.is_dir():
+        raise UsageError(f"--ready-file: {ready_file.parent} is not a folder")
+    try:
+        ready_file.unlink(missing_ok=True)
+    except OSError as error:
+        raise UsageError(f"--ready-file: {ready_file} cannot be written: {error.strerror}") from error
+
+
 def _serve(options: argparse.Namespace) -> None:
     # Imported late: a signal that comes while the heavy libraries load must already find its handler.
     from hardware_sim.clock import RealClock
@@ -79,16 +96,9 @@ def _serve(options: argparse.Namespace) -> None:
 
     settings = load_world(options.world)
     ready_file: Path | None = options.ready_file
-    if ready_file is not None:
-        try:
-            ready_file.unlink(missing_ok=True)  # whoever waits for it must not find an older one
-        except OSError as error:
-            raise UsageError(f"--ready-file: {ready_file} cannot be written: {error.strerror}") from error
-        if not ready_file.parent.is_dir():
-            raise UsageError(f"--ready-file: {ready_file.parent} is not a folder")
     specimen = load_specimen(options.specimen, options.pixel_nm, options.seed)
     world = World(settings, specimen, RealClock(options.speed), options.seed)
-    with Twin(world, options.speed, ready_file.parent if ready_file is not None else None) as twin:
+    with Twin(world, options.speed, ready_file) as twin:
         addresses = json.dumps(twin.ready)
         if ready_file is not None:
             write_whole(ready_file, addresses + "\n")

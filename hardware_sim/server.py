@@ -58,21 +58,24 @@ sensitivity_nm_per_v = {sensitivity_nm_per_v}
 class Twin:
     """Serves one world on loopback from entering to leaving.
 
-    The files that lead to it go into `folder`, or into a temporary one that leaves with the twin.
+    The files that lead to it lie beside `ready_file` and carry its name (`ready.json`: `ready.rig.toml`,
+    `ready.camera.cfg`), or in a temporary folder that leaves with the twin.
     """
 
-    def __init__(self, world: World, speed: float, folder: Path | None) -> None:
+    def __init__(self, world: World, speed: float, ready_file: Path | None) -> None:
         self._world = world
         self._speed = speed
-        self._folder = folder
+        self._ready_file = ready_file
         self._open = ExitStack()
         self.ready: dict[str, Any] = {}
         """What the ready file says."""
 
     def __enter__(self) -> Self:
         with ExitStack() as opened:
-            folder = self._folder or Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="nanoraster-twin-")))
-            self.ready = self._start(opened, folder.resolve())
+            beside = self._ready_file
+            if beside is None:
+                beside = Path(opened.enter_context(tempfile.TemporaryDirectory(prefix="nanoraster-twin-"))) / "twin"
+            self.ready = self._start(opened, beside.resolve())
             self._open = opened.pop_all()
         return self
 
@@ -81,7 +84,7 @@ class Twin:
     ) -> None:
         self._open.close()
 
-    def _start(self, opened: ExitStack, folder: Path) -> dict[str, Any]:
+    def _start(self, opened: ExitStack, beside: Path) -> dict[str, Any]:
         world = self._world
 
         def listen(name: str, serve: Callable[..., None]) -> int:
@@ -94,7 +97,7 @@ class Twin:
         force_url = f"socket://{HOST}:{listen('force', ScpiVoltmeter(world.deflection_v).serve)}"
         frames_port = listen("frames", FrameServer(world, self._speed).serve)
         world_url = f"http://{HOST}:{listen('world', WorldServer(world).serve)}"
-        camera_cfg, rig = folder / "camera.cfg", folder / "rig.toml"
+        camera_cfg, rig = beside.with_suffix(".camera.cfg"), beside.with_suffix(".rig.toml")
         rows, columns = world.settings.camera.frame_shape_px
         write_whole(camera_cfg, CAMERA_CFG.format(address=f"{HOST}:{frames_port}"))
         write_whole(

@@ -38,13 +38,18 @@ class NoiseModel:
 
 
 def measure(frame: NDArray[Any]) -> NoiseModel:
-    """Fit the noise of a frame (y, x) through the quiet half of its patches, bright and dark apart."""
+    """Fit the noise of a frame (y, x) through the quiet half of its patches, bright and dark apart.
+
+    A frame too small for a single patch counts as free of noise.
+    """
     values = frame.astype(np.float32)
     squares = np.square(cv2.filter2D(values, -1, KERNEL))
     means, variances = _patches(values), _patches(squares)
+    if not means.size:
+        return NoiseModel(0.0, LEAST_VARIANCE)
     order = np.argsort(means, kind="stable")
     bright, quiet = [], []
-    for group in np.array_split(order, GROUPS):
+    for group in np.array_split(order, min(GROUPS, len(order))):
         calm = group[np.argsort(variances[group], kind="stable")[: max(1, int(len(group) * QUIETEST))]]
         bright.append(float(means[calm].mean()))
         quiet.append(float(variances[calm].mean()))

@@ -51,14 +51,13 @@ def _add_scale_bar(picture: NDArray[np.uint8], pixel_size_um: float) -> None:
     length_um = round_length(BAR_SHARE * columns * pixel_size_um)
     width = round(length_um / pixel_size_um)
     text = f"{length_um:g} um" if length_um >= 1 else f"{length_um * 1000:g} nm"
-    scale = max(0.4, columns / 1600)
-    (text_width, text_height), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
     margin, bar = max(4, columns // 80), max(3, rows // 200)
-    box_width = max(width, text_width) + 2 * margin
-    cv2.rectangle(picture, (0, rows - text_height - bar - 4 * margin), (box_width, rows), (0,), -1)
-    cv2.rectangle(picture, (margin, rows - margin - bar), (margin + width, rows - margin), (WHITE,), -1)
-    corner = (margin, rows - 2 * margin - bar)
-    cv2.putText(picture, text, corner, cv2.FONT_HERSHEY_SIMPLEX, scale, (WHITE,), 1, cv2.LINE_AA)
+    scale = max(0.4, columns / 1600)
+    bottom = rows - margin
+    corner = (margin, bottom - 2 * bar - margin // 2)
+    for colour, rim in ((0, max(2, bar // 2)), (WHITE, 0)):  # a dark rim, so that it shows on any specimen
+        cv2.putText(picture, text, corner, cv2.FONT_HERSHEY_SIMPLEX, scale, (colour,), 2 + 2 * rim, cv2.LINE_AA)
+        cv2.rectangle(picture, (margin - rim, bottom - bar - rim), (margin + width + rim, bottom + rim), (colour,), -1)
 
 
 def round_length(most_um: float) -> float:

@@ -19,6 +19,8 @@ from reconstruction.strips import LEAST_STRIP_PX, Windows, base_reach_px, window
 WIDER = 4  # factor of the second search, after the first found nothing
 LEAST_SIGNIFICANCE = 6.5  # standard deviations; the greatest of 1e4 chance values lies near 4
 LEAST_NCC = 0.08
+MOST_NCC = 0.95  # of two peaks; beyond, they differ by interpolation: a lattice matches at .997 here, at .98 there
+ALL_BUT_ONE = 0.9999
 LEAST_LEAD = 0.12  # of Fisher's z over the runner-up, as a fraction of the best
 WORTH_REFINING = 0.3  # of Fisher's z of the best
 RIDGE_VARIANCE_PX2 = 1.0
@@ -122,12 +124,22 @@ def _unique(pair: StripPair, best: Candidate, refined: Refined, others: list[Can
             continue
         if _fisher(rival.ncc) < WORTH_REFINING * _fisher(refined.ncc):
             return True
-        better = pair.refined(rival.shift_px)  # compared at whole pixels, the winner would be flattered
-        if _fisher(max(rival.ncc, better.ncc if better else 0.0)) > (1.0 - LEAST_LEAD) * _fisher(refined.ncc):
+        peak = pair.refined(rival.shift_px) or _climbed(pair, rival, best)
+        most = MOST_NCC if peak else ALL_BUT_ONE  # the shoulder of the winner's own peak is no peak
+        rivals_ncc = max(rival.ncc, peak.ncc if peak else 0.0)  # at whole pixels the winner would be flattered
+        if _fisher(rivals_ncc, most) > (1.0 - LEAST_LEAD) * _fisher(refined.ncc, most):
             return False
     return True
 
 
-def _fisher(ncc: float) -> float:
+def _climbed(pair: StripPair, rival: Candidate, best: Candidate) -> Refined | None:
+    """Refine a rival at the top of its slope, unless that is the winner's."""
+    top = pair.climbed(rival)
+    if np.abs(np.subtract(top.shift_px, best.shift_px)).max() <= SAME_PEAK_PX:
+        return None
+    return pair.refined(top.shift_px)
+
+
+def _fisher(ncc: float, most: float = ALL_BUT_ONE) -> float:
     """Fisher's z, in which correlations of any size scatter alike."""
-    return math.atanh(min(max(ncc, 0.0), 0.9999))
+    return math.atanh(min(max(ncc, 0.0), most))

@@ -105,7 +105,7 @@ def _figures(values: Mapping[str, object], prefix: str = "") -> list[tuple[str, 
     for key, value in values.items():
         if isinstance(value, Mapping):
             found += _figures(value, f"{prefix}{key} ")
-        else:
+        elif value is not None:
             found.append((f"{prefix}{key}".replace("_", " "), _spelled(value)))
     return found
 
@@ -115,4 +115,4 @@ def _spelled(value: object) -> str:
         return ", ".join(map(_spelled, value)) or "none"
     if isinstance(value, float):
         return f"{value:.4g}"
-    return "unknown" if value is None else str(value)
+    return str(value)

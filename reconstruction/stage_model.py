@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.registration import Edge
+from reconstruction.robust_solve import MAD_TO_SIGMA
 from reconstruction.sources import Tile
 
 LEAST_SAMPLES = 3  # of a median
 DEFAULT_SCATTER_PX = 3.0  # until enough was measured
-LEAST_SCATTER_PX = 0.3
+LEAST_SCATTER_PX = 1.0
 KNOWN_VARIANCE_PX2 = 1.0  # a direction less sure than this teaches nothing
-MAD_TO_SIGMA = 1.4826
 
 Kind = tuple[int, int, int]  # direction in tiles (x, y), parity of the upper row
 

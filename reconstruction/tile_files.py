@@ -1,5 +1,6 @@
 """Read one tile: 8 or 16 bit grey TIFF or PNG, or RGB(A) whose colours are equal."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,10 +53,8 @@ def read_grey(path: Path) -> NDArray[Any]:
 
 def _decoded(path: Path) -> NDArray[Any]:
     if path.suffix.lower() in TIFF_SUFFIXES:
-        try:
+        with suppress(Exception):  # damaged, or packed in a way that tifffile leaves to others (LZW)
             return np.asarray(tifffile.imread(path))
-        except Exception as error:  # a damaged TIFF surfaces as whatever the decoder stumbled over
-            raise InputError(f"{path}: not a readable TIFF ({type(error).__name__})") from error
     pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
     if pixels is None:
         raise InputError(f"{path}: not a readable image")

@@ -10,7 +10,8 @@ import zarr
 from acquisition.engine import Instructions, Outcome, run
 from acquisition.journal import Attempt
 from acquisition.run_store import RunStore
-from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout
+from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, ProtocolError
+from devices.protocols import Frame
 
 NewStore = Callable[..., RunStore]
 
@@ -127,3 +128,67 @@ def test_a_full_disk_ends_the_run_with_its_own_error(new_store: NewStore, rig: A
     assert attempts(store) == []
     assert store.journal.events()[-1].data["outcome"] == "failed"
     assert rig.scanner.stops == 1
+
+
+def test_a_disk_that_fills_up_with_the_last_frame_is_a_failure_too(new_store: NewStore, rig: Any) -> None:
+    store = new_store()
+    write, frames = store.raw.write, iter(range(6))
+
+    def fill_up(*frame: Any) -> None:
+        if next(frames) == 5:
+            raise OSError(28, "No space left on device")
+        write(*frame)
+
+    store.raw.write = fill_up  # type: ignore[method-assign]
+    with pytest.raises(OSError, match="No space"):
+        acquire(store, rig)
+    assert len(attempts(store)) == 5
+    assert store.journal.events()[-1].data == {"outcome": "failed", "reason": "[Errno 28] No space left on device"}
+
+
+def test_a_rig_that_cannot_be_made_safe_is_a_failure(new_store: NewStore, rig: Any) -> None:
+    def stuck() -> None:
+        raise DeviceTimeout("scanner", "no answer to #24")
+
+    rig.scanner.stop = stuck
+    store = new_store()
+    with pytest.raises(DeviceTimeout):
+        acquire(store, rig)
+    assert store.journal.events()[-1].data["outcome"] == "failed"
+
+
+def test_a_frame_that_comes_twice_is_not_taken_for_a_new_one(new_store: NewStore, rig: Any) -> None:
+    snap = rig.camera.snap
+
+    def frozen() -> Any:
+        frame = snap()
+        return Frame(frame.pixels, 2) if frame.number == 3 else frame
+
+    rig.camera.snap = frozen
+    store = new_store(on_failure={"protocol": "retry:1"})
+    assert acquire(store, rig) is Outcome.COMPLETED
+    assert [(a.tile, a.verdict) for a in attempts(store)][1:4] == [(1, "ok"), (2, "retry"), (2, "ok")]
+    assert attempts(store)[2].reason == "camera: frame 2 came twice"
+
+
+def test_a_tile_that_was_skipped_still_has_its_retries(new_store: NewStore, rig: Any) -> None:
+    first = DeviceTimeout("camera", "no frame")
+    errors = {2: first, 7: ProtocolError("camera", "garbage"), 8: ProtocolError("camera", "garbage")}
+    calls = iter(range(1, 100))
+
+    def fail() -> None:
+        if error := errors.get(next(calls)):
+            raise error
+
+    rig.camera.before_snap = fail
+    store = new_store(on_failure={"timeout": "skip", "protocol": "retry:2"})
+    assert acquire(store, rig) is Outcome.COMPLETED
+    assert [a.verdict for a in attempts(store) if a.tile == 1] == ["skipped", "retry", "retry", "ok"]
+
+
+def test_a_scanner_without_z_will_do(new_store: NewStore, rig: Any) -> None:
+    read = rig.scanner.read_position_um
+    rig.scanner.read_position_um = lambda: {axis: um for axis, um in read().items() if axis != "z"}
+    store = new_store()
+    assert acquire(store, rig) is Outcome.COMPLETED
+    assert {(a.target_z_um, a.actual_z_um) for a in attempts(store)} == {(None, None)}

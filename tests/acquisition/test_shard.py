@@ -50,14 +50,6 @@ def test_goes_on_in_the_next_shard(tmp_path: Path) -> None:
         assert np.array_equal(read[number], frame(number))
 
 
-def test_grows_when_more_frames_come_than_were_planned(tmp_path: Path) -> None:
-    path = tmp_path / "raw.zarr"
-    with FrameArray.create(path, SHAPE, 1) as frames:
-        frames.write(0, frame(0))
-        frames.write(1, frame(1))
-    assert np.array_equal(zarr.open_array(path, mode="r")[1], frame(1))
-
-
 def test_appends_to_a_shard_that_was_closed(tmp_path: Path) -> None:
     path = tmp_path / "raw.zarr"
     FrameArray.create(path, SHAPE, 3)
@@ -79,12 +71,14 @@ def test_writes_the_same_without_direct_io(tmp_path: Path, monkeypatch: pytest.M
     assert write(tmp_path / "ordinary.zarr") == direct
 
 
-def test_refuses_a_frame_of_another_shape_or_type(tmp_path: Path) -> None:
+def test_refuses_a_frame_of_another_shape_or_type_or_beyond_the_end(tmp_path: Path) -> None:
     with FrameArray.create(tmp_path / "raw.zarr", SHAPE, 2) as frames:
         with pytest.raises(ValueError, match="frame 0"):
             frames.write(0, np.zeros((48, 41), np.uint16))
         with pytest.raises(ValueError, match="uint8"):
             frames.write(0, np.zeros(SHAPE, np.uint8))  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=r"frame 2 is outside 0\.\.1"):
+            frames.write(2, frame(2))
 
 
 def test_a_failed_write_leaves_the_array_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

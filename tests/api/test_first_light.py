@@ -213,3 +213,13 @@ def test_a_plan_can_be_looked_at_without_moving(nanoraster: Command, twin: Twin,
     assert found["problems"] == []
     assert cv2.imread(str(tmp_path / "plan.png")).std() > 5
     assert twin.world.exposures() == before
+
+
+def test_files_of_the_same_name_in_the_current_folder_do_not_get_in_the_way(
+    natural_image: Path, tmp_path: Path
+) -> None:
+    for name in ("api.py", "hardware_sim.py", "reconstruction.py"):
+        (tmp_path / name).write_text("raise SystemExit('mine')")
+    command = [str(NANORASTER), "demo", "--specimen", str(natural_image), "--region-um", "12x9", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=DEADLINE_S, check=False)
+    assert done.returncode == 0, done.stderr

@@ -127,3 +127,14 @@ def test_a_rig_that_does_not_answer_is_a_failure_not_bad_input(
     assert finished.returncode == 1
     assert "scanner" in finished.stderr
     assert len(finished.stderr.strip().splitlines()) == 1
+
+
+def test_a_region_of_endless_size_is_refused_without_counting_its_tiles(
+    nanoraster: Command, twin: Twin, tmp_path: Path
+) -> None:
+    plan = tmp_path / "plan.toml"
+    plan.write_text("[region]\nx_um = [0, 1e12]\ny_um = [0, 90]")
+    refused(nanoraster("scan", plan, "--rig", twin.rig, "--out", tmp_path / "run"), "axis x", "0..100")
+    rig = tmp_path / "rig.toml"
+    rig.write_text("\n".join(line for line in twin.rig.read_text().splitlines() if not line.startswith("limits_um")))
+    refused(nanoraster("scan", plan, "--rig", rig, "--out", tmp_path / "run"), "limits_um")

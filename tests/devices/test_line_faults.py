@@ -89,6 +89,13 @@ def test_a_stage_that_counts_in_other_units_is_refused(esp: EspPeer) -> None:
         Esp301Focus("focus", Esp301Settings(url=esp.url, limits_um=(0.0, 1.0), answer_s=ANSWER_S))
 
 
+@pytest.mark.parametrize("answer", ["nan", "inf", "-inf", "1_0", "1e999", "", "0x10"])
+def test_a_position_that_is_no_number_is_a_protocol_error(esp: EspPeer, focus: Esp301Focus, answer: str) -> None:
+    esp.answers["1TP?"] = f"{answer}\r\n"
+    with pytest.raises(ProtocolError, match=r"TP\?"):
+        focus.move_to({"z": 1000.0})
+
+
 def test_motion_that_is_never_done_times_out(esp: EspPeer, focus: Esp301Focus) -> None:
     esp.answers["1MD?"] = "0\r\n"
     with pytest.raises(DeviceTimeout, match=r"after 0\.45 s"):  # 0.2 + 5 * 1 mm / 20 mm/s

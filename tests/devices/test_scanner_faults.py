@@ -298,3 +298,17 @@ def test_closes_twice_and_says_so_afterwards(scanner: PiScanner) -> None:
     scanner.close()
     with pytest.raises(DeviceLost, match="closed"):
         scanner.read_position_um()
+
+
+def test_a_peer_that_never_stops_talking_is_a_protocol_error(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.answers["POS?"] = b"1=0.5 \n" * 400_000  # more than any answer has, and never a last line
+    with pytest.raises((ProtocolError, DeviceTimeout)):
+        scanner.read_position_um()
+    peer.answers["POS?"] = "1=1 \n2=2 \n3=3\n"
+    assert scanner.read_position_um() == {"x": 1.0, "y": 2.0, "z": 3.0}
+
+
+def test_an_absurd_position_does_not_stretch_the_deadline(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.answers["POS?"] = "1=1e300 \n2=0 \n3=0\n"
+    with pytest.raises(DeviceTimeout, match=r"after 0\.65 s"):  # 0.2 + 5 * 90 um / 1000 um/s
+        scanner.move_to({"x": 20.0})

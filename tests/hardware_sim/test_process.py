@@ -111,10 +111,10 @@ def test_a_ready_file_appears_whole_with_its_companions(tmp_path: Path) -> None:
         time.sleep(0.02)
     ready = json.loads(ready_file.read_text())
     assert ready["pid"] == twin.process.pid
-    assert ready["rig"] == str(tmp_path / "rig.toml")
-    assert ready["camera"] == {"protocol": "mmcore", "cfg": str(tmp_path / "camera.cfg")}
+    assert ready["rig"] == str(tmp_path / "ready.rig.toml")
+    assert ready["camera"] == {"protocol": "mmcore", "cfg": str(tmp_path / "ready.camera.cfg")}
     assert twin.stop() == 0
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["camera.cfg", "ready.json", "rig.toml"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["ready.camera.cfg", "ready.rig.toml"]
 
 
 def test_world_time_runs_at_the_speed_asked_for(start_twin: StartTwin) -> None:

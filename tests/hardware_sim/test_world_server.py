@@ -64,7 +64,8 @@ def test_both_halves_of_the_house_are_in_the_rig_file(lab: TwinProcess) -> None:
     with open(lab.ready["rig"], "rb") as file:
         rig = tomllib.load(file)
     assert rig["name"] == "twin"
-    assert rig["calibration"] == {"pixel_size_um": 0.02, "frame_shape_px": [512, 512]}
+    assert rig["calibration"]["pixel_size_um"] == 0.02
+    assert rig["calibration"]["backlash_um"] == pytest.approx({"x": 0.12, "y": 0.12})
     assert rig["devices"]["scanner"]["port"] == lab.ready["scanner"]["port"]
     assert rig["devices"]["focus"]["url"] == lab.ready["focus"]["url"]
     assert rig["devices"]["force"]["stiffness_n_per_m"] == 42.0

@@ -1,6 +1,7 @@
 """Places from edges: accurate, robust against a lie, honest about what nobody measured."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from reconstruction.neighbours import Neighbourhood
 from reconstruction.placement import Placement, place
 from reconstruction.registration import Edge, register
+from reconstruction.sources import Tile
 from tests.reconstruction.scenes import Scan, errors_px, scan
 
 
@@ -92,3 +94,53 @@ def test_the_mean_of_the_anchors_stays_where_the_stage_put_it() -> None:
 def test_a_single_tile_stays() -> None:
     scene = scan(size=128, rows=1, columns=1)
     assert places_px(place(scene.tiles, [])).tolist() == [[0.0, 0.0]]
+
+
+def grid_edges(rows: int, columns: int, rms_px: float, seed: int, gross_px: float = 0.0) -> tuple[list[Tile], Any, Any]:
+    """Tiles of 512 px that a stage misplaced, the true places, and edges that measured them to 0.01 px.
+
+    `gross_px`: how far the tile in the middle lies from where the stage says, on top.
+    """
+    rng = np.random.default_rng(seed)
+    nominal = np.array([(384.0 * c, 384.0 * r) for r in range(rows) for c in range(columns)])
+    truth = nominal + rng.normal(0, rms_px / np.sqrt(2), nominal.shape)
+    truth[len(truth) // 2] += gross_px / np.sqrt(2)
+    tiles = [Tile(index, str(index), float(x), float(y)) for index, (x, y) in enumerate(nominal)]
+    near, edges = Neighbourhood((512, 512)), []
+    for tile in tiles:
+        for other in near.add(tile):
+            dx, dy = truth[tile.index] - truth[other.index] + rng.normal(0, 0.01, 2)
+            edges.append(Edge(other.index, tile.index, float(dx), float(dy), 0.98, True, 4e-5, 4e-5, 0.0))
+    return tiles, edges, truth
+
+
+@pytest.mark.parametrize("rms_px", [1.0, 3.0, 10.0])
+@pytest.mark.parametrize(("rows", "columns"), [(1, 6), (2, 2), (3, 2), (3, 3), (4, 5)])
+def test_good_edges_are_believed_however_few_tiles_there_are(rows: int, columns: int, rms_px: float) -> None:
+    for seed in range(25):
+        tiles, edges, truth = grid_edges(rows, columns, rms_px, seed)
+        assert errors_px(places_px(place(tiles, edges)), truth).max() <= 0.1
+
+
+@pytest.mark.parametrize("gross_px", [5.0, 20.0, 60.0, 90.0])
+@pytest.mark.parametrize(("rows", "columns"), [(2, 2), (3, 3), (4, 5)])
+def test_a_tile_that_the_stage_put_far_off_goes_where_its_edges_say(rows: int, columns: int, gross_px: float) -> None:
+    for seed in range(10):
+        tiles, edges, truth = grid_edges(rows, columns, 1.0, seed, gross_px)
+        placement = place(tiles, edges)
+        assert errors_px(places_px(placement), truth).max() <= 0.1
+        assert placement.tiles[len(tiles) // 2].placed_by == "registration"
+
+
+def test_a_far_off_match_without_a_second_witness_is_not_believed() -> None:
+    tiles, edges, truth = grid_edges(1, 4, 1.0, seed=1)
+    edges[1] = replace(edges[1], dx_px=edges[1].dx_px + 60)
+    placement = place(tiles, edges)
+    assert (1, 2) not in placement.kept
+    assert errors_px(places_px(placement), truth).max() <= 5.0  # where the stage says
+
+
+def test_a_tile_known_along_one_direction_only_counts_as_placed_by_the_stage() -> None:
+    tiles, edges, _ = grid_edges(1, 3, 1.0, seed=2)
+    lines = [replace(edge, var_y_px2=1e6) for edge in edges]
+    assert {tile.placed_by for tile in place(tiles, lines).tiles.values()} == {"stage"}

@@ -66,3 +66,16 @@ def test_refuses_a_periodic_structure(seed: int) -> None:
 def test_gives_the_same_edge_again() -> None:
     scene = scan("grains", rows=1, columns=2)
     assert edge(scene, 0, 1) == edge(scene, 0, 1)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_refuses_a_lattice_that_repeats_within_reach(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    dx, dy = 460 + rng.normal(0, 4), rng.normal(0, 3)
+    y, x = np.mgrid[0:512, 0:512]
+
+    def lattice(x_px: float, y_px: float) -> np.ndarray:
+        waves = np.sin(2 * np.pi * (x + x_px) / 16) * np.sin(2 * np.pi * (y + y_px) / 16)
+        return rng.poisson(300 + 250 * waves).astype(np.uint16)
+
+    assert not register(0, 1, lattice(0, 0), lattice(dx, dy), (460.0, 0.0)).accepted

@@ -53,3 +53,9 @@ def test_none_changes_nothing_and_unknown_names_are_refused() -> None:
     assert restorer("none").sha256 is None
     with pytest.raises(InputError, match="'magic' is not one of nlm, none"):
         restorer("magic")
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (16, 16), (20, 24), (33, 33), (10, 300)])
+def test_nlm_keeps_the_brightness_of_tiny_frames(shape: tuple[int, int]) -> None:
+    frame = np.random.default_rng(3).poisson(120, shape).astype(np.uint16)
+    assert restorer("nlm").restore(frame).mean() == pytest.approx(frame.mean(), rel=0.02)

@@ -104,3 +104,11 @@ def test_refuses_an_absent_folder_an_empty_one_and_a_strange_pixel_size(tmp_path
         TileFolder(tmp_path)
     with pytest.raises(InputError, match="not above 0"):
         TileFolder(tmp_path, pixel_size_um=-1.0)
+
+
+def test_reads_a_packed_tiff(tmp_path: Path) -> None:
+    tile = np.arange(40 * 30, dtype=np.uint16).reshape(40, 30)
+    cv2.imwrite(str(tmp_path / "a.tif"), tile, [cv2.IMWRITE_TIFF_COMPRESSION, 5])  # LZW, OpenCV's own default
+    (tmp_path / "tiles.csv").write_text("file,x_px,y_px\na.tif,0,0\n")
+    source = TileFolder(tmp_path)
+    assert np.array_equal(source.pixels(source.planned()[0]), tile)

@@ -1,0 +1,64 @@
+"""What every driver with axes does alike: begin a move, wait for it within its deadline, give way to a stop."""
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+
+from devices.errors import DeviceTimeout, Stopped
+from devices.moves import Move, spell
+
+POLL_SHARE = 0.1  # of the time waited so far: a short move is noticed soon, a long one costs next to nothing
+SHORTEST_POLL_S, LONGEST_POLL_S = 0.001, 0.02
+
+
+class MovingAxes(ABC):
+    """The moving half of `Positioner`; a driver says how a move is begun and whether it has settled."""
+
+    name: str
+    stop_code: int | None = None  # the controller's own number for a move that was stopped
+
+    def __init__(self) -> None:
+        self._stop_token = object()
+        self._move: Move | None = None
+
+    def start_move(self, targets_um: Mapping[str, float]) -> None:
+        """Send the axes on their way; see `Positioner`."""
+        self._move = self._begin(targets_um)
+
+    def wait_settled(self) -> None:
+        """Wait until the axes moved last have settled; see `Positioner`."""
+        if self._move is not None:
+            self._finish(self._move)
+
+    def move_to(self, targets_um: Mapping[str, float]) -> None:
+        """Move and wait for this very move, whatever another thread begins meanwhile; see `Positioner`."""
+        self._move = move = self._begin(targets_um)
+        self._finish(move)
+
+    @abstractmethod
+    def read_position_um(self) -> dict[str, float]:
+        """Ask the hardware where all axes are."""
+
+    @abstractmethod
+    def _begin(self, targets_um: Mapping[str, float]) -> Move:
+        """Check the targets, send the command, and compute until when the move may take."""
+
+    @abstractmethod
+    def _is_settled(self, move: Move) -> bool:
+        """Ask the hardware whether the move has come to its end, at its target."""
+
+    def _finish(self, move: Move) -> None:
+        began = time.monotonic()
+        while not self._is_settled(move):
+            now = time.monotonic()
+            if now > move.deadline:
+                raise DeviceTimeout(
+                    self.name,
+                    f"at {spell(self.read_position_um())}, not settled at {spell(move.targets_um)}"
+                    f" after {move.allowed_s:.3g} s",
+                )
+            time.sleep(min(max(POLL_SHARE * (now - began), SHORTEST_POLL_S), LONGEST_POLL_S))
+
+    def _refuse_after_stop(self, stop_token: object) -> None:
+        if stop_token is not self._stop_token:
+            raise Stopped(self.name, "stopped", self.stop_code)
