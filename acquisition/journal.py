@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Literal
 
 from reconstruction.registration import Edge
 
@@ -72,14 +73,17 @@ CREATE TABLE IF NOT EXISTS events (seq INTEGER PRIMARY KEY AUTOINCREMENT, at, ki
 class Journal:
     """An open journal; may be used by several threads of a process. Every call may raise `JournalError`."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, mode: Literal["create", "open"] = "open") -> None:
         self._path = path
         self._lock = threading.Lock()
+        address = f"{path.absolute().as_uri()}?mode={'rwc' if mode == 'create' else 'rw'}"
         with self._telling():
-            self._db = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode=WAL")
+            self._db = sqlite3.connect(address, timeout=BUSY_S, check_same_thread=False, isolation_level=None, uri=True)
+            if mode == "create":
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._db.executescript(_SCHEMA)
             self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_SCHEMA)
+            self._db.execute("SELECT count(*) FROM tiles")
 
     def record(self, attempt: Attempt) -> None:
         """Commit one attempt."""

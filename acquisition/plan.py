@@ -6,23 +6,15 @@ import re
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import AfterValidator, ValidationError, field_validator
 
-
-class PlanError(ValueError):
-    """A plan that cannot be carried out; one line for each reason, each with its key and value."""
-
-    def __init__(self, reasons: list[str]) -> None:
-        super().__init__("; ".join(reasons))
-        self.reasons = reasons
+from devices.model import FileError, Model, Number, reasons
 
 
-class Model(BaseModel):
-    """Frozen, closed, and without NaN."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+class PlanError(FileError):
+    """A plan that cannot be carried out."""
 
 
 def within(low: float, high: float) -> Callable[[float], float]:
@@ -42,16 +34,16 @@ def _known_policy(policy: str) -> str:
     return policy
 
 
-Overlap = Annotated[float, AfterValidator(within(0.0, 0.9))]
-ExposureMs = Annotated[float, AfterValidator(within(0.01, 60_000.0))]
+Overlap = Annotated[Number, AfterValidator(within(0.0, 0.9))]
+ExposureMs = Annotated[Number, AfterValidator(within(0.01, 60_000.0))]
 FailurePolicy = Annotated[str, AfterValidator(_known_policy)]
 
 
 class Region(Model):
     """The rectangle of the specimen to be covered, in scanner coordinates."""
 
-    x_um: tuple[float, float]
-    y_um: tuple[float, float]
+    x_um: tuple[Number, Number]
+    y_um: tuple[Number, Number]
 
     @field_validator("x_um", "y_um")
     @classmethod
@@ -116,13 +108,14 @@ class Plan(Model):
         Raises:
             PlanError: not readable, not TOML or JSON, or not a plan; says each key that is wrong.
         """
+        kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
         try:
-            text = path.read_text(encoding="utf-8")
-            raw = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
+            text = path.read_text(encoding="utf-8-sig")
+            raw = json.loads(text) if kind == "JSON" else tomllib.loads(text)
         except OSError as error:
             raise PlanError([f"{path}: {error.strerror}"]) from error
-        except ValueError as error:
-            raise PlanError([f"{path}: not {'JSON' if path.suffix.lower() == '.json' else 'TOML'}: {error}"]) from error
+        except (ValueError, RecursionError) as error:
+            raise PlanError([f"{path}: not {kind}: {error}"]) from error
         try:
             return cls.model_validate(raw)
         except ValidationError as error:
@@ -133,20 +126,3 @@ class Plan(Model):
         """SHA-256 of what the plan says, whatever the order and format it was written in."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def reasons(error: ValidationError) -> list[str]:
-    """One line for each thing that is wrong: key, what is wrong with it, the value given."""
-    return [_reason(detail) for detail in error.errors(include_url=False)]
-
-
-def _reason(detail: Any) -> str:
-    key = ".".join(str(part) for part in detail["loc"]) or "plan"
-    match detail["type"]:
-        case "extra_forbidden":
-            return f"{key}: unknown key"
-        case "missing":
-            return f"{key}: required, but not given"
-        case _:
-            message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-            return f"{key} = {detail['input']!r}: {message}"

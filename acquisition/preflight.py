@@ -49,6 +49,8 @@ def problems(plan: Plan, limits_um: Mapping[str, tuple[float, float]], free_byte
         for axis, (low, high) in (("x", plan.region.x_um), ("y", plan.region.y_um))
         if axis in limits_um and (low < limits_um[axis][0] or high > limits_um[axis][1])
     ]
+    if found:
+        return found
     costs = cost(plan, field)
     if costs.tiles > MOST_TILES:
         found.append(f"region: {costs.tiles} tiles are outside 1..{MOST_TILES}")

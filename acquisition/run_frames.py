@@ -10,7 +10,7 @@ import zarr
 from numpy.typing import NDArray
 
 from acquisition.journal import Attempt
-from acquisition.run_store import RunStore
+from acquisition.run_store import RunError, RunStore
 from reconstruction.registration import Edge
 from reconstruction.sources import Tile
 
@@ -71,8 +71,16 @@ class RunFrames:
                 time.sleep(POLL_S)
 
     def pixels(self, tile: Tile) -> NDArray[np.uint16]:
-        """The raw frame (y, x) of a tile that has arrived."""
-        return np.asarray(self._raw[self._frames[tile.index]])
+        """The raw frame (y, x) of a tile that has arrived.
+
+        Raises:
+            RunError: the array is damaged.
+        """
+        frame = self._frames[tile.index]
+        try:
+            return np.asarray(self._raw[frame])
+        except Exception as error:  # whatever the codecs stumbled over
+            raise RunError(f"{self.store.path / 'raw.zarr'}: frame {frame} cannot be read: {error}") from error
 
     def known_edges(self) -> list[Edge]:
         """What an earlier worker measured on this run."""

@@ -20,7 +20,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.journal import Attempt, Journal, utc_now
+from acquisition.journal import Attempt, Journal, JournalError, utc_now
 from acquisition.overlap import PlannedTile, tiles
 from acquisition.plan import Plan
 from acquisition.preflight import Field
@@ -48,13 +48,15 @@ class RunStore:
             self.field = Field(tuple(run["field"]["shape_px"]), run["field"]["pixel_size_um"])
             self.rig: dict[str, Any] = run["rig"]
             self.seed: int | None = run["seed"]
+            self.raw = FrameArray(path / "raw.zarr")
+            self.journal = Journal(path / "journal.db")
+        except JournalError as error:
+            raise RunError(f"{path}: damaged run: {error}") from error
         except OSError as error:
-            raise RunError(f"{path}: not a run directory, run.json: {error.strerror}") from error
-        except (ValueError, KeyError, TypeError) as error:
+            raise RunError(f"{path}: not a run directory: {error}") from error
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunError(f"{path / 'run.json'}: not readable as a run: {error}") from error
         self.path = path
-        self.raw = FrameArray(path / "raw.zarr")
-        self.journal = Journal(path / "journal.db")
         self._frames = sum(attempt.frame is not None for _, attempt in self.journal.attempts())
         self._hold: int | None = None
 
@@ -79,6 +81,7 @@ class RunStore:
             "created_at": utc_now(),
         }
         FrameArray.create(path / "raw.zarr", field.shape_px, count)
+        Journal(path / "journal.db", mode="create").close()
         _write_durably(path / "run.json", json.dumps(run, indent=2))
         store = cls(path)
         store._hold = os.open(path / "acquiring.lock", os.O_RDWR | os.O_CREAT, 0o644)
@@ -130,8 +133,12 @@ def ensure_empty(path: Path) -> None:
     if path.is_dir():
         if any(path.iterdir()):
             raise RunError(f"output folder in use: {path} is not empty")
-    elif path.exists():
-        raise RunError(f"output folder in use: {path} is a file")
+        return
+    for part in (path, *path.absolute().parents):
+        if part.exists():
+            if not part.is_dir():
+                raise RunError(f"output folder {path}: {part} is a file")
+            return
 
 
 def _write_durably(path: Path, text: str) -> None:

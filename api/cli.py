@@ -1,7 +1,7 @@
 """The command line. Each command takes its words apart, calls what does the work, and says what came of it."""
 
+import os
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from acquisition.engine import Instructions, Outcome
 from acquisition.plan import Plan, PlanError
 from acquisition.preflight import cost, problems
 from api import demo as demonstration
-from api.errors import BAD_INPUT, lines
+from api.errors import BAD_INPUT, UsageError, lines
 from api.modules import module_command
 from api.preview import write_preview
 from api.reconstruct import reconstruct as reconstruct_source
@@ -106,9 +106,12 @@ def reconstruct(
     out: Annotated[Path, typer.Option(help="Folder for mosaic, positions and report; absent or empty.")],
     model: Annotated[str, typer.Option(help="How frames are restored: none or nlm.")] = "none",
     pixel_nm: Annotated[float | None, typer.Option(help="Size of a pixel, where the source does not know it.")] = None,
+    device: Annotated[str, typer.Option(help="Where models run: auto or cpu; none here needs more.")] = "auto",
     as_json: Json = False,
 ) -> None:
     """Restore, register, place and fuse what was acquired, whenever and by whomever."""
+    if device not in ("auto", "cpu"):
+        raise UsageError(f"--device {device}: should be auto or cpu; {model} runs on nothing else")
     with bars() as shown:
         summary = reconstruct_source(source, out, model, pixel_nm, shown.placed)
     stitch = summary["stitch"]
@@ -126,8 +129,8 @@ def reconstruct(
     help="The twin alone; the same as `python -m hardware_sim` (try --help).",
 )
 def sim(context: typer.Context) -> None:
-    code = subprocess.call(module_command("hardware_sim", *context.args))
-    raise typer.Exit(code)
+    command = module_command("hardware_sim", *context.args)
+    os.execv(command[0], command)
 
 
 def report_run(run: Path, outcome: Outcome, summary: dict[str, Any], as_json: bool) -> None:
@@ -161,7 +164,7 @@ def where(folder: Path) -> dict[str, Path]:
 
 @contextmanager
 def told_by_signals() -> Iterator[Instructions]:
-    """Ctrl-C and SIGTERM end a scan cleanly, after the tile under way; a second one does not wait for the mosaic."""
+    """Ctrl-C and SIGTERM end a scan after the tile under way; one that comes later does not wait for the mosaic."""
     told = Instructions()
 
     def end(number: int, frame: FrameType | None) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from acquisition.engine import Instructions, Outcome
-from acquisition.plan import Plan, PlanError, reasons
+from acquisition.plan import Plan, PlanError
 from api.errors import UsageError
 from api.scan import limits_of, scan
 from api.show import Bars
 from api.twin import Twin, running_twin
+from devices.model import reasons
 from devices.rig import RigSettings
 from reconstruction.restore import restorer
 

@@ -1,8 +1,7 @@
 """What is said to the user when something is wrong, and with which exit code."""
 
-from acquisition.plan import PlanError
 from acquisition.run_store import RunError
-from devices.rig import RigFileError
+from devices.model import FileError
 from reconstruction.errors import InputError
 
 
@@ -10,11 +9,11 @@ class UsageError(ValueError):
     """An argument that cannot be used as given."""
 
 
-BAD_INPUT = (UsageError, PlanError, RunError, RigFileError, InputError)  # exit code 2: nothing was moved or written
+BAD_INPUT = (UsageError, FileError, RunError, InputError)  # exit code 2: nothing was moved or written
 
 
 def lines(error: Exception) -> list[str]:
     """The error in one line for each thing that is wrong."""
-    if isinstance(error, PlanError):
+    if isinstance(error, FileError):
         return error.reasons
     return " ".join(str(error).split()).splitlines() or [type(error).__name__]

@@ -20,8 +20,10 @@ def write_preview(path: Path, plan: Plan, field: Field, limits_um: Mapping[str, 
     """Draw the plan into a PNG; y points down, as in the mosaic.
 
     Raises:
-        UsageError: the picture cannot be written there.
+        UsageError: the picture cannot be written there, or is not called a PNG.
     """
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"--preview {path}: should end in .png")
     (left, right), (top, bottom) = limits_um["x"], limits_um["y"]
     scale = LONG_SIDE_PX / max(right - left, bottom - top)
     size = round((bottom - top) * scale) + 2 * MARGIN_PX, round((right - left) * scale) + 2 * MARGIN_PX

@@ -14,6 +14,8 @@ from reconstruction.restore import restorer
 from reconstruction.sources import FrameSource, TileFolder
 from reconstruction.worker import Progress, follow
 
+LEAST_NM, MOST_NM = 1e-3, 1e6  # of a pixel, from atoms to millimetres
+
 
 def reconstruct(
     source: Path, out: Path, model: str, pixel_nm: float | None, placed: Callable[[dict[str, Any]], None]
@@ -24,6 +26,8 @@ def reconstruct(
         InputError, RunError, UsageError: bad input; nothing was written.
     """
     ensure_empty(out)
+    if out.absolute().is_relative_to(source.absolute()):
+        raise UsageError(f"--out {out}: lies inside of the source {source}")
     frames, facts = _open(source, pixel_nm)
     restore = restorer(model)
     out.mkdir(parents=True, exist_ok=True)
@@ -38,8 +42,8 @@ def reconstruct(
 
 def _open(source: Path, pixel_nm: float | None) -> tuple[FrameSource, Callable[[], dict[str, object]]]:
     """The source, and what else the report should say of it once all is read."""
-    if pixel_nm is not None and not pixel_nm > 0:
-        raise UsageError(f"--pixel-nm = {pixel_nm:g}: must be greater than 0")
+    if pixel_nm is not None and not LEAST_NM <= pixel_nm <= MOST_NM:
+        raise UsageError(f"--pixel-nm {pixel_nm:g}: outside {LEAST_NM:g}..{MOST_NM:g}")
     if not (source / "run.json").exists():
         return TileFolder(source, pixel_nm / 1000 if pixel_nm else None), dict
     if pixel_nm is not None:

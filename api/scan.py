@@ -86,5 +86,6 @@ def scan(
             try:
                 outcome = run(store, rig, told, watcher.acquired)
             finally:
+                told.stop()  # a signal from here on is for the waiting
                 store.release()  # the worker now sees that no frame will follow, and finishes
             return outcome, worker.summary()

@@ -35,7 +35,8 @@ class Bars:
                 done.add(attempt.tile)
                 self._advance("scan", len(done), planned)
             else:
-                self._progress.console.print(f"tile {attempt.tile}: {attempt.verdict}: {attempt.reason}")
+                said = f"tile {attempt.tile}: {attempt.verdict}: {attempt.reason}"
+                self._progress.console.print(said, soft_wrap=True, markup=False, highlight=False)
 
         return Watcher(started, acquired, self.placed)
 

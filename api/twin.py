@@ -69,7 +69,12 @@ def running_twin(options: Sequence[str]) -> Iterator[Twin]:
         ready = Path(folder) / "ready.json"
         command = module_command("hardware_sim", *options, "--ready-file", str(ready), "--until-stdin-ends")
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            process_group=0,  # Ctrl-C is for the scan, which still needs its rig to end safely
         )
         try:
             _wait_until_ready(process, ready)
@@ -89,7 +94,10 @@ def _wait_until_ready(process: subprocess.Popen[str], ready: Path) -> None:
     deadline = time.monotonic() + START_S
     while not ready.exists():
         if process.poll() is not None:
-            said = process.communicate()[1].strip() or f"ended with code {process.returncode}"
+            said = (
+                process.communicate()[1].strip().removeprefix("hardware_sim: ")
+                or f"ended with code {process.returncode}"
+            )
             raise UsageError(said) if process.returncode == 2 else RuntimeError(f"twin: {said}")
         if time.monotonic() > deadline:
             raise RuntimeError(f"twin: not ready after {START_S:g} s")

@@ -58,7 +58,13 @@ class WorkerProcess:
 
     def _supervise(self) -> None:
         for start in range(STARTS):
-            process = subprocess.Popen(self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+            process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                text=True,
+                process_group=0,  # Ctrl-C is for the scan; the worker ends when the scan has ended
+            )
             self._note("worker_started", pid=process.pid, start=start + 1)
             assert process.stdout is not None
             for line in process.stdout:

@@ -105,7 +105,7 @@ def open_rig(settings: RigSettings) -> Rig:
         for role, device_settings in settings.devices.by_role().items():
             driver = driver_named(device_settings.driver)
             if driver is None:
-                raise RigFileError(f"devices.{role}: no driver {device_settings.driver!r}")
+                raise RigFileError([f"devices.{role}: no driver {device_settings.driver!r}"])
             _, factory = driver
             devices[role] = factory(role, device_settings)
             opening.callback(devices[role].close)
@@ -121,4 +121,4 @@ def _refuse_mismatch(settings: RigSettings, scanner: Positioner, camera: Camera)
     if missing := {"x", "y"} - set(scanner.axes):
         problems.append(f"devices.scanner.axes: needs {' and '.join(sorted(missing))}")
     if problems:
-        raise RigFileError("\n".join(problems))
+        raise RigFileError(problems)

@@ -8,7 +8,6 @@ from pydantic import (
     BeforeValidator,
     Field,
     FiniteFloat,
-    PositiveFloat,
     PositiveInt,
     SerializeAsAny,
     ValidationError,
@@ -17,13 +16,14 @@ from pydantic import (
 )
 
 from devices.drivers import driver_named, driver_names
-from devices.settings import DriverSettings, Kind, Model
+from devices.model import FileError, Model, Number, reasons
+from devices.settings import DriverSettings, Kind
 
 ROLE_KINDS: dict[str, Kind] = {"scanner": "positioner", "focus": "positioner", "camera": "camera", "force": "force"}
 
 
-class RigFileError(ValueError):
-    """What is wrong with a rig file: one line a problem, each with the key, the value and what is allowed."""
+class RigFileError(FileError):
+    """What is wrong with a rig file."""
 
 
 def _by_driver(table: Any, info: ValidationInfo) -> Any:
@@ -51,7 +51,7 @@ class Backlash(Model):
 class Calibration(Model):
     """What a pixel of the camera is on the specimen, and how far the scanner's word can be taken."""
 
-    pixel_size_um: PositiveFloat
+    pixel_size_um: Annotated[Number, Field(ge=1e-6, le=1e3)]
     frame_shape_px: tuple[PositiveInt, PositiveInt]  # rows, columns
     backlash_um: Backlash | None = None  # None: not measured
 
@@ -93,10 +93,13 @@ class RigSettings(Model):
         """
         path = Path(path)
         try:
-            text = path.read_text(encoding="utf-8")
+            text = path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
-            raise RigFileError(f"cannot read rig file {path}: {error}") from error
-        return cls.from_toml(text, path.resolve().parent)
+            raise RigFileError([f"cannot read rig file {path}: {error}"]) from error
+        try:
+            return cls.from_toml(text, path.resolve().parent)
+        except RigFileError as error:
+            raise RigFileError([f"{path}: {reason}" for reason in error.reasons]) from error
 
     @classmethod
     def from_toml(cls, text: str, folder: Path | None = None) -> Self:
@@ -107,16 +110,7 @@ class RigSettings(Model):
         """
         try:
             return cls.model_validate(tomllib.loads(text), context={"folder": folder})
-        except tomllib.TOMLDecodeError as error:
-            raise RigFileError(f"not TOML: {error}") from error
         except ValidationError as error:
-            raise RigFileError("\n".join(_problem(each) for each in error.errors())) from None
-
-
-def _problem(error: Any) -> str:
-    """One line: key, value, what is allowed."""
-    key = ".".join(str(part) for part in error["loc"])
-    message = str(error["msg"]).removeprefix("Value error, ")
-    message = message[:1].lower() + message[1:]
-    value = "" if error["type"] == "missing" or isinstance(error["input"], dict) else f" = {error['input']!r}"
-    return f"{key}{value}: {message}"
+            raise RigFileError(reasons(error)) from None
+        except (ValueError, RecursionError) as error:
+            raise RigFileError([f"not TOML: {error}"]) from error

@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveFloat, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, PositiveFloat, ValidationInfo, field_validator
+
+from devices.model import Model, Number
 
 Kind = Literal["positioner", "camera", "force"]
 AxisName = Literal["x", "y", "z"]
@@ -18,13 +20,7 @@ def _low_below_high(limits: tuple[float, float]) -> tuple[float, float]:
     return limits
 
 
-LimitsUm = Annotated[tuple[float, float], AfterValidator(_low_below_high)]
-
-
-class Model(BaseModel):
-    """Frozen and closed: an unknown key is a mistake, not a wish."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+LimitsUm = Annotated[tuple[Number, Number], AfterValidator(_low_below_high)]
 
 
 class DriverSettings(Model):
@@ -42,7 +38,7 @@ class PiGcsSettings(DriverSettings):
     host: str
     port: Port = 50000
     axes: Annotated[dict[AxisName, str], Field(min_length=1)]
-    limits_um: dict[AxisName, LimitsUm] = {}
+    limits_um: dict[AxisName, LimitsUm] = Field(default_factory=dict)
     speed_um_per_s: PositiveFloat | None = None  # None: ask the controller (VEL?)
     settle_s: PositiveFloat = 1.0
     arrival_tolerance_um: PositiveFloat = 0.1

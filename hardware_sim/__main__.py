@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import math
 import signal
 import sys
 import threading
@@ -14,6 +13,7 @@ from typing import NoReturn
 from hardware_sim.errors import UsageError
 
 SPEED_RANGE = (0.01, 1000.0)
+PIXEL_NM_RANGE = (0.1, 1e6)
 
 
 class Parser(argparse.ArgumentParser):
@@ -59,12 +59,14 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--speed", type=float, default=1.0, help="world seconds per second (default 1)")
     parser.add_argument("--faults", default="none", help="none is the only choice so far")
     parser.add_argument("--ready-file", type=Path, help="where to write the addresses; stdout otherwise")
+    parser.add_argument("--json", action="store_true", help="as always: the addresses come as one JSON object")
     parser.add_argument("--until-stdin-ends", action="store_true", help="end with whoever holds the standard input")
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     options = parser.parse_args(arguments)
     low, high = SPEED_RANGE
-    if options.pixel_nm is not None and not (math.isfinite(options.pixel_nm) and options.pixel_nm > 0):
-        raise UsageError(f"--pixel-nm: {options.pixel_nm} is not a number above 0")
+    least_nm, most_nm = PIXEL_NM_RANGE
+    if options.pixel_nm is not None and not least_nm <= options.pixel_nm <= most_nm:
+        raise UsageError(f"--pixel-nm: {options.pixel_nm} is outside {least_nm}..{most_nm}")
     if options.seed < 0:
         raise UsageError(f"--seed: {options.seed} is not a whole number of 0 or more")
     if not low <= options.speed <= high:

@@ -1,5 +1,6 @@
 """Read one tile: 8 or 16 bit grey TIFF or PNG, or RGB(A) whose colours are equal."""
 
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from reconstruction.errors import InputError
 
 TIFF_SUFFIXES = {".tif", ".tiff"}
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DEPTHS = (np.dtype(np.uint8), np.dtype(np.uint16))
 
 
@@ -55,10 +57,27 @@ def _decoded(path: Path) -> NDArray[Any]:
     if path.suffix.lower() in TIFF_SUFFIXES:
         with suppress(Exception):  # damaged, or packed in a way that tifffile leaves to others (LZW)
             return np.asarray(tifffile.imread(path))
-    pixels = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED) if path.stat().st_size else None
+    data = path.read_bytes()
+    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data and _is_whole(data) else None
     if pixels is None:
         raise InputError(f"{path}: not a readable image")
     return np.asarray(pixels)
+
+
+def _is_whole(data: bytes) -> bool:
+    """Tell whether a PNG has all its chunks unharmed: its decoder would complain on stderr, past our own words."""
+    if not data.startswith(PNG_SIGNATURE):
+        return True
+    at = len(PNG_SIGNATURE)
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        content, sum_at = data[at + 4 : at + 8 + length], at + 8 + length
+        if zlib.crc32(content) != int.from_bytes(data[sum_at : sum_at + 4], "big"):
+            return False
+        if content[:4] == b"IEND":
+            return True
+        at = sum_at + 4
+    return False
 
 
 def _without_colour(pixels: NDArray[Any], path: Path) -> NDArray[Any]:

@@ -13,6 +13,10 @@ FIJI_NAME = "TileConfiguration.txt"
 FIJI_LINE = re.compile(r"^(?P<file>[^;]+);[^;]*;\s*\((?P<numbers>[^()]*)\)\s*$")
 
 
+LONGEST_NAME = 250
+FARTHEST_PX = 1e9  # beyond, pixels can no longer be counted on
+
+
 def listed_tiles(folder: Path, pixel_size_um: float | None) -> list[Entry]:
     """Read the names and nominal places of a folder's tiles, in the order given.
 
@@ -95,8 +99,12 @@ def _number(cell: str, where: str) -> float:
 
 
 def _append(entries: dict[str, Entry], entry: Entry, where: str) -> None:
-    if not entry[0]:
-        raise InputError(f"{where}: no file name")
+    if not 0 < len(entry[0]) <= LONGEST_NAME:
+        raise InputError(f"{where}: a file name of {len(entry[0])} characters, outside 1..{LONGEST_NAME}")
+    if max(abs(entry[1]), abs(entry[2])) > FARTHEST_PX:
+        raise InputError(
+            f"{where}: position {entry[1]:g}, {entry[2]:g} px is outside -{FARTHEST_PX:g}..{FARTHEST_PX:g}"
+        )
     if entry[0] in entries:
         raise InputError(f"{where}: {entry[0]} is listed twice")
     entries[entry[0]] = entry

@@ -39,6 +39,10 @@ def test_reads_a_whole_plan(tmp_path: Path) -> None:
     assert plan.on_failure.timeout == "retry:3"
 
 
+def test_reads_a_plan_with_a_byte_order_mark(tmp_path: Path) -> None:
+    assert Plan.load(written(tmp_path, "\ufeff" + WHOLE)).name == "pads, die 4"
+
+
 def test_needs_nothing_but_a_region(tmp_path: Path) -> None:
     assert Plan.load(written(tmp_path, "[region]\nx_um = [0, 9]\ny_um = [0, 9]")).tiles.overlap == 0.2
 
@@ -62,6 +66,9 @@ def test_means_the_same_in_toml_and_json(tmp_path: Path) -> None:
         (WHOLE.replace("exposure_ms = 20", "exposure_ms = 0"), ["camera.exposure_ms", "0.01..60000"]),
         (WHOLE.replace("retry:3", "retry:0"), ["on_failure.timeout", "retry:0", "skip"]),
         ("[region", ["not TOML"]),
+        ("x = " + "[" * 100_000, ["not TOML"]),
+        (WHOLE.replace("overlap = 0.2", 'overlap = "0.2"'), ["tiles.overlap", "'0.2'", "number"]),
+        (WHOLE.replace("x_um = [20.0, 50.0]", "x_um = [true, 50.0]"), ["region.x_um.0", "True", "number"]),
     ],
 )
 def test_says_which_key_is_wrong_and_how(tmp_path: Path, text: str, words: list[str]) -> None:

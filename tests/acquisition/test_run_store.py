@@ -109,6 +109,16 @@ def test_refuses_what_is_no_run(tmp_path: Path) -> None:
         RunStore(tmp_path)
 
 
+@pytest.mark.parametrize("part", ["journal.db", "raw.zarr/zarr.json"])
+def test_refuses_a_run_of_which_a_part_is_gone_and_adds_nothing_to_it(new_store: NewStore, part: str) -> None:
+    store = new_store()
+    store.close()
+    (store.path / part).unlink()
+    with pytest.raises(RunError, match=str(store.path)):
+        RunStore(store.path)
+    assert not (store.path / part).exists()
+
+
 def test_goes_on_numbering_frames_where_the_journal_ends(new_store: NewStore) -> None:
     store = new_store()
     store.record(attempt(0, 21.6, 31.2), frame(7))

@@ -112,3 +112,24 @@ def test_reads_a_packed_tiff(tmp_path: Path) -> None:
     (tmp_path / "tiles.csv").write_text("file,x_px,y_px\na.tif,0,0\n")
     source = TileFolder(tmp_path)
     assert np.array_equal(source.pixels(source.planned()[0]), tile)
+
+
+@pytest.mark.parametrize("damage", [slice(0, -20), slice(0, 200)])
+def test_a_damaged_png_is_refused_without_a_word_of_its_decoder(
+    tmp_path: Path, damage: slice, capfd: pytest.CaptureFixture[str]
+) -> None:
+    tile = np.random.default_rng(0).integers(0, 255, (40, 30), dtype=np.uint8)
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".png", tile)[1].tobytes()[damage])
+    (tmp_path / "tiles.csv").write_text("file,x_px,y_px\na.png,0,0\n")
+    with pytest.raises(InputError, match=r"a\.png: not a readable image"):
+        TileFolder(tmp_path)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "words"), [("a.png,1e300,0", "1e\\+300"), ("x" * 5000 + ".png,0,0", "5004 characters")]
+)
+def test_refuses_a_position_or_a_name_beyond_all_bounds(tmp_path: Path, line: str, words: str) -> None:
+    (tmp_path / "tiles.csv").write_text(f"file,x_px,y_px\n{line}\n")
+    with pytest.raises(InputError, match=words):
+        TileFolder(tmp_path)

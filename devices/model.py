@@ -1,0 +1,38 @@
+"""Models of what people write into files: frozen, closed, and able to say what is wrong with each key."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Strict, ValidationError
+
+Number = Annotated[float, Strict()]  # 1 or 1.0, but neither "1" nor true
+
+
+class Model(BaseModel):
+    """Frozen and closed: an unknown key is a mistake, not a wish."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class FileError(ValueError):
+    """What is wrong with a file: one line for each reason, each with its key, its value and what is allowed."""
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__("\n".join(reasons))
+        self.reasons = reasons
+
+
+def reasons(error: ValidationError) -> list[str]:
+    """One line for each thing that is wrong: key, value, what is wrong with it."""
+    return [_reason(detail) for detail in error.errors(include_url=False)]
+
+
+def _reason(detail: Any) -> str:
+    key = ".".join(str(part) for part in detail["loc"]) or "file"
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"{key}: unknown key"
+        case "missing":
+            return f"{key}: required, but not given"
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    value = "" if isinstance(detail["input"], dict) else f" = {detail['input']!r}"
+    return f"{key}{value}: {message[:1].lower()}{message[1:]}"
