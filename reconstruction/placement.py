@@ -13,6 +13,7 @@ from reconstruction.sources import Tile
 from reconstruction.stage_model import DEFAULT_SCATTER_PX, StageModel, learn
 from reconstruction.witnesses import believable
 
+LEAST_VARIANCE_PX2 = 1e-4
 GROSS = 8.0  # standard deviations; an anchor that moved further says nothing about the others
 
 
@@ -127,5 +128,6 @@ def _summed_up(
 
 def _determine(edges: Iterable[Edge]) -> bool:
     """Tell whether edges say where a tile lies in both directions, each below a pixel."""
-    information = sum((np.linalg.inv(np.array(_covariance(edge))) for edge in edges), start=np.zeros((2, 2)))
+    floor = LEAST_VARIANCE_PX2 * np.eye(2)  # the same frame twice matches without any doubt
+    information = sum((np.linalg.inv(_covariance(edge) + floor) for edge in edges), start=np.zeros((2, 2)))
     return bool(np.linalg.eigvalsh(information)[0] > 1 / DETERMINED_PX2)

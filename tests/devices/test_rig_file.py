@@ -89,7 +89,7 @@ sensitivity_nm_per_v = 1.0
         ('"esp301"', '"esp302"', ["devices.focus: no driver 'esp302'; there are esp301, mmcore, pi_gcs, scpi"]),
         ('driver = "mmcore"\ncfg = "camera.cfg"', OTHER_KIND,
          ["devices.camera", "driver 'scpi' makes a force, the role needs a camera"]),
-        ("[devices.camera]", "[devices.camra]", ["devices.camera: required, but not given", "devices.camra: unknown key"]),
+        ("[devices.camera]", "[devices.camra]", ["devices.camera: required, but not", "devices.camra: unknown key"]),
         ("stiffness_n_per_m = 42.0", "stiffness_n_per_m = nan", ["devices.force.stiffness_n_per_m = nan"]),
         ("pixel_size_um = 0.02", "pixel_size_um = ", ["not TOML"]),
     ],

@@ -52,7 +52,7 @@ def test_opencv_can_watch_and_watching_is_no_exposure(lab: TwinProcess) -> None:
         frames = [video.read() for _ in range(4)]
         assert all(ok for ok, _ in frames)
         assert frames[0][1].shape == (512, 512, 3)
-        assert time.monotonic() - began_s < 5.0
+        assert time.monotonic() - began_s < 20.0
     finally:
         video.release()
     assert len(lab.get("/exposures")["exposures"]) == before

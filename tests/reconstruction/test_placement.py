@@ -144,3 +144,10 @@ def test_a_tile_known_along_one_direction_only_counts_as_placed_by_the_stage() -
     tiles, edges, _ = grid_edges(1, 3, 1.0, seed=2)
     lines = [replace(edge, var_y_px2=1e6) for edge in edges]
     assert {tile.placed_by for tile in place(tiles, lines).tiles.values()} == {"stage"}
+
+
+def test_the_same_frame_twice_is_no_trouble() -> None:
+    tiles, edges, truth = grid_edges(2, 2, 1.0, seed=3)
+    twin = Edge(3, 4, 0.0, 0.0, 1.0, True, 0.0, 0.0, 0.0)
+    placement = place([*tiles, replace(tiles[3], index=4)], [*edges, twin])
+    assert errors_px(places_px(placement), np.vstack([truth, truth[3]])).max() <= 0.1
