@@ -136,5 +136,6 @@ def test_a_region_of_endless_size_is_refused_without_counting_its_tiles(
     plan.write_text("[region]\nx_um = [0, 1e12]\ny_um = [0, 90]")
     refused(nanoraster("scan", plan, "--rig", twin.rig, "--out", tmp_path / "run"), "axis x", "0..100")
     rig = tmp_path / "rig.toml"
-    rig.write_text("\n".join(line for line in twin.rig.read_text().splitlines() if not line.startswith("limits_um")))
-    refused(nanoraster("scan", plan, "--rig", rig, "--out", tmp_path / "run"), "limits_um")
+    lines = twin.rig.read_text().splitlines()
+    rig.write_text("\n".join(line for line in lines if not line.startswith("limits_um = {")))
+    refused(nanoraster("scan", plan, "--rig", rig, "--out", tmp_path / "run"), "tiles", "1..1000000")
