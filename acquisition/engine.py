@@ -70,30 +70,54 @@ def _acquire_all(store: RunStore, rig: Rig, told: Instructions, writer: WriteBeh
     todo = deque(store.tiles())
     _take_up_backlash(rig.scanner, todo[0])
     taking = _Taking(rig, store.plan.camera.exposure_s)
-    retries: Counter[int] = Counter()
-    skipped: set[int] = set()
+    failures = _Failures(store.plan.on_failure)
     while todo:
         if told.stopped:
             return Outcome.STOPPED
         tile = todo.popleft()
         attempt, pixels, failure = taking.take(tile)
         if failure is not None:
-            policy = _policy(store.plan.on_failure, failure)
-            verdict = "failed"
-            if policy == "skip":
-                verdict = "skipped"
-                if tile.index not in skipped:
-                    skipped.add(tile.index)
-                    todo.append(tile)
-            elif policy.startswith("retry:") and retries[tile.index] < int(policy.removeprefix("retry:")):
-                verdict = "retry"
-                retries[tile.index] += 1
-                todo.appendleft(tile)
-            attempt = replace(attempt, verdict=verdict, reason=str(failure))
+            attempt = replace(attempt, verdict=failures.verdict(tile, failure), reason=str(failure))
         writer.put(attempt, pixels)
-        if failure is not None and attempt.verdict == "failed":
-            raise failure
+        match attempt.verdict:
+            case "retry":
+                todo.appendleft(tile)
+            case "skipped" if failures.skips[tile.index] == 1:
+                todo.append(tile)
+            case "failed":
+                assert failure is not None
+                raise failure
     return Outcome.COMPLETED
+
+
+class _Failures:
+    """What becomes of a tile at which a device failed, by the plan's policy for that kind of failure."""
+
+    def __init__(self, on_failure: OnFailure) -> None:
+        self._on_failure = on_failure
+        self._retries: Counter[int] = Counter()
+        self.skips: Counter[int] = Counter()
+
+    def verdict(self, tile: PlannedTile, failure: DeviceError) -> str:
+        """`retry`, `skipped` or, when the run is to end, `failed`."""
+        policy = self._policy(failure)
+        if policy == "skip":
+            self.skips[tile.index] += 1
+            return "skipped"
+        if policy.startswith("retry:") and self._retries[tile.index] < int(policy.removeprefix("retry:")):
+            self._retries[tile.index] += 1
+            return "retry"
+        return "failed"
+
+    def _policy(self, failure: DeviceError) -> str:
+        match failure:
+            case DeviceTimeout():
+                return self._on_failure.timeout
+            case DeviceLost():
+                return self._on_failure.lost
+            case ProtocolError():
+                return self._on_failure.protocol
+        return self._on_failure.rejected
 
 
 class _Taking:
@@ -158,14 +182,3 @@ def _take_up_backlash(scanner: Positioner, first: PlannedTile) -> None:
     """Come to the first tile in the positive direction on both axes, as far as the travel allows."""
     start_um = {"x": first.x_um - APPROACH_UM, "y": first.y_um - APPROACH_UM}
     scanner.move_to({axis: max(place_um, scanner.limits_um[axis][0]) for axis, place_um in start_um.items()})
-
-
-def _policy(on_failure: OnFailure, error: DeviceError) -> str:
-    match error:
-        case DeviceTimeout():
-            return on_failure.timeout
-        case DeviceLost():
-            return on_failure.lost
-        case ProtocolError():
-            return on_failure.protocol
-    return on_failure.rejected
