@@ -111,7 +111,7 @@ class Plan(Model):
         kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
         try:
             text = path.read_text(encoding="utf-8-sig")
-            raw = json.loads(text) if kind == "JSON" else tomllib.loads(text)
+            raw = json.loads(text, object_pairs_hook=_each_once) if kind == "JSON" else tomllib.loads(text)
         except OSError as error:
             raise PlanError([f"{path}: {error.strerror}"]) from error
         except (ValueError, RecursionError) as error:
@@ -126,3 +126,12 @@ class Plan(Model):
         """SHA-256 of what the plan says, whatever the order and format it was written in."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Refuse what JSON allows and TOML does not: a key that is given twice."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} is given twice")
+    return found

@@ -14,17 +14,18 @@ from typer.exceptions import Abort, TyperException
 
 from acquisition.engine import Instructions, Outcome
 from acquisition.plan import Plan, PlanError
-from acquisition.preflight import cost, problems
+from acquisition.preflight import cost
 from api import demo as demonstration
 from api.errors import BAD_INPUT, UsageError, lines
 from api.modules import module_command
 from api.preview import write_preview
 from api.reconstruct import reconstruct as reconstruct_source
-from api.scan import field_of, free_bytes, limits_of
+from api.scan import blocking, field_of, limits_of
 from api.scan import scan as run_scan
 from api.show import bars, result
 from devices.rig import RigSettings
-from reconstruction.restore import restorer
+
+ENDINGS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
 app = typer.Typer(
     help="Plan a region, walk away, and wake up to a zoomable mosaic. With --debug, errors come with tracebacks.",
@@ -68,13 +69,12 @@ def plan(
 ) -> None:
     """Say what a plan amounts to and what stands in its way. Moves nothing."""
     settings, planned = RigSettings.load(rig), Plan.load(file)
-    restorer(planned.reconstruction.model)
-    field, limits_um = field_of(settings), limits_of(settings)
-    if found := problems(planned, limits_um, free_bytes(Path()), field):
+    if found := blocking(planned, settings, Path()):
         raise PlanError(found)
+    field = field_of(settings)
     costs = cost(planned, field)
     if preview is not None:
-        write_preview(preview, planned, field, limits_um)
+        write_preview(preview, planned, field, limits_of(settings))
     facts = {**vars(costs), "plan_hash": planned.hash, "problems": [], "preview": preview}
     text = [
         f"tiles     {costs.tiles} ({costs.columns} columns x {costs.rows} rows)",
@@ -164,7 +164,7 @@ def where(folder: Path) -> dict[str, Path]:
 
 @contextmanager
 def told_by_signals() -> Iterator[Instructions]:
-    """Ctrl-C and SIGTERM end a scan after the tile under way; one that comes later does not wait for the mosaic."""
+    """Ctrl-C, SIGTERM or a closed terminal end a scan after the tile under way, and later the wait for its mosaic."""
     told = Instructions()
 
     def end(number: int, frame: FrameType | None) -> None:
@@ -172,7 +172,7 @@ def told_by_signals() -> Iterator[Instructions]:
             raise KeyboardInterrupt
         told.stop()
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, end) for number in ENDINGS}
     try:
         yield told
     finally:

@@ -12,7 +12,7 @@ from api.folders import writing_in
 from reconstruction.report import write_report
 from reconstruction.restore import restorer
 from reconstruction.sources import FrameSource, TileFolder
-from reconstruction.worker import Progress, follow
+from reconstruction.worker import Progress, first_canvas, follow
 
 LEAST_NM, MOST_NM = 1e-3, 1e6  # of a pixel, from atoms to millimetres
 
@@ -30,6 +30,7 @@ def reconstruct(
         raise UsageError(f"--out {out}: lies inside of the source {source}")
     frames, facts = _open(source, pixel_nm)
     restore = restorer(model)
+    first_canvas(frames)  # refuses what cannot be drawn
     out.mkdir(parents=True, exist_ok=True)
 
     def heard(progress: Progress) -> None:
@@ -49,4 +50,6 @@ def _open(source: Path, pixel_nm: float | None) -> tuple[FrameSource, Callable[[
     if pixel_nm is not None:
         raise UsageError(f"--pixel-nm = {pixel_nm:g}: the run {source} knows its own pixel size")
     run = RunFrames(source, remember_edges=False)
+    if not run.store.journal.attempts() and not run.store.is_being_acquired():
+        raise UsageError(f"{source}: the run was ended before its first frame")
     return run, lambda: run_facts(run.store)

@@ -14,6 +14,7 @@ from acquisition.preflight import Field, cost, problems
 from acquisition.run_store import RunStore, ensure_empty
 from api.worker_process import WorkerProcess
 from devices.rig import RigSettings, open_rig
+from reconstruction.errors import InputError
 from reconstruction.restore import restorer
 
 
@@ -37,16 +38,14 @@ def limits_of(settings: RigSettings) -> Mapping[str, tuple[float, float]]:
     return limits_um
 
 
-def check(plan: Plan, settings: RigSettings, out: Path) -> None:
-    """Refuse what can be refused before any device is asked.
-
-    Raises:
-        PlanError, RunError, InputError: every reason that blocks; nothing was moved or written.
-    """
-    restorer(plan.reconstruction.model)
-    ensure_empty(out)
-    if found := problems(plan, limits_of(settings), free_bytes(out), field_of(settings)):
-        raise PlanError(found)
+def blocking(plan: Plan, settings: RigSettings, out: Path) -> list[str]:
+    """Every reason against a plan that can be told before any device is asked."""
+    try:
+        restorer(plan.reconstruction.model)
+        unknown = []
+    except InputError as error:
+        unknown = [f"reconstruction.{error}"]
+    return unknown + problems(plan, limits_of(settings), free_bytes(out), field_of(settings))
 
 
 def free_bytes(folder: Path) -> int:
@@ -72,7 +71,9 @@ def scan(
         DeviceError, OSError: the acquisition failed; what was taken is in the run, and in its mosaic.
         WorkerFailed: the acquisition is whole, the mosaic is not.
     """
-    check(plan, settings, out)
+    ensure_empty(out)
+    if found := blocking(plan, settings, out):
+        raise PlanError(found)
     field = field_of(settings)
     watcher.started(cost(plan, field).tiles)
     with open_rig(settings) as rig:

@@ -14,12 +14,14 @@ from reconstruction.worker import Reconstruction
 
 
 def compare(world_url: str, store: RunStore, made: Reconstruction, run: Path) -> dict[str, Any]:
-    """`truth` and `faults` of `summary.json`.
+    """`truth` and `faults` of `summary.json`; no truth about a run without frames.
 
     Positions are compared tile by tile with where the scanner really was at mid-exposure, the translation common to
     all of them (`offset_px`) taken out; the mosaic with the specimen, after the best gain and offset.
     """
     world = World(world_url)
+    if not any(attempt.frame is not None for _, attempt in store.journal.attempts()):
+        return {"faults": world.faults()}
     error_px = _position_errors_px(world, store, made)
     offset_px = error_px.mean(axis=0)
     distance_px = np.hypot(*(error_px - offset_px).T)

@@ -4,10 +4,12 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from reconstruction.errors import InputError
 from reconstruction.placement import PlacedTile
 from reconstruction.sources import Tile
 
 BLOCK_PX = 1024  # side of a block, which is one shard
+MOST_PX = 10**12  # of a mosaic; beyond, a slip in a list of positions is likelier than a specimen
 Block = tuple[int, int]  # row, column
 
 
@@ -62,6 +64,13 @@ class Canvas:
         right = max(self.x_px + self.width_px, other.x_px + other.width_px)
         bottom = max(self.y_px + self.height_px, other.y_px + other.height_px)
         return Canvas(left, top, right - left, bottom - top)
+
+
+def refuse_endless(canvas: Canvas) -> None:
+    """Raise InputError for a canvas of more than `MOST_PX`."""
+    if canvas.width_px * canvas.height_px > MOST_PX:
+        size = f"{canvas.width_px} x {canvas.height_px} px"
+        raise InputError(f"positions: they span a mosaic of {size}, which is outside 1..{MOST_PX:.0e} px")
 
 
 def around(tiles: Iterable[Tile | PlacedTile], tile_shape: tuple[int, int], margin_px: int = 0) -> Canvas:

@@ -17,8 +17,8 @@ from reconstruction.strips import Image
 WHITENING = 0.8
 NOISE_RING = 0.42  # cycles per px; optics passes next to nothing above
 RING_WIDTH = 0.01  # cycles per px
-PEAKS = 8
-PEAK_RADIUS_PX = 2
+PEAKS = 12
+PEAK_RADIUS_PX = 4  # within it lie a peak's own shoulders
 
 
 def peaks(first: Image, second: Image, low: tuple[int, int], high: tuple[int, int]) -> list[tuple[int, int]]:

@@ -1,6 +1,8 @@
 """The mosaic on disk: OME-Zarr 0.5, one multiscale image a layer, valid from its first moment on.
 
 Every block is one shard and is replaced as a whole: the file driver of tensorstore writes a new file and renames it.
+Its chunks are not packed and all of them are stored, so that each lies at the same place in every version of the shard:
+a reader that looked into the index of the old file and reads from the new one still finds whole pixels.
 """
 
 import json
@@ -107,7 +109,11 @@ class Mosaic:
 
 def _opened(path: Path) -> Any:
     """Open an array for writing; the mosaic can be drawn again, so it need not reach the disk before going on."""
-    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(path)}}
+    spec = {
+        "driver": "zarr3",
+        "kvstore": {"driver": "file", "path": str(path)},
+        "store_data_equal_to_fill_value": True,
+    }
     return ts.open(spec, open=True, context=ts.Context({"file_io_sync": False})).result()
 
 
@@ -163,10 +169,9 @@ def _multiscale(name: str, canvas: Canvas, pixel_size_um: float | None) -> dict[
 def _array(shape: tuple[int, int], dtype: np.dtype[Any]) -> dict[str, object]:
     """Metadata of a sharded array (Zarr v3 core and sharding_indexed)."""
     little = {"name": "bytes", "configuration": {"endian": "little"}}
-    packed = {"cname": "lz4", "clevel": 5, "shuffle": "bitshuffle", "typesize": dtype.itemsize, "blocksize": 0}
     sharding = {
         "chunk_shape": [CHUNK_PX, CHUNK_PX],
-        "codecs": [little if dtype.itemsize > 1 else {"name": "bytes"}, {"name": "blosc", "configuration": packed}],
+        "codecs": [little if dtype.itemsize > 1 else {"name": "bytes"}],
         "index_codecs": [little, {"name": "crc32c"}],
         "index_location": "end",
     }

@@ -21,7 +21,8 @@ GROSS = 8.0  # standard deviations; an anchor that moved further says nothing ab
 class PlacedTile:
     """Centre of the top left pixel, px of the source's frame; `score`: best NCC among its edges, else 0.
 
-    Placed by the stage are tiles of which no edge, or none in one of the two directions, says where they lie.
+    Placed by the stage are tiles of which no edge, or none in one of the two directions, says where they lie, and
+    groups of tiles that no edge joins to the largest group.
     """
 
     tile: Tile
@@ -51,8 +52,10 @@ def place(tiles: Sequence[Tile], edges: Sequence[Edge]) -> Placement:
     row_of = {index: row for row, index in enumerate(by_index)}
     nominal = np.array([(t.x_px, t.y_px) for t in by_index.values()], dtype=np.float64)
     stage = learn(by_index, among)
-    trusted = believable(among, stage)
-    places, weights = solve(nominal, _measured(trusted, row_of), _expected(among, stage, row_of), stage.scatter_px)
+    witnesses = believable(among, stage)
+    trusted, likely = [each.edge for each in witnesses], np.array([each.likely for each in witnesses])
+    expected = _expected(among, stage, row_of)
+    places, weights = solve(nominal, _measured(trusted, row_of), likely, expected, stage.scatter_px)
     places -= _shift_of_anchors(list(by_index.values()), places - nominal)
     kept = [e for e, weight in zip(trusted, weights, strict=True) if weight >= KEPT_WEIGHT]
     return _summed_up(by_index, places, kept, row_of, stage.scatter_px)
@@ -107,12 +110,13 @@ def _summed_up(
         of_tile[edge.b].append(edge)
     said = _measured(kept, row_of)
     squared = np.square(said.residuals(places)[said.determined()]).sum(axis=1)
+    together = _largest_group(tiles, kept)
     placed = {
         index: PlacedTile(
             tile,
             float(places[row_of[index], 0]),
             float(places[row_of[index], 1]),
-            "registration" if _determine(of_tile[index]) else "stage",
+            "registration" if index in together and _determine(of_tile[index]) else "stage",
             max((edge.score for edge in of_tile[index]), default=0.0),
         )
         for index, tile in tiles.items()
@@ -124,6 +128,17 @@ def _summed_up(
         float(np.sqrt(squared.max())) if len(squared) else 0.0,
         scatter_px,
     )
+
+
+def _largest_group(tiles: Iterable[int], edges: Iterable[Edge]) -> set[int]:
+    """Find the tiles that the most edges join, over however many others; of equal groups the one seen first."""
+    group = {index: {index} for index in tiles}
+    for edge in edges:
+        larger, smaller = sorted((group[edge.a], group[edge.b]), key=len, reverse=True)
+        if larger is not smaller:
+            larger |= smaller
+            group.update(dict.fromkeys(smaller, larger))
+    return max(group.values(), key=len)
 
 
 def _determine(edges: Iterable[Edge]) -> bool:

@@ -6,7 +6,7 @@ when no other place matches about as well: a periodic structure is refused, and 
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from reconstruction.strip_pair import SAME_PEAK_PX, Candidate, StripPair
 from reconstruction.strips import LEAST_STRIP_PX, Windows, base_reach_px, windows
 
 WIDER = 4  # factor of the second search, after the first found nothing
+STRONG_NCC = 0.5  # of a match at the rim of the first search
+SAME_PLACE_PX = 8.0
 LEAST_SIGNIFICANCE = 6.5  # standard deviations; the greatest of 1e4 chance values lies near 4
 LEAST_NCC = 0.08
 MOST_NCC = 0.95  # of two peaks; beyond, they differ by interpolation: a lattice matches at .997 here, at .98 there
@@ -53,47 +55,54 @@ def register(a: int, b: int, first: NDArray[Any], second: NDArray[Any], nominal_
         nominal_px: what the stage claims, (x, y).
     """
     reach = base_reach_px((first.shape[0], first.shape[1]))
-    edge = _search(a, b, first, second, nominal_px, reach)
-    if edge.accepted:
+    edge, ambiguous = _search(a, b, first, second, nominal_px, reach)
+    if edge.accepted or ambiguous:  # of a lattice, a wider search would find one more place to be wrong
         return edge
-    wider = _search(a, b, first, second, nominal_px, min(WIDER * reach, min(first.shape) // 3))
+    wider, _ = _search(a, b, first, second, nominal_px, min(WIDER * reach, min(first.shape) // 3))
+    elsewhere = max(abs(wider.dx_px - edge.dx_px), abs(wider.dy_px - edge.dy_px)) > SAME_PLACE_PX
+    if edge.score > STRONG_NCC and elsewhere:  # a match at the rim of the first search and another one: a lattice
+        return edge
     return wider if wider.accepted else edge
 
 
 def _search(
     a: int, b: int, first: NDArray[Any], second: NDArray[Any], nominal_px: tuple[float, float], reach: int
-) -> Edge:
-    """Look no further than `reach` px from what the stage claims."""
+) -> tuple[Edge, bool]:
+    """Look no further than `reach` px from what the stage claims; whether several places match alike stands beside."""
     nothing = Edge(a, b, float(nominal_px[0]), float(nominal_px[1]), 0.0, False, UNKNOWN_PX**2, UNKNOWN_PX**2)
     cut = windows((first.shape[0], first.shape[1]), (nominal_px[1], nominal_px[0]), reach)
     if cut is None:
-        return nothing
+        return nothing, False
     pair = StripPair(first[cut.first], second[cut.second], *_limits(cut, nominal_px, reach))
     if pair.spread() < LEAST_SPREAD:
-        return nothing
+        return nothing, False
     found = pair.candidates()
     if not found:
-        return nothing
+        return nothing, False
     best, refined = found[0], pair.refined(found[0].shift_px)
     if refined is None:
         best = pair.climbed(best)
         refined = pair.refined(best.shift_px)
-    if refined is None or not pair.inside(best.shift_px, margin_px=2):  # at the rim: the true one may lie beyond
-        return nothing
     # first[p + shift] shows second[p], hence tile b lies `origin + shift` from tile a
-    dy, dx = (cut.origin_px[i] + best.shift_px[i] + float(refined.shift_px[i]) for i in range(2))
+    y, x = (cut.origin_px[i] + best.shift_px[i] for i in range(2))
+    if refined is None or not pair.inside(best.shift_px, margin_px=2):  # at the rim: the true one may lie beyond
+        return replace(nothing, dx_px=float(x), dy_px=float(y), score=best.ncc), False
+    dx, dy = x + float(refined.shift_px[1]), y + float(refined.shift_px[0])
     covariance = refined.covariance_px2
-    return Edge(
+    significant = _significant(pair, best, refined)
+    unique = significant and _unique(pair, best, refined, found[1:])
+    edge = Edge(
         a,
         b,
         dx,
         dy,
         refined.ncc,
-        _significant(pair, best, refined) and _unique(pair, best, refined, found[1:]),
+        unique,
         float(covariance[1, 1]),
         float(covariance[0, 0]),
         float(covariance[0, 1]),
     )
+    return edge, significant and not unique
 
 
 def _limits(cut: Windows, nominal_px: tuple[float, float], reach: int) -> tuple[tuple[int, int], tuple[int, int]]:
@@ -122,7 +131,7 @@ def _unique(pair: StripPair, best: Candidate, refined: Refined, others: list[Can
         offset = np.subtract(rival.shift_px, best.shift_px)
         if np.abs(offset).max() <= SAME_PEAK_PX or (ridge and abs(float(across @ offset)) <= RIDGE_PX):
             continue
-        if _fisher(rival.ncc) < WORTH_REFINING * _fisher(refined.ncc):
+        if _fisher(rival.ncc) < WORTH_REFINING * _fisher(refined.ncc, MOST_NCC):
             return True
         peak = pair.refined(rival.shift_px) or _climbed(pair, rival, best)
         most = MOST_NCC if peak else ALL_BUT_ONE  # the shoulder of the winner's own peak is no peak

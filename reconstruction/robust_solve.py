@@ -1,9 +1,9 @@
 """A sparse robust least-squares problem: places from displacements, some of which lie, and from what the stage says.
 
-The measured edges speak first, in a convex problem (absolute residuals, by reweighting), which has one solution
-wherever it is begun. From there edges that the others contradict lose their pull altogether (Geman and McClure 1985).
-The stage pulls at a small fraction of its weight: enough to decide where nothing was measured, too little to bend
-what was.
+The measured edges speak first, in a convex problem (absolute residuals, by reweighting), begun from edges that count
+the less the more the stage wonders at them: where a loop does not close, that says which of its edges lies. From
+there edges that the others contradict lose their pull altogether (Geman and McClure 1985). The stage pulls at a small
+fraction of its weight: enough to decide where nothing was measured, too little to bend what was.
 """
 
 from collections.abc import Sequence
@@ -46,12 +46,15 @@ class Pulls:
         return np.asarray(np.trace(self.covariance_px2, axis1=1, axis2=2) < DETERMINED_PX2)
 
 
-def solve(nominal: Values, measured: Pulls, expected: Pulls, scatter_px: float) -> tuple[Values, Values]:
+def solve(
+    nominal: Values, measured: Pulls, likely: Values, expected: Pulls, scatter_px: float
+) -> tuple[Values, Values]:
     """Places (tiles, 2) and the weight left to each measured edge, 0..1.
 
     Args:
         nominal: (tiles, 2) as x, y.
-        measured, expected: what registration and what the stage model say.
+        measured: what registration says; `likely`: how well the stage agrees with each, 0..1.
+        expected: what the stage model says.
         scatter_px: of one component of what the stage model expects.
     """
     tie = STAGE_SHARE * NOMINAL_SHARE / scatter_px**2
@@ -64,7 +67,7 @@ def solve(nominal: Values, measured: Pulls, expected: Pulls, scatter_px: float) 
     spread = _widened(measured, FIRST_SCALE_PX)
     pull = np.asarray(np.linalg.inv(spread), dtype=np.float64)
     stage_weights = np.ones(len(expected.first))
-    places = placed(pull, stage_weights)
+    places = placed(likely[:, None, None] * pull, stage_weights)
     for _ in range(CONVEX_STEPS):
         before = places
         weights = _absolute(_distance(measured.residuals(places), spread))

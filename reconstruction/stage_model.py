@@ -8,13 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.registration import Edge
-from reconstruction.robust_solve import MAD_TO_SIGMA
+from reconstruction.robust_solve import DETERMINED_PX2, MAD_TO_SIGMA
 from reconstruction.sources import Tile
 
 LEAST_SAMPLES = 3  # of a median
 DEFAULT_SCATTER_PX = 3.0  # until enough was measured
 LEAST_SCATTER_PX = 1.0
-KNOWN_VARIANCE_PX2 = 1.0  # a direction less sure than this teaches nothing
 
 Kind = tuple[int, int, int]  # direction in tiles (x, y), parity of the upper row
 
@@ -25,6 +24,7 @@ class StageModel:
 
     expected_px: NDArray[np.float64]  # (edges, 2)
     scatter_px: float
+    measured: bool  # the scatter, on enough edges of this scan
 
 
 def learn(tiles: Mapping[int, Tile], edges: Sequence[Edge]) -> StageModel:
@@ -37,7 +37,7 @@ def learn(tiles: Mapping[int, Tile], edges: Sequence[Edge]) -> StageModel:
     leftover: list[float] = []
     fits = 0
     for axis in range(2):
-        known = [e.accepted and (e.var_x_px2, e.var_y_px2)[axis] < KNOWN_VARIANCE_PX2 for e in edges]
+        known = [e.accepted and (e.var_x_px2, e.var_y_px2)[axis] < DETERMINED_PX2 for e in edges]
         deviations: dict[Kind | tuple[int, int], list[float]] = defaultdict(list)
         for edge, kind, start, sure in zip(edges, kinds, nominal, known, strict=True):
             if sure:
@@ -51,10 +51,10 @@ def learn(tiles: Mapping[int, Tile], edges: Sequence[Edge]) -> StageModel:
             if known[i]:
                 leftover.append((edges[i].dx_px, edges[i].dy_px)[axis] - expected[i, axis])
     if len(leftover) < 2 * LEAST_SAMPLES:
-        return StageModel(expected, DEFAULT_SCATTER_PX)
+        return StageModel(expected, DEFAULT_SCATTER_PX, measured=False)
     fitted = len(leftover) / max(len(leftover) - fits, 1)  # the medians took part of the scatter away
     scatter = MAD_TO_SIGMA * float(np.median(np.abs(leftover))) * fitted
-    return StageModel(expected, max(scatter, LEAST_SCATTER_PX))
+    return StageModel(expected, max(scatter, LEAST_SCATTER_PX), measured=True)
 
 
 def _kinds(tiles: Mapping[int, Tile], edges: Sequence[Edge], nominal: NDArray[np.float64]) -> list[Kind]:

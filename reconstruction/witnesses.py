@@ -5,42 +5,52 @@ A false match is rare and alone; a stage that is really far off shifts all edges
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.registration import Edge
+from reconstruction.robust_solve import DETERMINED_PX2
 from reconstruction.stage_model import StageModel
 
 SURPRISING = 6.0  # standard deviations of the stage model
-LEAST_SURPRISE_PX = 32.0  # about where the first search ends; what only the wider one found is in doubt
+LEAST_SURPRISE_PX = 10.0
+UNMEASURED_SURPRISE_PX = 32.0  # about where the first search ends; what only the wider one found is in doubt
 CLOSES_PX = 4.0  # a loop of up to four edges, with the distortion of real tiles
-DETERMINED_PX2 = 1.0
 
 Step = NDArray[np.float64]
 
 
-def believable(edges: Sequence[Edge], stage: StageModel) -> list[Edge]:
+@dataclass(frozen=True)
+class Witness:
+    """An accepted edge that is believed, and how well the stage agrees with it, 0..1."""
+
+    edge: Edge
+    likely: float
+
+
+def believable(edges: Sequence[Edge], stage: StageModel) -> list[Witness]:
     """Keep the accepted edges that the stage does not contradict, or that a loop of others confirms.
 
     Args:
         edges: those that `stage` was asked about, in the same order.
     """
-    accepted = {(edge.a, edge.b): _step(edge) for edge in edges if edge.accepted}
-    sure = {(e.a, e.b) for e in edges if e.accepted and e.var_x_px2 + e.var_y_px2 < DETERMINED_PX2}
+    sure = [e for e in edges if e.accepted and e.var_x_px2 + e.var_y_px2 < DETERMINED_PX2]
     steps: dict[int, dict[int, Step]] = defaultdict(dict)
-    for a, b in sure:
-        steps[a][b], steps[b][a] = accepted[a, b], -accepted[a, b]
-    limit_px = max(SURPRISING * stage.scatter_px, LEAST_SURPRISE_PX)
-    kept = []
+    for edge in sure:
+        steps[edge.a][edge.b], steps[edge.b][edge.a] = _step(edge), -_step(edge)
+    least_px = LEAST_SURPRISE_PX if stage.measured else UNMEASURED_SURPRISE_PX
+    limit_px = max(SURPRISING * stage.scatter_px, least_px)
+    believed = []
     for edge, expected in zip(edges, stage.expected_px, strict=True):
         if not edge.accepted:
             continue
         known = np.array([edge.var_x_px2, edge.var_y_px2]) < DETERMINED_PX2
-        surprise = np.abs(_step(edge) - expected)[known].max(initial=0.0)
-        if surprise <= limit_px or any(_closes(way, edge, known) for way in _ways_round(edge, steps)):
-            kept.append(edge)
-    return kept
+        surprise_px = float(np.abs(_step(edge) - expected)[known].max(initial=0.0))
+        if surprise_px <= limit_px or any(_closes(way, edge, known) for way in _ways_round(edge, steps)):
+            believed.append(Witness(edge, 1 / (1 + (surprise_px / stage.scatter_px) ** 2)))
+    return believed
 
 
 def _step(edge: Edge) -> Step:

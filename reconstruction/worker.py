@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from reconstruction.canvas import Canvas, around
+from reconstruction.canvas import Canvas, around, refuse_endless
 from reconstruction.drawing import Drawing, Layers
 from reconstruction.frame_cache import FrameCache
 from reconstruction.mosaic import Mosaic
@@ -55,6 +55,17 @@ class Reconstruction:
     seconds: dict[str, float]  # register, place, draw, total
 
 
+def first_canvas(source: FrameSource) -> Canvas:
+    """Where the mosaic of a source is drawn, unless tiles turn out to lie outside.
+
+    Raises:
+        InputError: the nominal places span more than any mosaic.
+    """
+    canvas = around(source.planned(), source.tile_shape, base_reach_px(source.tile_shape))
+    refuse_endless(canvas)
+    return canvas
+
+
 def follow(source: FrameSource, out: Path, restorer: Restorer, progress: Callable[[Progress], None]) -> Reconstruction:
     """Reconstruct a source into `out`/mosaic.zarr while its frames arrive; go on where a killed worker stopped."""
     return _Worker(source, out, restorer, progress).run()
@@ -81,7 +92,7 @@ class _Worker:
 
     def run(self) -> Reconstruction:
         started = time.perf_counter()
-        drawing = self._drawing(self._path, self._first_canvas())
+        drawing = self._drawing(self._path, first_canvas(self._source))
         next_drawing = 0.0
         pending = False
         for batch in self._source.follow():
@@ -100,9 +111,6 @@ class _Worker:
         self._seconds["total"] = time.perf_counter() - started
         self._tell(finished=True)
         return self._reconstruction(placement, mosaic)
-
-    def _first_canvas(self) -> Canvas:
-        return around(self._planned, self._source.tile_shape, base_reach_px(self._source.tile_shape))
 
     def _drawing(self, path: Path, canvas: Canvas) -> Drawing:
         path.parent.mkdir(parents=True, exist_ok=True)

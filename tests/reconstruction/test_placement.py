@@ -151,3 +151,32 @@ def test_the_same_frame_twice_is_no_trouble() -> None:
     twin = Edge(3, 4, 0.0, 0.0, 1.0, True, 0.0, 0.0, 0.0)
     placement = place([*tiles, replace(tiles[3], index=4)], [*edges, twin])
     assert errors_px(places_px(placement), np.vstack([truth, truth[3]])).max() <= 0.1
+
+
+@pytest.mark.parametrize(("rows", "columns", "lie_px"), [(2, 2, 30.0), (2, 3, 30.0), (3, 3, 25.0), (4, 5, 15.0)])
+def test_one_lie_in_a_small_scan_moves_nobody(rows: int, columns: int, lie_px: float) -> None:
+    for seed in range(10):
+        tiles, edges, truth = grid_edges(rows, columns, 3.0, seed)
+        liar = seed % len(edges)
+        edges[liar] = replace(edges[liar], dx_px=edges[liar].dx_px + lie_px)
+        placement = place(tiles, edges)
+        assert errors_px(places_px(placement), truth).max() <= 0.2
+        assert (edges[liar].a, edges[liar].b) not in placement.kept
+
+
+def test_several_lies_at_once_move_nobody() -> None:
+    for seed in range(10):
+        tiles, edges, truth = grid_edges(6, 8, 3.0, seed)
+        rng = np.random.default_rng(100 + seed)
+        for liar in rng.choice(len(edges), 8, replace=False):
+            dx_px, dy_px = rng.choice([-1, 1], 2) * rng.uniform(12, 30, 2)
+            lie = replace(edges[liar], dx_px=edges[liar].dx_px + dx_px, dy_px=edges[liar].dy_px + dy_px)
+            edges[liar] = lie
+        assert errors_px(places_px(place(tiles, edges)), truth).max() <= 0.3
+
+
+def test_tiles_that_nothing_ties_to_the_rest_count_as_placed_by_the_stage() -> None:
+    tiles, edges, _ = grid_edges(2, 4, 1.0, seed=4)
+    cut = [replace(e, accepted=False) if {e.a, e.b} in ({2, 3}, {6, 7}) else e for e in edges]
+    placed = place(tiles, cut).tiles
+    assert [index for index, tile in placed.items() if tile.placed_by == "stage"] == [3, 7]

@@ -22,7 +22,6 @@ def test_nlm_gains_two_decibels_on_shot_noise(kind: str, electrons: int) -> None
     better = restorer("nlm").restore(frame)
     assert (better.dtype, better.shape) == (frame.dtype, frame.shape)
     gain_db = psnr_db(better, clean * 30000) - psnr_db(frame, clean * 30000)
-    print(kind, electrons, gain_db)
     assert gain_db > 2.0
 
 
