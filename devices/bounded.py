@@ -52,7 +52,7 @@ class BoundedCalls:
             if future.done():  # at the last moment, or the error is the call's own
                 return future.result()
             future.cancel()
-            raise DeviceTimeout(self.name, f"the camera library did not return within {limit_s:g} s") from None
+            raise DeviceTimeout(self.name, f"the vendor's library did not return within {limit_s:g} s") from None
         except CancelledError:
             raise Stopped(self.name, "stopped") from None
 

@@ -4,11 +4,11 @@ The controller answers queries only; what went wrong with a command waits in a q
 followed by TB?. The driver never switches the motor (MO) and never homes (OR): both may move the stage.
 """
 
-import re
 import threading
 import time
 from collections.abc import Mapping
 
+from devices.answers import number, quoted
 from devices.errors import DeviceError, DeviceRejected, ProtocolError
 from devices.moves import Move, allowed_s, arrived, refuse_outside, tighter, usable_speed
 from devices.moving_axes import MovingAxes
@@ -21,9 +21,6 @@ MILLIMETRES = 2  # SN?
 MOTOR_OFF = 13  # axis error n13
 AXIS_ERROR_BASE = 100  # axis errors are axis * 100 + code
 ERROR_QUEUE_LENGTH = 10
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(E[+-]?\d{1,2})?", re.IGNORECASE | re.ASCII)
-MOST_QUOTED = 80  # characters of an answer that makes no sense
-
 HANDSHAKE = Handshake("VE?", r"ESP30\d")
 
 
@@ -140,10 +137,11 @@ class Esp301Focus(MovingAxes):
 
     def _ask_number(self, query: str) -> float:
         answer = self._line.ask(f"{self._settings.axis}{query}")
-        if not NUMBER.fullmatch(answer.strip()):
-            raise self._nonsense(query, answer)
-        return float(answer)
+        try:
+            return number(answer)
+        except ValueError as error:
+            raise self._nonsense(query, answer) from error
 
     def _nonsense(self, query: str, answer: str) -> ProtocolError:
         self._line.doubt()
-        return ProtocolError(self.name, f"{query} answered {answer[:MOST_QUOTED]!r}")
+        return ProtocolError(self.name, f"{query} answered {quoted(answer)}")

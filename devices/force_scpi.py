@@ -1,12 +1,12 @@
 """Force on the cantilever, as the deflection voltage that a SCPI voltmeter reads (SCPI-99, MEASure and 9.9E37)."""
 
-import math
-
+from devices.answers import number, quoted
 from devices.errors import DeviceError, DeviceRejected, ProtocolError
 from devices.settings import ScpiForceSettings
 from devices.transport import Handshake, LineTransport
 
 OVERLOAD_V = 9.9e37  # SCPI-99, 7.2.1.4: the value that stands for infinity
+NOT_A_NUMBER_V = 9.91e37  # 7.2.1.5
 
 HANDSHAKE = Handshake("*IDN?", r"^[^,]*,[^,]*,[^,]*,")  # four fields; a reading has none
 
@@ -51,10 +51,10 @@ class ScpiForce:
     def _read_v(self) -> float:
         answer = self._line.ask("MEAS:VOLT:DC?")
         try:
-            volts = float(answer)
-        except ValueError:
-            volts = math.nan
-        if not math.isfinite(volts):
+            volts = number(answer)
+        except ValueError as error:
             self._line.doubt()
-            raise ProtocolError(self.name, f"MEAS:VOLT:DC? answered {answer!r}")
+            raise ProtocolError(self.name, f"MEAS:VOLT:DC? answered {quoted(answer)}") from error
+        if volts == NOT_A_NUMBER_V:
+            raise ProtocolError(self.name, "MEAS:VOLT:DC? answered 9.91E37, not a number")
         return volts

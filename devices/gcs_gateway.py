@@ -12,6 +12,7 @@ from contextlib import suppress
 from pipython import WARNING, GCSError, PILogger, gcserror
 from pipython.pidevice.interfaces.pigateway import PI_CONTROLLER_CODEPAGE, PIGateway
 
+from devices.answers import quoted
 from devices.errors import DeviceLost, ProtocolError
 
 RECEIVE_BYTES = 4096
@@ -78,7 +79,7 @@ class GcsGateway(PIGateway):  # type: ignore[misc]  # pipython has no types
             DeviceLost: the peer has closed.
         """
         if unasked := self._waiting():
-            raise ProtocolError(self.name, f"{unasked!r} came unasked, before {msg.strip()!r} was sent")
+            raise ProtocolError(self.name, f"{quoted(unasked)} came unasked, before {msg.strip()!r} was sent")
         self._deadline = time.monotonic() + self._answer_s
         self._received = 0
         self._send(msg)

@@ -187,7 +187,7 @@ class PiScanner(MovingAxes):
             self._device = GCS2Device(gateway=self._gateway)
             self._device.qERR()  # forget what went wrong before our time
             syntax = float(self._device.qCSV())
-            if syntax > NEWEST_SYNTAX:
+            if not syntax <= NEWEST_SYNTAX:  # nan is newer, too
                 raise ProtocolError(self.name, f"speaks GCS {syntax}, this driver up to {NEWEST_SYNTAX}")
         return self._device
 

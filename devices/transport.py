@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import serial
 
+from devices.answers import quoted
 from devices.errors import DeviceLost, DeviceTimeout, ProtocolError
 
 LONGEST_ANSWER_BYTES = 4096
@@ -137,7 +138,7 @@ class LineTransport:
         try:
             return raw.decode("ascii").strip()
         except UnicodeDecodeError as error:
-            raise ProtocolError(self.name, f"{line} answered {raw!r}") from error
+            raise ProtocolError(self.name, f"{line} answered {quoted(raw)}") from error
 
     def _receive_bytes(self, port: serial.SerialBase, line: str) -> bytes:
         try:
@@ -146,7 +147,7 @@ class LineTransport:
             self._drop()
             raise DeviceLost(self.name, f"{self._url}: {error}") from error
         if not raw.endswith(self._receive_end):
-            got = f"only {raw!r}" if raw else "nothing"
+            got = f"only {quoted(raw)}" if raw else "nothing"
             raise DeviceTimeout(self.name, f"{line} answered {got} within {self._answer_s} s")
         return raw
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from reconstruction.registration import Edge
 from reconstruction.robust_solve import DETERMINED_PX2, KEPT_WEIGHT, MAD_TO_SIGMA, Pulls, solve
@@ -74,7 +74,7 @@ def _covariance(edge: Edge) -> tuple[tuple[float, float], tuple[float, float]]:
     return (edge.var_x_px2, edge.cov_xy_px2), (edge.cov_xy_px2, edge.var_y_px2)
 
 
-def _pulls(edges: Sequence[Edge], row_of: dict[int, int], wanted: object, covariance: object) -> Pulls:
+def _pulls(edges: Sequence[Edge], row_of: dict[int, int], wanted: ArrayLike, covariance: ArrayLike) -> Pulls:
     return Pulls(
         np.array([row_of[e.a] for e in edges], dtype=np.intp),
         np.array([row_of[e.b] for e in edges], dtype=np.intp),

@@ -123,6 +123,14 @@ def test_overload_is_saturation_not_a_force(voltmeter: LinePeer, force: ScpiForc
         force.read_force_nn()
 
 
+@pytest.mark.parametrize("answer", ["1_5\n", "nan\n", "9.91E37\n", "x" * 4000 + "\n"])
+def test_what_is_no_number_is_no_force(voltmeter: LinePeer, force: ScpiForce, answer: str) -> None:
+    voltmeter.answers[READING] = answer
+    with pytest.raises(ProtocolError) as wrong:
+        force.read_force_nn()
+    assert len(str(wrong.value)) < 200
+
+
 def test_silence_ends_in_a_timeout_soon(voltmeter: LinePeer, force: ScpiForce) -> None:
     voltmeter.answers[READING] = SILENCE
     began = time.monotonic()
