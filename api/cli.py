@@ -25,6 +25,7 @@ from api.scan import scan as run_scan
 from api.show import bars, result
 from devices.rig import RigSettings
 
+INTERRUPTED = 130  # what typer makes of Ctrl-C
 ENDINGS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
 
 app = typer.Typer(
@@ -186,20 +187,23 @@ def main() -> None:
     debug = "--debug" in words and words[0] != "sim"  # the twin has a --debug of its own
     if debug:
         words.remove("--debug")
-    sys.exit(_code(lambda: app(words, standalone_mode=False), debug))
+    sys.exit(exit_code(lambda: app(words, standalone_mode=False), debug))
 
 
-def _code(command: Callable[[], Any], debug: bool) -> int:
+def exit_code(command: Callable[[], Any], debug: bool) -> int:
+    """Run a command, say in a line what ended it if it did not go well, and return 0, 1 or 2."""
     try:
         code = command()
     except (Abort, KeyboardInterrupt):
-        return 1
+        code = INTERRUPTED
     except TyperException as error:
         return _say([error.format_message()], 2)
     except Exception as error:
         if debug:
             raise
         return _say(lines(error), 2 if isinstance(error, BAD_INPUT) else 1)
+    if code == INTERRUPTED:
+        return _say(["interrupted"], 1)
     return code if isinstance(code, int) else 0
 
 

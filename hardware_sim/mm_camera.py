@@ -114,9 +114,9 @@ class TwinCamera(SimpleCameraDevice):
             header, pixels = _receive(self._connection, deadline_s)
         except (OSError, ValueError, KeyError) as error:
             self.shutdown()  # what comes late must not be taken for the answer to the next question
-            raise ConnectionError(f"camera: no answer from the twin within {within_s:.3g} s: {error}") from error
+            raise ConnectionError(f"no answer from the twin (it has {within_s:.3g} s): {error}") from error
         if "error" in header:
-            raise ValueError(f"camera: {header['error']}")
+            raise ValueError(header["error"])
         return header, pixels
 
 
