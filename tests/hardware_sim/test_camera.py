@@ -166,7 +166,7 @@ def test_a_twin_that_is_gone_raises_at_once(start_twin: StartTwin, eye_on: Look)
     eye = eye_on(twin)
     eye.snap()
     assert twin.stop() == 0
-    with pytest.raises(ConnectionError, match="camera"):
+    with pytest.raises(ConnectionError, match="no answer"):
         eye.snap()
 
 
@@ -177,7 +177,7 @@ def test_a_silent_twin_raises_after_the_deadline(monkeypatch: pytest.MonkeyPatch
     with socket.create_server(("127.0.0.1", 0)) as silent:
         camera = TwinCamera()
         camera.set_property_value("Address", f"127.0.0.1:{silent.getsockname()[1]}")
-        with pytest.raises(ConnectionError, match=r"within 0\.1 s"):
+        with pytest.raises(ConnectionError, match=r"it has 0\.1 s"):
             camera.initialize()
 
 
