@@ -129,10 +129,12 @@ def test_out_of_range_moves_nothing(twin: Twin, positioner: Positioner, role: st
     assert twin.position_um(role) == before
 
 
-def test_nothing_to_wait_for_is_settled(positioner: Positioner, role: str) -> None:
+def test_nothing_to_wait_for_is_settled(twin: Twin, positioner: Positioner, role: str) -> None:
     positioner.move_to(POSITIONERS[role][0])
+    before = twin.position_um(role)
     positioner.move_to({})
     positioner.wait_settled()
+    assert twin.position_um(role) == before
 
 
 def test_a_stop_from_another_thread_cuts_a_long_focus_move_short(twin: Twin, rig: Rig) -> None:
