@@ -57,7 +57,7 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--pixel-nm", type=float, help="size of a pixel of the specimen (default 20)")
     parser.add_argument("--seed", type=int, default=0, help="of all that is random (default 0)")
     parser.add_argument("--speed", type=float, default=1.0, help="world seconds per second (default 1)")
-    parser.add_argument("--faults", default="none", help="none is the only choice so far")
+    parser.add_argument("--faults", default="none", help="none (default), night, or a TOML file")
     parser.add_argument("--ready-file", type=Path, help="where to write the addresses; stdout otherwise")
     parser.add_argument("--json", action="store_true", help="as always: the addresses come as one JSON object")
     parser.add_argument("--until-stdin-ends", action="store_true", help="end with whoever holds the standard input")
@@ -71,8 +71,6 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
         raise UsageError(f"--seed: {options.seed} is not a whole number of 0 or more")
     if not low <= options.speed <= high:
         raise UsageError(f"--speed: {options.speed} is outside {low}..{high}")
-    if options.faults != "none":
-        raise UsageError(f"--faults: {options.faults!r} is unknown; none is the only choice")
     return options
 
 
@@ -91,15 +89,16 @@ def _forget(ready_file: Path | None) -> None:
 def _serve(options: argparse.Namespace) -> None:
     # Imported late: a signal that comes while the heavy libraries load must already find its handler.
     from hardware_sim.clock import RealClock
+    from hardware_sim.faults import load_script
     from hardware_sim.server import Twin, write_whole
     from hardware_sim.settings import load_world
     from hardware_sim.specimen import load_specimen
     from hardware_sim.world import World
 
-    settings = load_world(options.world)
+    settings, script = load_world(options.world), load_script(options.faults)
     ready_file: Path | None = options.ready_file
     specimen = load_specimen(options.specimen, options.pixel_nm, options.seed)
-    world = World(settings, specimen, RealClock(options.speed), options.seed)
+    world = World(settings, specimen, RealClock(options.speed), options.seed, script)
     with Twin(world, options.speed, ready_file) as twin:
         addresses = json.dumps(twin.ready)
         if ready_file is not None:

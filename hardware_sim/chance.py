@@ -16,6 +16,14 @@ class Stream(IntEnum):
     IMAGE = 5
     PREVIEW = 6
     DEFLECTION = 7
+    FAULTS = 8
+    FAULT_DECK = 9
+    GARBAGE = 10
+    SENSOR_FLAWS = 11
+    LASER_DRIFT = 12
+    CREEP = 13
+    ELECTRONS = 14
+    CHARGING = 15
 
 
 def generator(seed: int, stream: Stream, key: Iterable[int] = ()) -> np.random.Generator:

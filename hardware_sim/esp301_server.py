@@ -5,7 +5,6 @@ with a line that ends with CR LF; everything else is silent, and what went wrong
 """
 
 import re
-import socket
 from collections import deque
 from dataclasses import dataclass
 
@@ -17,7 +16,7 @@ from hardware_sim.focus_drive import (
     TRAVEL_MM,
     FocusDrive,
 )
-from hardware_sim.wire import lines
+from hardware_sim.wire import Wire
 
 FIRMWARE = "ESP301 Version 3.0.1 6/1/99"
 STAGE = "IMS100V, SN1263"
@@ -94,13 +93,15 @@ class Esp301Controller:
         self._axis = Axis()
         self._errors: deque[tuple[int, int]] = deque(maxlen=10)  # code, servo ticks
 
-    def serve(self, connection: socket.socket) -> None:
+    def serve(self, wire: Wire) -> None:
         """Talk to one connection until it ends."""
-        for line in lines(connection, b"\r"):
+        for line in wire.lines(b"\r"):
             for command in line.upper().replace(" ", "").split(";"):
-                answer = self._answer(command) if command else ""
-                if answer:
-                    connection.sendall(answer.encode("ascii") + b"\r\n")
+                if not command:
+                    continue
+                wire.begin()
+                if answer := self._answer(command):
+                    wire.send(answer.encode("ascii") + b"\r\n")
 
     def _answer(self, command: str) -> str:
         try:

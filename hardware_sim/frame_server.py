@@ -2,11 +2,10 @@
 
 import json
 import math
-import socket
 from typing import Any
 
 from hardware_sim.frame_protocol import LONGEST_EXPOSURE_S, PIXEL_TYPE, SHORTEST_EXPOSURE_S
-from hardware_sim.wire import lines
+from hardware_sim.wire import Wire
 from hardware_sim.world import World
 
 
@@ -17,14 +16,15 @@ class FrameServer:
         self._world = world
         self._speed = speed
 
-    def serve(self, connection: socket.socket) -> None:
+    def serve(self, wire: Wire) -> None:
         """Talk to one connection until it ends."""
-        for line in lines(connection, b"\n"):
+        for line in wire.lines(b"\n"):
+            wire.begin()
             try:
                 header, pixels = self._answer(json.loads(line))
             except ValueError as error:
                 header, pixels = {"error": str(error)}, b""
-            connection.sendall(json.dumps({**header, "nbytes": len(pixels)}).encode() + b"\n" + pixels)
+            wire.send(json.dumps({**header, "nbytes": len(pixels)}).encode() + b"\n" + pixels)
 
     def _answer(self, request: Any) -> tuple[dict[str, Any], bytes]:
         match request:

@@ -5,12 +5,11 @@ the last end with a space before their LF. Nothing is answered to a faulty query
 """
 
 import re
-import socket
 from collections.abc import Callable
 from enum import IntEnum
 
 from hardware_sim.mechanics import TRAVEL_UM, Scanner
-from hardware_sim.wire import LONGEST_LINE, received
+from hardware_sim.wire import LONGEST_LINE, Wire
 
 IDENTITY = "(c)2015 Physik Instrumente (PI) GmbH & Co. KG, E-727.3CDA, 0116054321, 13.21.00.09"
 AXES = ("1", "2", "3")
@@ -78,21 +77,26 @@ class GcsController:
         self._servo_on = [True] * len(AXES)  # as a laboratory leaves it
         self._fault = Fault.NONE
 
-    def serve(self, connection: socket.socket) -> None:
+    def serve(self, wire: Wire) -> None:
         """Talk to one connection until it ends."""
         line = bytearray()
-        for chunk in received(connection):
+        for chunk in wire.received():
             for byte in chunk:
                 if byte in (0x05, 0x07, 0x09, 0x18):
-                    connection.sendall(self._at_once(byte))
+                    self._reply(wire, self._at_once(byte))
                 elif byte != 0x0A:
                     line.append(byte)
                     if len(line) > LONGEST_LINE:
                         line.clear()
                         self._fault = Fault.COMMAND_TOO_LONG
                 else:
-                    connection.sendall(self._answer(line.decode("cp1252", errors="replace")))
+                    self._reply(wire, self._answer(line.decode("cp1252", errors="replace")))
                     line.clear()
+
+    def _reply(self, wire: Wire, answer: bytes) -> None:
+        wire.begin()
+        if answer:
+            wire.send(answer)
 
     def _at_once(self, byte: int) -> bytes:
         match byte:

@@ -1,12 +1,11 @@
 """A bench voltmeter on the cantilever's detector, SCPI-99 over TCP; lines end with LF."""
 
 import re
-import socket
 from collections import deque
 from collections.abc import Callable
 
 from hardware_sim.cantilever import DETECTOR_LIMIT_V
-from hardware_sim.wire import lines
+from hardware_sim.wire import Wire
 
 IDENTITY = "NANORASTER,TWIN VOLTMETER,0,1.0"
 OVERLOAD = 9.9e37
@@ -23,13 +22,14 @@ class ScpiVoltmeter:
         self._read_volts = read_volts
         self._errors: deque[str] = deque(maxlen=QUEUE_LENGTH)
 
-    def serve(self, connection: socket.socket) -> None:
+    def serve(self, wire: Wire) -> None:
         """Talk to one connection until it ends."""
-        for line in lines(connection, b"\n"):
+        for line in wire.lines(b"\n"):
+            wire.begin()
             answers = [self._carry_out(command.strip()) for command in line.split(";") if command.strip()]
             spoken = ";".join(answer for answer in answers if answer)
             if spoken:
-                connection.sendall(spoken.encode("ascii") + b"\n")
+                wire.send(spoken.encode("ascii") + b"\n")
 
     def _carry_out(self, command: str) -> str:
         if MEASURE.fullmatch(command):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -13,7 +14,7 @@ from hardware_sim.esp301_server import Esp301Controller
 from hardware_sim.frame_server import FrameServer
 from hardware_sim.gcs_server import GcsController
 from hardware_sim.scpi_server import ScpiVoltmeter
-from hardware_sim.wire import HOST, Listener
+from hardware_sim.wire import HOST, Listener, Wire
 from hardware_sim.world import World
 from hardware_sim.world_server import WorldServer
 
@@ -87,15 +88,19 @@ class Twin:
     def _start(self, opened: ExitStack, beside: Path) -> dict[str, Any]:
         world = self._world
 
-        def listen(name: str, serve: Callable[..., None]) -> int:
+        def listen(name: str, serve: Callable[[socket.socket], None]) -> int:
             listener = Listener(name, serve)
             opened.callback(listener.close)
             return listener.port
 
-        scanner_port = listen("scanner", GcsController(world.scanner).serve)
-        focus_url = f"socket://{HOST}:{listen('focus', Esp301Controller(world.focus, world.clock).serve)}"
-        force_url = f"socket://{HOST}:{listen('force', ScpiVoltmeter(world.deflection_v).serve)}"
-        frames_port = listen("frames", FrameServer(world, self._speed).serve)
+        def faulty(device: str, serve: Callable[[Wire], None]) -> Callable[[socket.socket], None]:
+            return lambda connection: serve(Wire(connection, device, world.faults))
+
+        scanner_port = listen("scanner", faulty("scanner", GcsController(world.scanner).serve))
+        esp301, voltmeter = Esp301Controller(world.focus, world.clock), ScpiVoltmeter(world.deflection_v)
+        focus_url = f"socket://{HOST}:{listen('focus', faulty('focus', esp301.serve))}"
+        force_url = f"socket://{HOST}:{listen('force', faulty('force', voltmeter.serve))}"
+        frames_port = listen("frames", faulty("camera", FrameServer(world, self._speed).serve))
         world_url = f"http://{HOST}:{listen('world', WorldServer(world).serve)}"
         camera_cfg, rig = beside.with_suffix(".camera.cfg"), beside.with_suffix(".rig.toml")
         rows, columns = world.settings.camera.frame_shape_px

@@ -3,10 +3,85 @@
 import contextlib
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from hardware_sim.chance import Stream, generator
+from hardware_sim.faults import WIRE, Fault, Faults
 
 HOST = "127.0.0.1"
 LONGEST_LINE = 4096
+GARBAGE_BYTES = 12
+
+
+class Channel(Protocol):
+    """What carries bytes both ways: a socket, or a serial line."""
+
+    def recv(self, size: int, /) -> bytes: ...
+
+    def sendall(self, data: bytes, /) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Wire:
+    """One connection to one device, on which the faults of the wire happen.
+
+    A server calls `begin` once for each operation, then answers with `send`, or not at all.
+    """
+
+    def __init__(self, channel: Channel, device: str, faults: Faults) -> None:
+        self._channel = channel
+        self._device = device
+        self._faults = faults
+        self._spoils: Fault | None = None
+
+    def begin(self) -> Fault | None:
+        """Begin an operation; returns the fault that the device itself has to act out, if there is one.
+
+        A fault of the wire is kept for the next answer, be it this operation's or, if it has none, a later one's.
+        """
+        fault = self._faults.next(self._device)
+        if fault is None or fault.name not in WIRE:
+            return fault
+        self._spoils = fault
+        return None
+
+    def send(self, answer: bytes) -> None:
+        """Send an answer, or what the fault that is due makes of it."""
+        fault, self._spoils = self._spoils, None
+        if fault is None:
+            self._channel.sendall(answer)
+            return
+        match fault.name:
+            case "late_answer":
+                time.sleep(fault.parameters["delay_s"])
+                self._channel.sendall(answer)
+            case "garbage":
+                random = generator(fault.number, Stream.GARBAGE)
+                noise = random.integers(0, 256, GARBAGE_BYTES).astype("u1").tobytes()
+                self._channel.sendall(noise.replace(b"\n", b"?").replace(b"\r", b"?") + answer[-2:])
+            case "partial_line":
+                self._channel.sendall(answer[: len(answer) // 2])
+            case "closed_socket":
+                self._channel.close()
+                raise ConnectionAbortedError("the fault closed_socket")
+
+    def received(self) -> Iterator[bytes]:
+        """Yield what comes in, in the pieces it comes in, until the other side ends."""
+        while chunk := self._channel.recv(4096):
+            yield chunk
+
+    def lines(self, terminator: bytes) -> Iterator[str]:
+        """Yield each line without its terminator; CR and LF around it are stripped, an endless line is dropped."""
+        pending = b""
+        for chunk in self.received():
+            *complete, pending = (pending + chunk).split(terminator)
+            for line in complete:
+                yield line.decode("latin-1").strip("\r\n")
+            if len(pending) > LONGEST_LINE:
+                pending = b""
 
 
 class Listener:
@@ -59,20 +134,3 @@ class Listener:
             with self._lock:
                 self._connections.discard(connection)
             connection.close()
-
-
-def received(connection: socket.socket) -> Iterator[bytes]:
-    """Yield what comes in, in the pieces it comes in, until the other side ends."""
-    while chunk := connection.recv(4096):
-        yield chunk
-
-
-def lines(connection: socket.socket, terminator: bytes) -> Iterator[str]:
-    """Yield each line without its terminator; CR and LF around it are stripped, an endless line is dropped."""
-    pending = b""
-    for chunk in received(connection):
-        *complete, pending = (pending + chunk).split(terminator)
-        for line in complete:
-            yield line.decode("latin-1").strip("\r\n")
-        if len(pending) > LONGEST_LINE:
-            pending = b""

@@ -10,11 +10,13 @@ import numpy as np
 from hardware_sim.cantilever import Cantilever
 from hardware_sim.chance import Stream, generator
 from hardware_sim.clock import Clock
+from hardware_sim.faults import Faults, Script
 from hardware_sim.focus_drive import FocusDrive
 from hardware_sim.mechanics import LandingError, RepeatableLanding, Scanner, WanderingLanding, whole_nm
 from hardware_sim.optics import Frame, Microscope
 from hardware_sim.settings import WorldSettings
 from hardware_sim.specimen import Specimen
+from hardware_sim.trigger_lines import TriggerLines
 
 EXPOSURES_KEPT = 100_000
 PREVIEW_EXPOSURE_S = 0.02
@@ -35,11 +37,15 @@ class Exposure:
 class World:
     """Specimen, microscope, stages and probe of one seed; safe to use from any thread."""
 
-    def __init__(self, settings: WorldSettings, specimen: Specimen, clock: Clock, seed: int) -> None:
+    def __init__(
+        self, settings: WorldSettings, specimen: Specimen, clock: Clock, seed: int, script: Script | None = None
+    ) -> None:
         self.settings = settings
         self.specimen = specimen
         self.clock = clock
         self.seed = seed
+        self.faults = Faults(clock, seed, script)
+        self.triggers = TriggerLines(clock)
         self.microscope = Microscope(specimen, settings.camera)
         self.scanner = Scanner(settings.mechanics, self.microscope.pixel_um, clock, seed, self._landing())
         self.focus = FocusDrive(clock)

@@ -11,12 +11,15 @@ from urllib.parse import parse_qs, urlsplit
 
 import cv2
 import numpy as np
+from pydantic import ValidationError
 
 from hardware_sim.chance import Stream, generator
+from hardware_sim.faults import Armed, in_one_line
 from hardware_sim.world import PREVIEW_EXPOSURE_S, World
 
 VIDEO_INTERVAL_S = 0.1
 BOUNDARY = "frame"
+LONGEST_BODY = 65_536
 
 
 class WorldServer:
@@ -47,15 +50,25 @@ class _Request(BaseHTTPRequestHandler):
             "/truth": lambda: self._send_json(truth(self._world)),
             "/exposures": self._send_exposures,
             "/specimen": self._send_specimen,
-            "/faults": lambda: self._send_json([]),
+            "/faults": lambda: self._send_json(self._world.faults.injected()),
             "/video.mjpg": self._send_video,
         }
         answers.get(path, self._send_unknown)()
 
     def do_POST(self) -> None:
-        """Nothing can be posted."""
-        self.close_connection = True  # the body was not read
-        self._send_unknown()
+        """Arm a fault."""
+        path, length = urlsplit(self.path).path, self.headers.get("Content-Length", "")
+        if path != "/faults" or not length.isdecimal() or int(length) > LONGEST_BODY:
+            self.close_connection = True  # the body was not read
+            self._send_unknown()
+            return
+        try:
+            armed = Armed.model_validate_json(self.rfile.read(int(length)))
+        except ValidationError as error:
+            self._send_json({"error": in_one_line(error)}, status=400)
+            return
+        self._world.faults.arm(armed)
+        self._send_json({**armed.model_dump(), "parameters": armed.parameters()}, status=201)
 
     def _send_unknown(self) -> None:
         self._send_json({"error": f"{self.command} {urlsplit(self.path).path} is not known"}, status=404)

@@ -37,7 +37,7 @@ def refused(*arguments: str) -> str:
         (("--pixel-nm", "5000"), "--pixel-nm: 5000.0 is outside 0..1562.5"),
         (("--world", "moon"), "--world: 'moon'"),
         (("--specimen", "cheese"), "--specimen: 'cheese'"),
-        (("--faults", "night"), "--faults: 'night'"),
+        (("--faults", "storm"), "--faults: 'storm'"),
         (("--speed", "0"), "--speed: 0.0 is outside 0.01..1000.0"),
         (("--seed", "-1"), "--seed: -1"),
         (("--ready-file", "/nowhere/ready.json"), "--ready-file"),

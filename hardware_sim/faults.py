@@ -1,0 +1,247 @@
+"""What goes wrong, when, and the log of what did.
+
+A fault befalls one operation of one device: a command line, a query, an exposure. It is armed by name (`POST /faults`,
+a file) or drawn by a schedule, which is a function of seed, device and the number of the operation alone. There are
+three sorts: those of the wire spoil the next answer (`wire.py`), those of the world act at once (a stuck axis, a drift
+burst), and the others are handed to the device's server, which knows what they mean there.
+"""
+
+import threading
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from hardware_sim.chance import Stream, generator
+from hardware_sim.clock import Clock
+from hardware_sim.errors import UsageError
+
+Parameters = Mapping[str, float]
+
+WIRE: dict[str, Parameters] = {
+    "silence": {},
+    "late_answer": {"delay_s": 0.8},
+    "garbage": {},
+    "partial_line": {},
+    "closed_socket": {},
+}
+"""Faults of any wire, and what their parameters are unless told otherwise; times are those of the wall."""
+WORLD: dict[str, Parameters] = {
+    "stuck_axis": {"axis": 0, "for_s": 2.0},
+    "drift_burst": {"x_um": 0.3, "y_um": -0.2, "over_s": 1.0},
+    "force_runaway": {"nn_per_s": 2000.0, "for_s": 1.0},
+}
+"""Faults of the world behind the devices; times are the world's."""
+OWN: dict[str, dict[str, Parameters]] = {
+    "scanner": {"controller_error": {"code": 0}, "controller_busy": {}},
+    "focus": {"controller_error": {"code": 0}, "following_error": {}},
+    "force": {"overload": {}, "frozen_reading": {"readings": 50}},
+    "camera": {"lost_frame": {}, "frozen_frame": {}, "black_frame": {}, "buffer_overrun": {}},
+    "video": {"stall": {"for_s": 2.0}, "lost_frame": {"frames": 3}, "frozen_frame": {"frames": 3}},
+}
+"""Faults that only the device's own server understands."""
+BEHIND = {
+    "scanner": ("stuck_axis", "drift_burst"),
+    "focus": ("stuck_axis",),
+    "force": ("force_runaway",),
+    "camera": (),
+    "video": (),
+}
+"""Faults of the world that a device's operation can set off."""
+NIGHT_RATE = 0.01
+
+
+def known(device: str) -> dict[str, Parameters]:
+    """Name every fault of a device, with the parameters it has unless told otherwise."""
+    return {**WIRE, **OWN[device], **{name: WORLD[name] for name in BEHIND[device]}}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault that befell one operation."""
+
+    number: int
+    name: str
+    device: str
+    operation: int
+    time_s: float
+    parameters: dict[str, float] = field(default_factory=dict)
+
+
+class Armed(BaseModel):
+    """A fault that waits for its operation; keys that are not listed here are its parameters."""
+
+    model_config = ConfigDict(extra="allow", allow_inf_nan=False)
+
+    name: str
+    device: str
+    after: NonNegativeInt = 0
+    """So many operations of the device still go well."""
+    at_s: NonNegativeFloat = 0.0
+    """World time before which it waits."""
+    times: PositiveInt = 1
+    """So many operations in a row."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_device(cls, given: Any) -> Any:
+        """Find the device where only one has this fault, and take `parameters` apart."""
+        if not isinstance(given, dict):
+            return given
+        nested = given.get("parameters", {})
+        flat = {key: value for key, value in given.items() if key != "parameters"}
+        if not isinstance(nested, dict):
+            raise ValueError(f"parameters: {nested!r} is not a table")
+        flat = {**nested, **flat}
+        owners = [device for device in OWN if flat.get("name") in known(device)]
+        if "device" not in flat and len(owners) == 1:
+            flat["device"] = owners[0]
+        return flat
+
+    @model_validator(mode="after")
+    def _of_a_device(self) -> Self:
+        if self.device not in OWN:
+            raise ValueError(f"device: {self.device!r} is not one of {', '.join(OWN)}")
+        faults = known(self.device)
+        if self.name not in faults:
+            raise ValueError(f"name: {self.name!r} is not a fault of {self.device}, which has {', '.join(faults)}")
+        for key, value in (self.model_extra or {}).items():
+            if key not in faults[self.name]:
+                raise ValueError(f"{key}: {self.name} has {', '.join(faults[self.name]) or 'no parameters'}")
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                raise ValueError(f"{key}: {value!r} is not a number")
+        return self
+
+    def parameters(self) -> dict[str, float]:
+        """All parameters of the fault, those that were told over the usual ones."""
+        return {**known(self.device)[self.name], **(self.model_extra or {})}
+
+
+class Script(BaseModel):
+    """A file of faults: `rate` of a random schedule, and `[[fault]]` tables of single ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    rate: float = Field(default=0.0, ge=0.0, le=1.0)
+    fault: list[Armed] = Field(default_factory=list)
+
+
+def load_script(name: str) -> Script:
+    """Read `--faults`: none, night, or a TOML file.
+
+    Raises:
+        UsageError: no such file, or it does not describe faults.
+    """
+    if name in ("none", "night"):
+        return Script(rate=NIGHT_RATE if name == "night" else 0.0)
+    path = Path(name)
+    if not path.is_file():
+        raise UsageError(f"--faults: {name!r} is neither none nor night nor a TOML file")
+    try:
+        return Script.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except ValidationError as error:
+        raise UsageError(f"--faults {name}: {in_one_line(error)}") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"--faults {name}: cannot be read as TOML: {error}") from error
+
+
+def in_one_line(error: ValidationError) -> str:
+    """Say what is wrong with an armed fault or a script."""
+    return "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}".removeprefix(": ").replace(
+            "Value error, ", ""
+        )
+        for problem in error.errors()
+    )
+
+
+class Faults:
+    """All faults of one world; safe to use from any thread."""
+
+    def __init__(self, clock: Clock, seed: int, script: Script | None = None) -> None:
+        script = script or Script()
+        self._clock = clock
+        self._seed = seed
+        self._rate = script.rate
+        self._lock = threading.RLock()
+        self._armed = [armed.model_copy() for armed in script.fault]
+        self._injected: list[Fault] = []
+        self._operations: Counter[str] = Counter()
+        self._drawn: Counter[str] = Counter()
+        self._effects: dict[str, Callable[[str, Parameters], None]] = {}
+
+    def on(self, name: str, effect: Callable[[str, Parameters], None]) -> None:
+        """Say what a fault of the world does; called with the device and the parameters."""
+        self._effects[name] = effect
+
+    def arm(self, armed: Armed) -> None:
+        """Let a fault befall the next operations of its device; one of the world that need not wait acts now."""
+        with self._lock:
+            if armed.name in WORLD and not armed.after and armed.at_s <= self._clock.now_s():
+                self._inject(armed.name, armed.device, armed.parameters())
+            else:
+                self._armed.append(armed.model_copy())
+
+    def injected(self) -> list[dict[str, Any]]:
+        """List what befell which operation, oldest first."""
+        with self._lock:
+            return [asdict(fault) for fault in self._injected]
+
+    def next(self, device: str) -> Fault | None:
+        """Begin an operation of a device: the fault that befalls it, if any; those of the world have acted then."""
+        with self._lock:
+            self._operations[device] += 1
+            found = self._due(device) or self._drawn_for(device)
+            if found is None:
+                return None
+            fault = self._inject(found[0], device, found[1])
+            return None if fault.name in WORLD else fault
+
+    def _due(self, device: str) -> tuple[str, dict[str, float]] | None:
+        now_s = self._clock.now_s()
+        waiting = [armed for armed in self._armed if armed.device == device and armed.at_s <= now_s]
+        due = next((armed for armed in waiting if armed.after == 0), None)
+        for armed in waiting:
+            armed.after = max(armed.after - 1, 0)
+        if due is None:
+            return None
+        due.times -= 1
+        if due.times == 0:
+            self._armed.remove(due)
+        return due.name, due.parameters()
+
+    def _drawn_for(self, device: str) -> tuple[str, dict[str, float]] | None:
+        """Draw by the schedule: each device deals its faults from a shuffled deck, so none is left out for long."""
+        if not self._rate:
+            return None
+        place = list(OWN).index(device)
+        random = generator(self._seed, Stream.FAULTS, [place, self._operations[device]])
+        if random.random() >= self._rate:
+            return None
+        faults = known(device)
+        deck, card = divmod(self._drawn[device], len(faults))
+        self._drawn[device] += 1
+        order = generator(self._seed, Stream.FAULT_DECK, [place, deck]).permutation(len(faults))
+        name = list(faults)[order[card]]
+        return name, dict(faults[name])
+
+    def _inject(self, name: str, device: str, parameters: dict[str, float]) -> Fault:
+        number = len(self._injected) + 1
+        fault = Fault(number, name, device, self._operations[device], self._clock.now_s(), parameters)
+        self._injected.append(fault)
+        if name in WORLD and name in self._effects:
+            self._effects[name](device, parameters)
+        return fault
