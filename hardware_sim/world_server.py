@@ -57,8 +57,8 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Arm a fault."""
-        path, length = urlsplit(self.path).path, self.headers.get("Content-Length", "")
-        if path != "/faults" or not length.isdecimal() or int(length) > LONGEST_BODY:
+        length = self.headers.get("Content-Length", "0")
+        if urlsplit(self.path).path != "/faults" or not length.isdecimal() or int(length) > LONGEST_BODY:
             self.close_connection = True  # the body was not read
             self._send_unknown()
             return

@@ -29,7 +29,7 @@ def test_the_truth_has_all_that_was_promised(lab: TwinProcess) -> None:
 
 @pytest.mark.parametrize(
     ("path", "method", "status"),
-    [("/nowhere", "GET", 404), ("/faults", "POST", 404), ("/truth", "POST", 404), ("/exposures?after=x", "GET", 400)],
+    [("/nowhere", "GET", 404), ("/faults", "POST", 400), ("/truth", "POST", 404), ("/exposures?after=x", "GET", 400)],
 )
 def test_what_cannot_be_answered_is_an_error_in_json(lab: TwinProcess, path: str, method: str, status: int) -> None:
     request = Request(lab.ready["world"]["url"] + path, method=method, data=b"{}" if method == "POST" else None)
