@@ -1,24 +1,26 @@
-"""One plan on one rig: move, settle, expose, store. The next move starts while the last frame is being written."""
+"""One plan on one rig: move, settle, expose, store; or sweep row by row. Moves on while the last frame is written."""
 
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
-
-import numpy as np
-from numpy.typing import NDArray
+from itertools import groupby
 
 from acquisition.journal import Attempt, JournalError, utc_now
 from acquisition.overlap import PlannedTile
 from acquisition.plan import OnFailure
 from acquisition.run_store import RunStore
+from acquisition.sweeps import line_scan, sweep_along
 from acquisition.write_behind import Pixels, WriteBehind
-from devices.errors import DeviceError, DeviceLost, DeviceTimeout, ProtocolError
-from devices.protocols import Positioner
+from devices.errors import DeviceError, DeviceLost, DeviceTimeout, FrameRepeated, ProtocolError
+from devices.protocols import Frame, Positioner
 from devices.rig import Rig
+
+Portion = list[PlannedTile]
+Taken = tuple[Attempt, Pixels]
 
 APPROACH_UM = 1.0  # how far before the first tile the scanner comes from, to take up its backlash
 
@@ -67,27 +69,37 @@ def run(store: RunStore, rig: Rig, told: Instructions, progress: Callable[[Attem
 
 def _acquire_all(store: RunStore, rig: Rig, told: Instructions, writer: WriteBehind) -> Outcome:
     rig.camera.set_exposure_s(store.plan.camera.exposure_s)
-    todo = deque(store.tiles())
-    _take_up_backlash(rig.scanner, todo[0])
-    taking = _Taking(rig, store.plan.camera.exposure_s)
+    todo = deque(_portions(store))
+    _take_up_backlash(rig.scanner, todo[0][0])
+    taking = _Taking(rig, store)
     failures = _Failures(store.plan.on_failure)
     while todo:
         if told.stopped:
             return Outcome.STOPPED
-        tile = todo.popleft()
-        attempt, pixels, failure = taking.take(tile)
-        if failure is not None:
-            attempt = replace(attempt, verdict=failures.verdict(tile, failure), reason=str(failure))
-        writer.put(attempt, pixels)
-        match attempt.verdict:
-            case "retry":
-                todo.appendleft(tile)
-            case "skipped" if failures.skips[tile.index] == 1:
-                todo.append(tile)
-            case "failed":
+        portion = todo.popleft()
+        taken, failure = taking.take(portion)
+        again: list[Portion] = []
+        for tile, (attempt, pixels) in zip(portion, taken, strict=True):
+            if failure is not None:
+                attempt = replace(attempt, verdict=failures.verdict(tile, failure), reason=str(failure))
+            writer.put(attempt, pixels)
+            if attempt.verdict == "retry":
+                again.append([tile])
+            elif attempt.verdict == "skipped" and failures.skips[tile.index] == 1:
+                todo.append([tile])
+            elif attempt.verdict == "failed":
                 assert failure is not None
                 raise failure
+        todo.extendleft(reversed(again))
     return Outcome.COMPLETED
+
+
+def _portions(store: RunStore) -> list[Portion]:
+    """What is taken in one go: a tile or, in line mode, a row of them; what fails there is tried again tile by tile."""
+    tiles = store.tiles()
+    if store.plan.tiles.mode == "step":
+        return [[tile] for tile in tiles]
+    return [list(row) for _, row in groupby(tiles, key=lambda tile: tile.row)]
 
 
 class _Failures:
@@ -121,20 +133,36 @@ class _Failures:
 
 
 class _Taking:
-    """Takes tiles one after the other, and keeps count of tries, time and frames."""
+    """Takes portions of the plan one after the other, and keeps count of tries, time and frames."""
 
-    def __init__(self, rig: Rig, exposure_s: float) -> None:
+    def __init__(self, rig: Rig, store: RunStore) -> None:
         self._rig = rig
-        self._exposure_s = exposure_s
+        self._plan = store.plan
+        self._pixel_size_um = store.field.pixel_size_um
         self._z_um = rig.scanner.read_position_um().get("z")
         self._tries: Counter[int] = Counter()
         self._last_frame: int | None = None
         self._last_end = time.perf_counter()
 
-    def take(self, tile: PlannedTile) -> tuple[Attempt, Pixels, DeviceError | None]:
-        """Take a tile once; the attempt, its frame, and what went wrong if anything did."""
+    def take(self, portion: Portion) -> tuple[list[Taken], DeviceError | None]:
+        """Take a tile by stepping there, several by sweeping over them; the attempts, and what went wrong if anything.
+
+        A sweep counts as a whole: once a frame of it is missing, none can be told for sure from its neighbour.
+        """
+        began = [self._begin(tile) for tile in portion]
+        taken: list[Taken] = [(attempt, None) for attempt in began]
+        failure = None
+        try:
+            taken = self._sweep(portion, began) if len(portion) > 1 else [self._step(began[0])]
+        except DeviceError as error:
+            failure = error
+        started, self._last_end = self._last_end, time.perf_counter()
+        share_s = (self._last_end - started) / len(portion)
+        return [(replace(attempt, total_s=share_s), pixels) for attempt, pixels in taken], failure
+
+    def _begin(self, tile: PlannedTile) -> Attempt:
         self._tries[tile.index] += 1
-        attempt = Attempt(
+        return Attempt(
             tile=tile.index,
             attempt=self._tries[tile.index],
             row=tile.row,
@@ -143,17 +171,10 @@ class _Taking:
             target_x_um=tile.x_um,
             target_y_um=tile.y_um,
             target_z_um=self._z_um,
-            exposure_s=self._exposure_s,
+            exposure_s=self._plan.camera.exposure_s,
         )
-        pixels, failure = None, None
-        try:
-            attempt, pixels = self._expose(attempt)
-        except DeviceError as error:
-            failure = error
-        began, self._last_end = self._last_end, time.perf_counter()
-        return replace(attempt, total_s=self._last_end - began), pixels, failure
 
-    def _expose(self, attempt: Attempt) -> tuple[Attempt, NDArray[np.uint16]]:
+    def _step(self, attempt: Attempt) -> Taken:
         """Bring the tile's centre under the camera and expose it."""
         began = time.perf_counter()
         self._rig.scanner.move_to({"x": attempt.target_x_um, "y": attempt.target_y_um})
@@ -162,18 +183,28 @@ class _Taking:
         force_nn = self._rig.force.read_force_nn() if self._rig.force else None
         frame = self._rig.camera.snap()
         if frame.number == self._last_frame:
-            raise ProtocolError(self._rig.camera.name, f"frame {frame.number} came twice")
+            raise FrameRepeated(self._rig.camera.name, f"frame {frame.number} came twice")
+        return self._accepted(replace(attempt, force_nn=force_nn, settle_s=settled - began), actual_um, frame)
+
+    def _sweep(self, row: Portion, attempts: Sequence[Attempt]) -> list[Taken]:
+        """Let the scanner sweep over a row and fire the camera; it tells where it was half-way through an exposure."""
+        sweep = sweep_along(row, self._plan, self._pixel_size_um)
+        frames, places_um = line_scan(self._rig, row[0].y_um, sweep, self._plan.camera.exposure_s)
+        return [
+            self._accepted(attempt, actual_um, frame)
+            for attempt, actual_um, frame in zip(attempts, places_um, frames, strict=True)
+        ]
+
+    def _accepted(self, attempt: Attempt, actual_um: Mapping[str, float], frame: Frame) -> Taken:
         self._last_frame = frame.number
         return replace(
             attempt,
             actual_x_um=actual_um["x"],
             actual_y_um=actual_um["y"],
             actual_z_um=actual_um.get("z"),
-            force_nn=force_nn,
             mean=float(frame.pixels.mean()),
             sd=float(frame.pixels.std()),
             camera_frame=frame.number,
-            settle_s=settled - began,
             verdict="ok",
         ), frame.pixels
 

@@ -49,6 +49,8 @@ def tiles(plan: Plan, field_um: tuple[float, float]) -> list[PlannedTile]:
     """Every tile of the plan in the order in which it is taken, for a field of view (x, y)."""
     x_um, y_um = grid_um(plan, field_um)
     order = {"raster": _raster, "serpentine": _serpentine, "spiral": _spiral}[plan.tiles.order]
+    if plan.tiles.mode == "line":
+        order = _raster  # every sweep comes from the same side, so play and lag of the stage are the same in all rows
     places = order(len(y_um), len(x_um))
     return [PlannedTile(i, row, col, x_um[col], y_um[row]) for i, (row, col) in enumerate(places)]
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, ValidationError, field_validator
+from pydantic import AfterValidator, ValidationError, field_validator, model_validator
 
 from devices.model import FileError, Model, Number, reasons
 
@@ -35,6 +35,7 @@ def _known_policy(policy: str) -> str:
 
 
 Overlap = Annotated[Number, AfterValidator(within(0.0, 0.9))]
+LineBlur = Annotated[Number, AfterValidator(within(0.01, 10.0))]
 ExposureMs = Annotated[Number, AfterValidator(within(0.01, 60_000.0))]
 FailurePolicy = Annotated[str, AfterValidator(_known_policy)]
 
@@ -58,6 +59,16 @@ class Tiles(Model):
 
     overlap: Overlap = 0.2  # fraction of the field of view, at least
     order: Literal["raster", "serpentine", "spiral"] = "serpentine"
+    mode: Literal["step", "line"] = "step"
+    """`step`: move, settle, expose. `line`: sweep each row, left to right; position triggers fire the camera."""
+    line_blur_px: LineBlur = 0.5
+    """How far the specimen may move across the camera during an exposure of a sweep; sets its speed."""
+
+    @model_validator(mode="after")
+    def _rows_in_a_line(self) -> Self:
+        if self.mode == "line" and self.order == "spiral":
+            raise ValueError("mode 'line' takes whole rows, order 'spiral' has none; use 'raster' or 'serpentine'")
+        return self
 
 
 class CameraSettings(Model):

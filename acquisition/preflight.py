@@ -5,9 +5,12 @@ from dataclasses import dataclass
 
 from acquisition.overlap import steps_along
 from acquisition.plan import Plan
+from acquisition.sweeps import sweep_speed_um_per_s
+from devices.protocols import LineScanner, Positioner
 
 SETTLE_ALLOWANCE_S = 0.05  # of a step of one field on a piezo scanner; measured times replace it in the report
 BYTES_PER_PIXEL = 2
+TURN_ALLOWANCE_S = 0.5  # back to the left, run-up, and reading out where the triggers fired
 MOST_TILES = 1_000_000  # beyond, a slip of the pen is likelier than a plan of years
 MOSAIC_SHARE = 2 * 4 / 3  # two layers, each with its pyramid
 
@@ -60,6 +63,13 @@ def problems(plan: Plan, limits_um: Mapping[str, tuple[float, float]], free_byte
     return found
 
 
+def inabilities(plan: Plan, scanner: Positioner) -> list[str]:
+    """What the plan asks of an open scanner that it cannot do."""
+    if plan.tiles.mode == "line" and not isinstance(scanner, LineScanner):
+        return ["tiles.mode = 'line': the scanner cannot sweep lines and fire the camera; use 'step'"]
+    return []
+
+
 def cost(plan: Plan, field: Field) -> Cost:
     """Tiles, overlap really planned (x, y; as a fraction), time and disk of a plan; lays out no tile."""
     spans_um = (plan.region.x_um, plan.region.y_um)
@@ -73,9 +83,18 @@ def cost(plan: Plan, field: Field) -> Cost:
         rows=down + 1,
         columns=across + 1,
         overlap=(_overlap(lengths_um[0], field.size_um[0], across), _overlap(lengths_um[1], field.size_um[1], down)),
-        duration_s=count * (plan.camera.exposure_s + SETTLE_ALLOWANCE_S),
+        duration_s=_duration_s(plan, field, across, down),
         disk_bytes=round(count * pixels * BYTES_PER_PIXEL * (1 + MOSAIC_SHARE)),
     )
+
+
+def _duration_s(plan: Plan, field: Field, across: int, down: int) -> float:
+    """Time for a grid of `across` by `down` steps."""
+    if plan.tiles.mode == "step":
+        return (across + 1) * (down + 1) * (plan.camera.exposure_s + SETTLE_ALLOWANCE_S)
+    step_um = (plan.region.x_um[1] - plan.region.x_um[0] - field.size_um[0]) / across if across else 0.0
+    sweep_s = plan.camera.exposure_s + across * step_um / sweep_speed_um_per_s(plan, field.pixel_size_um, step_um)
+    return (down + 1) * (sweep_s + TURN_ALLOWANCE_S)
 
 
 def _overlap(length_um: float, field_um: float, steps: int) -> float:

@@ -50,7 +50,7 @@ class RunFrames:
 
         The scanner's word is corrected by its backlash, as far as that was calibrated.
         """
-        approach = _Approach()
+        approach = _Approach(sweeping=self.store.plan.tiles.mode == "line")
         last_row = 0
         while True:
             live = self.store.is_being_acquired()  # asked before reading: then nothing can come after the last batch
@@ -106,7 +106,8 @@ class RunFrames:
 class _Approach:
     """From which side each axis came to its last target: where a stage has play, its sensors are right on one only."""
 
-    def __init__(self) -> None:
+    def __init__(self, sweeping: bool) -> None:
+        self._sweeping = sweeping  # every sweep goes upwards in x
         self._last_um: tuple[float, float] | None = None
         self._downwards = (False, False)  # the engine takes up the backlash before the first tile
 
@@ -118,5 +119,6 @@ class _Approach:
             was if now == before else now < before
             for now, before, was in zip(target_um, before_um, self._downwards, strict=True)
         )
+        x = x and not self._sweeping
         self._last_um, self._downwards = target_um, (x, y)
         return x, y

@@ -16,14 +16,15 @@ from acquisition.engine import Instructions, Outcome
 from acquisition.plan import Plan, PlanError
 from acquisition.preflight import cost
 from api import demo as demonstration
-from api.errors import BAD_INPUT, UsageError, lines
+from api.errors import BAD_INPUT, DevicesFailed, UsageError, lines
 from api.modules import module_command
 from api.preview import write_preview
 from api.reconstruct import reconstruct as reconstruct_source
 from api.scan import blocking, field_of, limits_of
 from api.scan import scan as run_scan
-from api.show import bars, result
+from api.show import bars, result, show_check
 from devices.rig import RigSettings
+from devices.self_test import check_rig
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 ENDINGS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
@@ -59,6 +60,26 @@ def demo(
     with bars() as shown, told_by_signals() as told:
         run, outcome, summary = demonstration.run_demo(asked, told, shown)
     report_run(run, outcome, summary, as_json)
+
+
+@app.command()
+def check(
+    rig: Rig,
+    move: Annotated[bool, typer.Option("--move", help="Move each axis a little and back; retracts the probe.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Connect to each device and test it. Moves nothing, unless told to."""
+    settings = RigSettings.load(rig)
+    checks = []
+    for found in check_rig(settings, move):
+        checks.append(found)
+        if not as_json:
+            show_check(found)
+    failed = [found.found for found in checks if not found.ok]
+    if as_json:
+        result(True, {"rig": settings.name, "ok": not failed, "devices": [vars(found) for found in checks]}, [])
+    if failed:
+        raise DevicesFailed("; ".join(failed))
 
 
 @app.command()

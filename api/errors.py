@@ -9,6 +9,10 @@ class UsageError(ValueError):
     """An argument that cannot be used as given."""
 
 
+class DevicesFailed(RuntimeError):
+    """A device of the rig did not pass its test."""
+
+
 BAD_INPUT = (UsageError, FileError, RunError, InputError)  # exit code 2: nothing was moved or written
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from acquisition.engine import Instructions, Outcome, run
 from acquisition.journal import Attempt
 from acquisition.plan import Plan, PlanError
-from acquisition.preflight import Field, cost, problems
+from acquisition.preflight import Field, cost, inabilities, problems
 from acquisition.run_store import RunStore, ensure_empty
 from api.worker_process import WorkerProcess
 from devices.rig import RigSettings, open_rig
@@ -77,7 +77,8 @@ def scan(
     field = field_of(settings)
     watcher.started(cost(plan, field).tiles)
     with open_rig(settings) as rig:
-        if found := problems(plan, rig.scanner.limits_um, free_bytes(out), field):
+        found = problems(plan, rig.scanner.limits_um, free_bytes(out), field) + inabilities(plan, rig.scanner)
+        if found:
             raise PlanError(found)
         options = ["--world", world_url] if world_url else []
         with (

@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from acquisition.journal import Attempt
 from api.scan import Watcher
+from devices.self_test import Check
 
 
 class Bars:
@@ -62,4 +63,11 @@ def bars() -> Iterator[Bars]:
 def result(as_json: bool, found: Mapping[str, Any], lines: list[str]) -> None:
     """The one thing that goes to stdout."""
     sys.stdout.write((json.dumps(found, default=str) if as_json else "\n".join(lines)) + "\n")
+    sys.stdout.flush()
+
+
+def show_check(check: Check) -> None:
+    """One row of the table of devices, as soon as it is known."""
+    verdict = "ok" if check.ok else "FAILED"
+    sys.stdout.write(f"{check.device:<8} {check.driver:<9} {verdict:<6} {check.took_s:5.1f} s  {check.found}\n")
     sys.stdout.flush()

@@ -2,10 +2,15 @@
 
 DeviceError                 names the device
 ├── DeviceTimeout           no answer, or no end of a move or exposure, before its deadline
+│   └── Stale               an answer came, but the reading in it is an old one
 ├── DeviceLost              the connection is gone, or could not be made
 ├── ProtocolError           an answer that the manual does not allow
+│   ├── FramesLost          frames are missing from a sequence; `count` of them
+│   └── FrameRepeated       a frame came a second time
 ├── DeviceRejected          the device understood and refused; `code` is its own error number
-│   └── Stopped             `stop()` cut this move or exposure short
+│   ├── Stopped             `stop()` cut this move or exposure short
+│   ├── Saturated           the signal is beyond the detector's range; its true value is unknown
+│   └── VideoEnded          a recording has no more frames
 └── OutOfRange              a target beyond the limits; nothing was sent
 """
 
@@ -23,12 +28,31 @@ class DeviceTimeout(DeviceError):
     """The deadline passed; the state of the device is unknown until it is asked again."""
 
 
+class Stale(DeviceTimeout):
+    """The reading is older than allowed, or has stood still for longer than noise allows: a value from the past."""
+
+
 class DeviceLost(DeviceError):
     """The connection is gone; the next call tries to open it again, once."""
 
 
 class ProtocolError(DeviceError):
     """The answer makes no sense; it was thrown away and the connection is cleaned before the next exchange."""
+
+
+class FramesLost(ProtocolError):
+    """Frames of a sequence never reached us, dropped on the way or by a buffer that ran over.
+
+    `count` is how many; None where the device does not tell.
+    """
+
+    def __init__(self, device: str, message: str, count: int | None = None) -> None:
+        super().__init__(device, message)
+        self.count = count
+
+
+class FrameRepeated(ProtocolError):
+    """The same frame twice: its number did not rise, or its pixels are those of the frame before."""
 
 
 class DeviceRejected(DeviceError):
@@ -41,6 +65,14 @@ class DeviceRejected(DeviceError):
 
 class Stopped(DeviceRejected):
     """A stop cut the move or the exposure short: how the thread that waits for it gets out."""
+
+
+class Saturated(DeviceRejected):
+    """The detector is at the end of its range: the true value lies there or anywhere beyond it."""
+
+
+class VideoEnded(DeviceRejected):
+    """The recording has been read to its end."""
 
 
 class OutOfRange(DeviceError):

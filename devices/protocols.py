@@ -3,9 +3,10 @@
 All calls block, and any thread may make them. Each raises `DeviceError` (`errors.py`) and nothing else.
 """
 
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,41 +57,193 @@ class Positioner(Protocol):
         """Let go of the connection without moving anything; may be called twice."""
 
 
+class Homing(Protocol):
+    """A positioner that can look for its own zero; only a rig file that asks for it makes it move at connecting."""
+
+    def home(self) -> None:
+        """Search the zero and return once it is found; the axes may travel over their whole range meanwhile.
+
+        Raises:
+            DeviceTimeout: not found by a deadline computed from travel and speed.
+            DeviceRejected: the controller refused, or gave up.
+            Stopped: `stop()` was called meanwhile.
+        """
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One line at constant speed: the axis goes steadily from `from_um` to `to_um` and fires the camera under way.
+
+    `trigger_at_um` is where the axis shall be when each exposure begins: evenly spaced, inside the line, in the order
+    of travel.
+    """
+
+    axis: str
+    from_um: float
+    to_um: float
+    speed_um_per_s: float
+    trigger_at_um: tuple[float, ...]
+
+
+@runtime_checkable
+class LineScanner(Positioner, Protocol):
+    """A positioner that sweeps a line by itself and gives a hardware trigger at places along it."""
+
+    def start_sweep(self, sweep: Sweep) -> None:
+        """Go to where the run-up begins, set up triggers and recorder, start the sweep, and return.
+
+        Raises:
+            ValueError: the sweep contradicts itself.
+            OutOfRange: the line or its run-up leaves `limits_um`, or is faster than the axis; nothing was sent.
+            DeviceRejected: the controller refused; its generator and its triggers are off.
+        """
+
+    def wait_swept(self) -> None:
+        """Return once the sweep begun last has ended; generator and triggers are off then, however it ended.
+
+        Raises:
+            DeviceTimeout: not ended by a deadline computed from length and speed.
+            Stopped: `stop()` was called since it was begun.
+        """
+
+    def read_swept_um(self, delay_s: float = 0.0) -> list[dict[str, float]]:
+        """Tell where all axes were `delay_s` after each trigger of the last sweep, from the controller's recorder.
+
+        Raises:
+            ProtocolError: the record does not show the triggers that were asked for.
+        """
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """One exposure: `pixels` (y, x), and the `number` by which repeated or lost frames are noticed."""
+    """One exposure: `pixels` (y, x), and the `number` by which repeated or lost frames are noticed.
+
+    `time_s` is when it had reached this host, on the clock of `time.monotonic`.
+    """
 
     pixels: NDArray[np.uint16]
     number: int
+    time_s: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True)
+class Roi:
+    """A part of the sensor, in px of the frames at the present binning; `x`, `y` count from 0 at the upper left."""
+
+    x: int
+    y: int
+    width: int
+    height: int
 
 
 class Camera(Protocol):
-    """Something that exposes one frame when asked."""
+    """Something that exposes one frame when asked, or a sequence of them."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def frame_shape(self) -> tuple[int, int]:
-        """Rows and columns of every frame."""
+        """Rows and columns of every frame, at the present region and binning."""
 
     def set_exposure_s(self, exposure_s: float) -> None:
         """Use this exposure time from the next frame on."""
 
+    def set_roi(self, roi: Roi | None) -> None:
+        """Read out this part of the sensor only, None for all of it.
+
+        Raises:
+            OutOfRange: it is not a part of the sensor; nothing was changed.
+            DeviceRejected: the camera refused, or took another region; then all of the sensor is read out.
+        """
+
+    def set_binning(self, binning: int) -> None:
+        """Sum squares of so many pixels on a side; all of the sensor is read out afterwards.
+
+        Raises:
+            DeviceRejected: the camera does not have this binning.
+        """
+
     def snap(self) -> Frame:
-        """Expose one frame that begins after this call.
+        """Expose one frame that begins after this call; ends a sequence, if one is under way.
 
         Raises:
             DeviceTimeout: no frame by a deadline computed from the exposure.
             ProtocolError: the exposure ended without a frame, or with one of the wrong shape.
+            FrameRepeated: it is the frame that came before.
+            Stopped: `stop()` was called meanwhile.
+        """
+
+    def start_sequence(self, frames: int, triggered: bool = False, interval_s: float = 0.0) -> None:
+        """Begin a sequence and return once the camera is armed; ends the one before.
+
+        Triggered, each frame is begun by an edge on the camera's trigger input, else by the end of the one before;
+        `interval_s` is the longest time from one edge to the next, and the deadlines of the frames allow for it.
+
+        Raises:
+            DeviceRejected: the camera refused, or no trigger input is configured.
+        """
+
+    def next_frame(self) -> Frame:
+        """Wait for the next frame of the sequence; numbers rise by one.
+
+        After any error but `Stopped` the sequence has been ended.
+
+        Raises:
+            DeviceRejected: no sequence is under way, or all its frames were taken.
+            DeviceTimeout: no frame by a deadline computed from the exposure; the first has one of its own, for the
+                first trigger may take its time.
+            FramesLost: there are frames missing before this one, or the buffer ran over.
+            FrameRepeated: it is the frame that came before.
+            ProtocolError: the sequence ended early, or with a frame of the wrong shape.
+            Stopped: `stop()` was called since the sequence was begun.
+        """
+
+    def stop(self) -> None:
+        """Give up the exposure or sequence under way, if any; the thread that waits for it leaves with `Stopped`."""
+
+    def close(self) -> None:
+        """Let go of the camera; may be called twice."""
+
+
+@dataclass(frozen=True, eq=False)
+class VideoFrame:
+    """One frame of a video, grey: `pixels` (y, x); `number` counts from 1 what the source was seen to deliver.
+
+    `time_s` is a recording's own time, from 0 at its first frame; for a live source `time.monotonic` at its arrival.
+    """
+
+    pixels: NDArray[np.uint8] | NDArray[np.uint16]
+    number: int
+    time_s: float
+
+
+class VideoSource(Protocol):
+    """Something that delivers frames at its own pace: a frame grabber, a stream, or a recording of one."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dropped(self) -> int:
+        """How many frames the times of the others show to be missing, since the source was first opened."""
+
+    def read_frame(self) -> VideoFrame:
+        """Return a frame that this method has not returned before: live, the latest; of a recording, the next.
+
+        Raises:
+            DeviceTimeout: no new frame in time; the next call opens the source again.
+            DeviceLost: the source is gone or cannot be opened; the next call tries to, once.
+            VideoEnded: the recording has no more frames.
+            ProtocolError: a frame of a shape or kind that it should not have.
             Stopped: `stop()` was called meanwhile.
         """
 
     def stop(self) -> None:
-        """Give up the exposure under way, if any; the thread that waits for it leaves with `Stopped`."""
+        """End the waiting in `read_frame`; the thread that waits leaves with `Stopped`."""
 
     def close(self) -> None:
-        """Let go of the camera; may be called twice."""
+        """Let go of the source; may be called twice."""
 
 
 class ForceSensor(Protocol):
@@ -103,7 +256,8 @@ class ForceSensor(Protocol):
         """Ask for the force now.
 
         Raises:
-            DeviceRejected: the detector is saturated; the true force is unknown and beyond its range.
+            Saturated: the detector is at the end of its range; the true force is unknown.
+            Stale: the reading is not of now.
         """
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from devices.drivers import driver_named
 from devices.errors import DeviceError
 from devices.protocols import Camera, ForceSensor, Positioner
 from devices.rig_file import Calibration, RigFileError, RigSettings
+from devices.settings import DriverSettings
 
 __all__ = ["Calibration", "Rig", "RigFileError", "RigSettings", "open_rig"]
 
@@ -103,14 +104,24 @@ def open_rig(settings: RigSettings) -> Rig:
     with ExitStack() as opening:
         devices: dict[str, Any] = {}
         for role, device_settings in settings.devices.by_role().items():
-            driver = driver_named(device_settings.driver)
-            if driver is None:
-                raise RigFileError([f"devices.{role}: no driver {device_settings.driver!r}"])
-            _, factory = driver
-            devices[role] = factory(role, device_settings)
+            devices[role] = open_device(role, device_settings)
             opening.callback(devices[role].close)
         _refuse_mismatch(settings, devices["scanner"], devices["camera"])
         return Rig(settings, devices, opening.pop_all())
+
+
+def open_device(role: str, settings: DriverSettings) -> Any:
+    """Open one device; moves nothing.
+
+    Raises:
+        DeviceError: it does not open.
+        RigFileError: its driver is not installed any more.
+    """
+    driver = driver_named(settings.driver)
+    if driver is None:
+        raise RigFileError([f"devices.{role}: no driver {settings.driver!r}"])
+    _, factory = driver
+    return factory(role, settings)
 
 
 def _refuse_mismatch(settings: RigSettings, scanner: Positioner, camera: Camera) -> None:

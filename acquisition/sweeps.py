@@ -1,0 +1,56 @@
+"""A row of tiles as one sweep of the scanner: how fast, where each exposure has to begin, and the sweep itself."""
+
+import math
+from collections.abc import Sequence
+from contextlib import suppress
+
+from acquisition.overlap import PlannedTile
+from acquisition.plan import Plan
+from devices.errors import DeviceError, DeviceRejected
+from devices.protocols import Frame, LineScanner, Sweep
+from devices.rig import Rig
+
+READOUT_S = 0.02
+"""Between two exposures: twice what the largest sCMOS frame takes to read out."""
+
+
+def sweep_speed_um_per_s(plan: Plan, pixel_size_um: float, step_um: float) -> float:
+    """Fastest sweep that blurs no more than the plan allows and leaves the camera its time between two tiles."""
+    exposure_s = plan.camera.exposure_s
+    unblurred = plan.tiles.line_blur_px * pixel_size_um / exposure_s
+    unhurried = step_um / (exposure_s + READOUT_S) if step_um else math.inf
+    return min(unblurred, unhurried)
+
+
+def sweep_along(row: Sequence[PlannedTile], plan: Plan, pixel_size_um: float) -> Sweep:
+    """Lay a sweep over one row, left to right: each tile is under the camera half-way through its exposure."""
+    step_um = (row[-1].x_um - row[0].x_um) / (len(row) - 1) if len(row) > 1 else 0.0
+    speed = sweep_speed_um_per_s(plan, pixel_size_um, step_um)
+    way_um = speed * plan.camera.exposure_s
+    triggers_um = tuple(tile.x_um - way_um / 2 for tile in row)
+    return Sweep("x", triggers_um[0], triggers_um[-1] + way_um, speed, triggers_um)
+
+
+def line_scan(rig: Rig, y_um: float, sweep: Sweep, exposure_s: float) -> tuple[list[Frame], list[dict[str, float]]]:
+    """Sweep along the line at `y_um`; the frames, and where all axes were half-way through the exposure of each.
+
+    Raises:
+        DeviceError: something failed; sweep and sequence have been ended.
+    """
+    scanner, camera = rig.scanner, rig.camera
+    if not isinstance(scanner, LineScanner):
+        raise DeviceRejected(scanner.name, "cannot sweep lines; use tiles.mode = 'step'")
+    count = len(sweep.trigger_at_um)
+    interval_s = abs(sweep.to_um - sweep.from_um) / sweep.speed_um_per_s / max(count - 1, 1)
+    try:
+        scanner.move_to({"y": y_um})
+        camera.start_sequence(count, triggered=True, interval_s=interval_s)
+        scanner.start_sweep(sweep)
+        frames = [camera.next_frame() for _ in range(count)]
+        scanner.wait_swept()
+        return frames, scanner.read_swept_um(exposure_s / 2)
+    except DeviceError:
+        for stop in (scanner.stop, camera.stop):
+            with suppress(DeviceError):  # the first error is the one to tell
+                stop()
+        raise

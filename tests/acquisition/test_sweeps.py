@@ -1,0 +1,148 @@
+"""Line mode: the geometry of a sweep, and the engine's way with rows of tiles, on stand-ins."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import zarr
+
+from acquisition.engine import Instructions, Outcome, run
+from acquisition.overlap import PlannedTile
+from acquisition.plan import Plan, PlanError
+from acquisition.preflight import Field, cost, inabilities
+from acquisition.run_store import RunStore
+from acquisition.sweeps import sweep_along, sweep_speed_um_per_s
+from devices.errors import DeviceTimeout, FramesLost
+from devices.protocols import Frame, Sweep
+
+NewStore = Callable[..., RunStore]
+LINE = {"tiles": {"mode": "line"}}
+
+
+def plan(**changes: Any) -> Plan:
+    region = {"x_um": (20.0, 27.0), "y_um": (30.0, 34.0)}
+    return Plan.model_validate({"region": region, "tiles": {"mode": "line"}} | changes)
+
+
+class Sweeping:
+    """What a line scanner adds to the stand-in: it notes its sweeps and was exactly where it was told to be."""
+
+    def __init__(self, scanner: Any, camera: Any) -> None:
+        self._scanner = scanner
+        self._camera = camera
+        self.sweeps: list[Sweep] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._scanner, name)
+
+    def start_sweep(self, sweep: Sweep) -> None:
+        assert self._camera.armed == len(sweep.trigger_at_um), "the camera is armed before the first trigger"
+        self.sweeps.append(sweep)
+
+    def wait_swept(self) -> None: ...
+
+    def read_swept_um(self, delay_s: float = 0.0) -> list[dict[str, float]]:
+        sweep, y_um = self.sweeps[-1], self._scanner.moves[-1]["y"]
+        way_um = delay_s * sweep.speed_um_per_s
+        return [{"x": at_um + way_um, "y": y_um, "z": 0.0} for at_um in sweep.trigger_at_um]
+
+
+@pytest.fixture
+def sweeping_rig(rig: Any) -> Any:
+    camera = rig.camera
+    camera.armed = 0
+
+    def start_sequence(frames: int, triggered: bool = False, interval_s: float = 0.0) -> None:
+        assert triggered
+        camera.armed = frames
+
+    def next_frame() -> Frame:
+        frame: Frame = camera.snap()
+        return frame
+
+    camera.start_sequence, camera.next_frame = start_sequence, next_frame
+    rig.scanner = Sweeping(rig.scanner, camera)
+    return rig
+
+
+def test_each_tile_is_under_the_camera_in_the_middle_of_its_exposure() -> None:
+    row = [PlannedTile(i, 0, i, 20.0 + 3.0 * i, 30.0) for i in range(4)]
+    sweep = sweep_along(row, plan(camera={"exposure_ms": 10}), pixel_size_um=0.1)
+    half_way_um = sweep.speed_um_per_s * 0.010 / 2
+    assert [at_um + half_way_um for at_um in sweep.trigger_at_um] == pytest.approx([20.0, 23.0, 26.0, 29.0])
+    assert sweep.from_um == pytest.approx(sweep.trigger_at_um[0])
+    assert sweep.to_um == pytest.approx(sweep.trigger_at_um[-1] + 2 * half_way_um)
+
+
+def test_the_sweep_blurs_no_more_than_the_plan_allows() -> None:
+    speed = sweep_speed_um_per_s(plan(tiles={"mode": "line", "line_blur_px": 0.25}), pixel_size_um=0.1, step_um=2.0)
+    assert speed * 0.020 == pytest.approx(0.25 * 0.1)
+
+
+def test_a_sweep_leaves_the_camera_time_to_read_out() -> None:
+    fast = plan(tiles={"mode": "line", "line_blur_px": 10.0}, camera={"exposure_ms": 1})
+    speed = sweep_speed_um_per_s(fast, pixel_size_um=0.1, step_um=2.0)
+    assert 2.0 / speed >= 0.020
+
+
+def test_takes_every_row_in_one_sweep_from_left_to_right(new_store: NewStore, sweeping_rig: Any) -> None:
+    store = new_store(**LINE)
+    assert run(store, sweeping_rig, Instructions(), lambda attempt: None) is Outcome.COMPLETED
+    done = [attempt for _, attempt in store.journal.attempts()]
+    assert [(attempt.row, attempt.col) for attempt in done] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
+    assert [attempt.actual_x_um for attempt in done] == pytest.approx([attempt.target_x_um for attempt in done])
+    frames = zarr.open_array(store.path / "raw.zarr", mode="r")
+    assert [int(frames[attempt.frame].max()) for attempt in done] == [1, 2, 3, 4, 5, 6]
+    assert len(sweeping_rig.scanner.sweeps) == 2
+
+
+def test_a_sweep_with_a_lost_frame_counts_for_nothing_and_is_stepped_through(
+    new_store: NewStore, sweeping_rig: Any
+) -> None:
+    store = new_store(**LINE)
+
+    def lose_the_second() -> None:
+        if sweeping_rig.camera.snaps == 1:
+            sweeping_rig.camera.before_snap = lambda: None
+            raise FramesLost("camera", "a frame is missing", 1)
+
+    sweeping_rig.camera.before_snap = lose_the_second
+    assert run(store, sweeping_rig, Instructions(), lambda attempt: None) is Outcome.COMPLETED
+    verdicts = [(attempt.tile, attempt.verdict) for _, attempt in store.journal.attempts()]
+    assert verdicts[:6] == [(0, "retry"), (1, "retry"), (2, "retry"), (0, "ok"), (1, "ok"), (2, "ok")]
+    assert len(sweeping_rig.scanner.sweeps) == 2, "the second row is swept again"
+
+
+def test_a_failed_sweep_stops_the_scanner_and_the_camera(new_store: NewStore, sweeping_rig: Any) -> None:
+    store = new_store(**LINE, on_failure={"timeout": "abort"})
+    stopped: list[str] = []
+    sweeping_rig.camera.stop = lambda: stopped.append("camera")
+
+    def fail() -> None:
+        raise DeviceTimeout("camera", "no frame")
+
+    sweeping_rig.camera.before_snap = fail
+    with pytest.raises(DeviceTimeout):
+        run(store, sweeping_rig, Instructions(), lambda attempt: None)
+    assert stopped
+    assert sweeping_rig.scanner.stops
+    assert [attempt.verdict for _, attempt in store.journal.attempts()] == ["failed"]
+
+
+def test_a_line_plan_says_how_long_it_takes() -> None:
+    field = Field((24, 32), 0.1)
+    slow = plan(camera={"exposure_ms": 100})
+    sweep_s = 0.1 + (7.0 - 3.2) / (0.5 * 0.1 / 0.1)
+    assert cost(slow, field).duration_s == pytest.approx(2 * (sweep_s + 0.5))
+
+
+def test_refuses_a_scanner_that_cannot_sweep(rig: Any) -> None:
+    assert "cannot sweep" in inabilities(plan(), rig.scanner)[0]
+    assert inabilities(plan(tiles={"mode": "step"}), rig.scanner) == []
+
+
+def test_refuses_a_spiral_of_lines(tmp_path: Any) -> None:
+    path = tmp_path / "plan.toml"
+    path.write_text('region = { x_um = [0, 1], y_um = [0, 1] }\ntiles = { mode = "line", order = "spiral" }')
+    with pytest.raises(PlanError, match="'spiral' has none"):
+        Plan.load(path)
