@@ -44,7 +44,7 @@ PlanFile = Annotated[Path, typer.Argument(metavar="FILE", help="Plan file (TOML 
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for the run directory.")] = Path("runs"),
-    specimen: Annotated[str, typer.Option(help="chip, alloy, or an image file (8 or 16 bit grey).")] = "chip",
+    specimen: Annotated[str, typer.Option(help="chip, alloy, siemens, blocks, or an image file.")] = "chip",
     pixel_nm: Annotated[float, typer.Option(help="Size of a specimen pixel, and of a camera pixel on it.")] = 20.0,
     region_um: Annotated[str | None, typer.Option(metavar="WxH", help="Default: 60x48, or what the image has.")] = None,
     overlap: Annotated[float, typer.Option(help="Fraction of the field of view, at least.")] = 0.2,

@@ -1,27 +1,28 @@
 """Any camera that a Micro-Manager configuration names, C++ adapter or Python device (pymmcore-plus, `UniMMCore`).
 
 All calls into the core are made in one thread and waited for with a deadline, so a camera that hangs does not hang us.
+A snap is a sequence of one frame.
 """
 
-from collections.abc import Callable
-from concurrent.futures import Future
-from contextlib import suppress
-from typing import Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+import threading
+from collections.abc import Callable, Generator
+from contextlib import closing, suppress
+from typing import TypeVar
 
 from devices.bounded import BoundedCalls
-from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, ProtocolError, Stopped
-from devices.mm_exposures import Core, exposure_of
-from devices.protocols import Frame
+from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, FramesLost, OutOfRange
+from devices.mm_core import Core
+from devices.mm_exposures import MS_PER_S, adapter_images, python_images
+from devices.mm_frames import FrameChecks
+from devices.mm_stream import FrameStream
+from devices.protocols import Frame, Roi
 from devices.settings import MmCoreSettings
 
-MS_PER_S = 1000.0
 LOAD_S = 60.0  # vendor cameras load firmware and cool down while they are initialised
 SETTING_S = 5.0
-GRACE_S = 0.5  # lets an adapter's own timeout, which stops it, come before ours
-NUMBER_KEY = "exposure_number"
+EXPOSURE_TOLERANCE = 0.05  # cameras round to their line time: 9 us of the shortest exposure of 500 us are 2 %
+BYTES_PER_MB = 2**20
+BYTES_PER_PIXEL = 2
 
 T = TypeVar("T")
 
@@ -38,41 +39,100 @@ class MmCamera:
         """
         self.name = name
         self._settings = settings
-        self._stop_token = object()
-        self._exposing: Future[Frame] | None = None
-        self._frames = 0
+        self._lock = threading.Lock()  # of the two that follow
+        self._streams: set[FrameStream] = set()
+        self._sequence: FrameStream | None = None
+        self._checks = FrameChecks(name, settings.identical_is_frozen)
+        self._trigger: tuple[str, str] | None = None
+        self._exposure_s = 0.0
         self._calls = BoundedCalls(name)
         try:
             self._core = self._ask(self._load, LOAD_S)
-            self.frame_shape: tuple[int, int] = self._ask(self._read_shape)
-            self._exposure_s = self._ask(self._core.getExposure) / MS_PER_S
+            self._python_camera = self._ask(lambda: self._core.python_camera)
+            self.frame_shape = self._sensor_shape = self._ask(self._core.image_shape)
+            self._exposure_s = self._ask(self._read_exposure_s)
         except DeviceError:
             self._calls.close()
             raise
-        self._expose = exposure_of(name, self._core)
 
     def set_exposure_s(self, exposure_s: float) -> None:
-        """Set the exposure.
+        """Set the exposure; ends a sequence.
 
         Raises:
-            DeviceRejected: the camera does not take this value.
+            DeviceRejected: the camera does not take this value, or took another one.
         """
-        self._ask(lambda: self._core.setExposure(exposure_s * MS_PER_S))
-        self._exposure_s = exposure_s
+        self._end_sequence()
+        self._exposure_s = self._ask(lambda: self._expose_for(exposure_s))
+        if abs(self._exposure_s - exposure_s) > EXPOSURE_TOLERANCE * exposure_s:
+            raise DeviceRejected(self.name, f"exposes for {self._exposure_s:g} s instead of {exposure_s:g} s")
+
+    def set_roi(self, roi: Roi | None) -> None:
+        """Read out a part of the sensor; ends a sequence; see `Camera`."""
+        rows, columns = self._sensor_shape
+        if roi is not None and not (_lies_within(roi.x, roi.width, columns) and _lies_within(roi.y, roi.height, rows)):
+            raise OutOfRange(self.name, f"{roi} is not within the sensor's {columns} x {rows} px")
+        self._end_sequence()
+        self._ask(lambda: self._read_out(roi))
+
+    def set_binning(self, binning: int) -> None:
+        """Sum pixels; ends a sequence; see `Camera`."""
+        self._end_sequence()
+        self._ask(lambda: self._bin(binning))
 
     def snap(self) -> Frame:
         """Expose one frame; see `Camera`."""
-        stop_token, limit_s = self._stop_token, self._exposure_s + self._settings.readout_s
-        self._exposing = future = self._calls.begin(lambda: self._take(stop_token, limit_s))
-        if stop_token is not self._stop_token:
-            self.stop()  # the other thread's came too early to find this exposure
-        return self._calls.outcome(future, limit_s + GRACE_S)
+        self._end_sequence()
+        stream = self._begin(1, self._settings.internal_trigger)
+        try:
+            stream.wait_armed(self._frame_s)
+            return stream.next(self._frame_s)
+        finally:
+            self._forget(stream)
+
+    def start_sequence(self, frames: int, triggered: bool = False) -> None:
+        """Begin a sequence; see `Camera`."""
+        if triggered and self._settings.external_trigger is None:
+            raise DeviceRejected(
+                self.name,
+                "the rig file tells of no trigger input: external_trigger and internal_trigger of the camera,"
+                ' such as ["Triggermode", "External"] and ["Triggermode", "Internal"]',
+            )
+        if frames < 1:
+            raise DeviceRejected(self.name, f"a sequence of {frames} frames")
+        self._end_sequence()
+        trigger = self._settings.external_trigger if triggered else self._settings.internal_trigger
+        stream = self._begin(frames, trigger)
+        try:
+            stream.wait_armed(SETTING_S + self._exposure_s)
+        except DeviceError:
+            self._forget(stream)
+            raise
+        with self._lock:
+            self._sequence = stream
+
+    def next_frame(self) -> Frame:
+        """Wait for the next frame; see `Camera`."""
+        with self._lock:
+            stream = self._sequence
+        if stream is None:
+            raise DeviceRejected(self.name, "no sequence is under way")
+        first_s = 0.0 if stream.handed_out else self._settings.first_frame_s
+        try:
+            return stream.next(self._frame_s + first_s)
+        except DeviceError:
+            self._forget(stream)
+            raise
 
     def stop(self) -> None:
-        """End the waiting in `snap` at once; an adapter is told, a Python device exposes to its end for nobody."""
-        self._stop_token = object()
-        if (future := self._exposing) is not None:
-            self._calls.give_up(future)
+        """End the waiting for frames at once; see `Camera`.
+
+        An adapter is told to stop, so is a Python device that offers `stop_sequence`; another one, and an adapter that
+        finishes its exposure first, exposes for nobody, and the next call waits for its end.
+        """
+        with self._lock:
+            streams = list(self._streams)
+        for stream in streams:
+            stream.stop()
 
     def close(self) -> None:
         """Unload the devices, unless one of them hangs."""
@@ -81,39 +141,106 @@ class MmCamera:
             self._ask(self._core.unloadAllDevices)
         self._calls.close()
 
+    @property
+    def _frame_s(self) -> float:
+        """How long a frame may take."""
+        return self._exposure_s + self._settings.readout_s
+
     def _load(self) -> Core:
-        core = Core()
+        core = Core(self._settings.buffer_mb)
         try:
-            core.loadSystemConfiguration(self._settings.cfg)
+            core.load(self._settings.cfg)
         except (OSError, RuntimeError, ValueError, ImportError) as error:
             raise DeviceLost(self.name, _one_line(error)) from error
-        if not core.getCameraDevice():
-            raise DeviceLost(self.name, f"{self._settings.cfg} names no camera (Property,Core,Camera,...)")
-        if not core.getShutterDevice():
-            core.setAutoShutter(False)  # UniMMCore would ask the shutter that is not there
         return core
 
-    def _read_shape(self) -> tuple[int, int]:
-        return int(self._core.getImageHeight()), int(self._core.getImageWidth())
+    def _begin(self, frames: int, trigger: tuple[str, str] | None) -> FrameStream:
+        """Queue a sequence for the thread that exposes."""
+        rows, columns = self.frame_shape
+        room = max(2, self._settings.buffer_mb * BYTES_PER_MB // (rows * columns * BYTES_PER_PIXEL))
+        stream = FrameStream(self.name, frames, room)
+        with self._lock:
+            self._streams.add(stream)
+        self._calls.begin(lambda: stream.fill(self._frames(stream, trigger), self._interrupt))
+        return stream
 
-    def _take(self, stop_token: object, limit_s: float) -> Frame:
-        """Take one frame; runs in the thread of `BoundedCalls`."""
+    def _forget(self, stream: FrameStream) -> None:
+        stream.stop()
+        with self._lock:
+            self._streams.discard(stream)
+            if self._sequence is stream:
+                self._sequence = None
 
-        def wanted() -> bool:
-            return stop_token is self._stop_token
+    def _end_sequence(self) -> None:
+        with self._lock:
+            stream = self._sequence
+        if stream is not None:
+            self._forget(stream)
 
-        if not wanted():
-            raise Stopped(self.name, "stopped")
+    def _interrupt(self) -> None:
+        """Tell a Python camera, from any thread, that nobody waits any more; an adapter sees for itself."""
+        stop_sequence = getattr(self._python_camera, "stop_sequence", None)
+        if stop_sequence is not None:
+            with suppress(OSError):  # then it is gone, and the thread that exposes will find out
+                stop_sequence()
+
+    # What follows runs in the thread of `BoundedCalls`.
+
+    def _frames(self, stream: FrameStream, trigger: tuple[str, str] | None) -> Generator[Frame]:
+        """Run a sequence and check its frames."""
         try:
-            pixels, metadata = self._expose(wanted, limit_s)
+            self._set_trigger(trigger)
+            camera = self._python_camera
+            images = adapter_images(self._core, stream) if camera is None else python_images(camera, stream)
+            with closing(images):
+                yield from self._checks.frames(images, self.frame_shape)
+        except BufferError as error:
+            raise FramesLost(self.name, _one_line(error)) from error
         except (OSError, RuntimeError, ValueError) as error:
+            self._checks.forget()
             raise self._meaning(error) from error
-        self._frames += 1
-        return Frame(self._grey16(pixels), int(metadata.get(NUMBER_KEY, self._frames)))
+
+    def _set_trigger(self, trigger: tuple[str, str] | None) -> None:
+        if trigger is not None and trigger != self._trigger:
+            self._trigger = None
+            self._core.set_camera_property(*trigger)
+            self._trigger = trigger
+
+    def _expose_for(self, exposure_s: float) -> float:
+        """Set the exposure, and return what it is then: an adapter may leave out of range what it was, in silence."""
+        self._core.setExposure(exposure_s * MS_PER_S)
+        return self._read_exposure_s()
+
+    def _read_exposure_s(self) -> float:
+        return float(self._core.getExposure()) / MS_PER_S
+
+    def _read_out(self, roi: Roi | None) -> None:
+        try:
+            self._core.clearROI()
+            if roi is not None:
+                self._select(roi)
+        finally:
+            self.frame_shape = self._core.image_shape()
+
+    def _select(self, roi: Roi) -> None:
+        wanted = [roi.x, roi.y, roi.width, roi.height]
+        try:
+            self._core.setROI(*wanted)
+            if (taken := list(self._core.getROI())) != wanted:
+                raise DeviceRejected(self.name, f"took the region {taken} instead of {wanted} (x, y, width, height)")
+        except Exception:
+            self._core.clearROI()
+            raise
+
+    def _bin(self, binning: int) -> None:
+        self._core.set_camera_property("Binning", str(binning))
+        self._core.clearROI()
+        self.frame_shape = self._sensor_shape = self._core.image_shape()
 
     def _ask(self, function: Callable[[], T], limit_s: float = SETTING_S) -> T:
+        """Have it done, once an exposure that was given up has ended."""
         try:
-            return self._calls.call(function, limit_s)
+            return self._calls.call(function, self._exposure_s + limit_s)
         except (OSError, RuntimeError, ValueError) as error:
             raise self._meaning(error) from error
 
@@ -124,15 +251,9 @@ class MmCamera:
             return DeviceLost(self.name, _one_line(error))
         return DeviceRejected(self.name, _one_line(error))
 
-    def _grey16(self, pixels: NDArray[Any]) -> NDArray[np.uint16]:
-        """Widen to 16 bit; (rows, columns) as announced.
 
-        Raises:
-            ProtocolError: another shape, colour, or neither 8 nor 16 bit.
-        """
-        if pixels.shape != self.frame_shape or pixels.dtype not in (np.uint8, np.uint16):
-            raise ProtocolError(self.name, f"a frame of {pixels.shape} {pixels.dtype}, not {self.frame_shape} grey")
-        return pixels.astype(np.uint16, order="C", copy=False)
+def _lies_within(start: int, length: int, size: int) -> bool:
+    return start >= 0 and length > 0 and start + length <= size
 
 
 def _one_line(error: Exception) -> str:

@@ -8,7 +8,16 @@ from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Any
 
-from devices.settings import DriverSettings, Esp301Settings, MmCoreSettings, PiGcsSettings, ScpiForceSettings
+from devices.settings import (
+    DriverSettings,
+    Esp301Settings,
+    MmCoreSettings,
+    NidaqForceSettings,
+    OpenCvVideoSettings,
+    PiGcsSettings,
+    ScpiForceSettings,
+    XpsSettings,
+)
 
 Factory = Callable[[str, Any], Any]
 Driver = tuple[type[DriverSettings], Factory]
@@ -41,6 +50,12 @@ def _esp301(name: str, settings: Esp301Settings) -> Any:
     return Esp301Focus(name, settings)
 
 
+def _xps(name: str, settings: XpsSettings) -> Any:
+    from devices.focus_xps import XpsFocus
+
+    return XpsFocus(name, settings)
+
+
 def _mmcore(name: str, settings: MmCoreSettings) -> Any:
     from devices.camera_mmcore import MmCamera
 
@@ -53,9 +68,24 @@ def _scpi(name: str, settings: ScpiForceSettings) -> Any:
     return ScpiForce(name, settings)
 
 
+def _nidaqmx(name: str, settings: NidaqForceSettings) -> Any:
+    from devices.force_nidaq import NidaqForce
+
+    return NidaqForce(name, settings)
+
+
+def _opencv(name: str, settings: OpenCvVideoSettings) -> Any:
+    from devices.video_opencv import OpenCvVideo
+
+    return OpenCvVideo(name, settings)
+
+
 OURS: dict[str, Driver] = {
     "pi_gcs": (PiGcsSettings, _pi_gcs),
     "esp301": (Esp301Settings, _esp301),
+    "xps": (XpsSettings, _xps),
     "mmcore": (MmCoreSettings, _mmcore),
     "scpi": (ScpiForceSettings, _scpi),
+    "nidaqmx": (NidaqForceSettings, _nidaqmx),
+    "opencv": (OpenCvVideoSettings, _opencv),
 }

@@ -1,7 +1,8 @@
 """Focus stage on one axis of a Newport ESP301, ASCII (ESP301 user's manual, section 3; error list in appendix A).
 
 The controller answers queries only; what went wrong with a command waits in a queue that TB? reads. So each command is
-followed by TB?. The driver never switches the motor (MO) and never homes (OR): both may move the stage.
+followed by TB?. Connecting switches no motor (MO) and homes nothing (OR) unless the rig file asks for it: both may
+move the stage.
 """
 
 import threading
@@ -10,7 +11,7 @@ from collections.abc import Mapping
 
 from devices.answers import number, quoted
 from devices.errors import DeviceError, DeviceRejected, ProtocolError
-from devices.moves import Move, allowed_s, arrived, refuse_outside, tighter, usable_speed
+from devices.moves import SLOWEST_FACTOR, Move, allowed_s, arrived, refuse_outside, tighter, usable_speed
 from devices.moving_axes import MovingAxes
 from devices.settings import Esp301Settings
 from devices.transport import Handshake, LineTransport
@@ -21,16 +22,17 @@ MILLIMETRES = 2  # SN?
 MOTOR_OFF = 13  # axis error n13
 AXIS_ERROR_BASE = 100  # axis errors are axis * 100 + code
 ERROR_QUEUE_LENGTH = 10
+HOME_AND_INDEX = 1  # OR: search the home switch, then the index mark of the encoder
 HANDSHAKE = Handshake("VE?", r"ESP30\d")
 
 
 class Esp301Focus(MovingAxes):
-    """The focus axis, called z; fulfils `Positioner`."""
+    """The focus axis, called z; fulfils `Positioner` and `Homing`."""
 
     axes = (AXIS,)
 
     def __init__(self, name: str, settings: Esp301Settings) -> None:
-        """Connect, read units, limits and speed; move nothing.
+        """Connect, read units, limits and speed; move nothing that `settings` does not ask for.
 
         Raises:
             DeviceLost, DeviceTimeout: nobody answers.
@@ -54,9 +56,13 @@ class Esp301Focus(MovingAxes):
         try:
             self._forget_old_errors()
             self._refuse_other_units()
-            controllers = (self._ask_number("SL?") * UM_PER_MM, self._ask_number("SR?") * UM_PER_MM)
-            self.limits_um = {AXIS: tighter(name, AXIS, settings.limits_um, controllers)}
-            self._speed_um_per_s = self._read_speed_um_per_s()
+            self._travel_um = (self._ask_number("SL?") * UM_PER_MM, self._ask_number("SR?") * UM_PER_MM)
+            self.limits_um = {AXIS: tighter(name, AXIS, settings.limits_um, self._travel_um)}
+            self._speed_um_per_s = self._read_speed_um_per_s("VA?")
+            if settings.motor_on_connect:
+                self._command("MO")
+            if settings.home_on_connect:
+                self.home()
         except DeviceError:
             self.close()
             raise
@@ -65,10 +71,26 @@ class Esp301Focus(MovingAxes):
         """Ask TP."""
         return {AXIS: self._ask_number("TP?") * UM_PER_MM}
 
+    def home(self) -> None:
+        """Search home (OR); see `Homing`."""
+        stop_token = self._stop_token
+        low_um, high_um = self._travel_um
+        allowed = self._settings.settle_s + SLOWEST_FACTOR * (high_um - low_um) / self._read_speed_um_per_s("OH?")
+        self._command(f"OR{HOME_AND_INDEX}", stop_token)
+        self._finish(Move({}, allowed, time.monotonic() + allowed, stop_token), self._is_settled)
+
     def stop(self) -> None:
-        """Send ST; see `Positioner`."""
+        """Send ST, first past the exchange under way, then once more in turn; see `Positioner`.
+
+        The second one catches a move whose command another thread was just sending; it is tried again if the
+        controller does not confirm it, or has an older error to tell first.
+        """
         self._stop_token = object()
-        self._command("ST")
+        self._line.tell_past(f"{self._settings.axis}ST")
+        try:
+            self._command("ST")
+        except DeviceError:
+            self._command("ST")
 
     def close(self) -> None:
         """Close the line; the motor stays as it is."""
@@ -93,10 +115,10 @@ class Esp301Focus(MovingAxes):
         self._refuse_after_stop(move.stop_token)
         return there
 
-    def _read_speed_um_per_s(self) -> float:
-        speed_um_per_s = self._ask_number("VA?") * UM_PER_MM
+    def _read_speed_um_per_s(self, query: str) -> float:
+        speed_um_per_s = self._ask_number(query) * UM_PER_MM
         if not usable_speed(speed_um_per_s):
-            raise ProtocolError(self.name, f"VA? answered a speed of {speed_um_per_s} um/s")
+            raise ProtocolError(self.name, f"{query} answered a speed of {speed_um_per_s} um/s")
         return speed_um_per_s
 
     def _refuse_other_units(self) -> None:
@@ -123,7 +145,7 @@ class Esp301Focus(MovingAxes):
         if code:
             hint = ""
             if code == self._settings.axis * AXIS_ERROR_BASE + MOTOR_OFF:
-                hint = "; this driver never switches the motor on"
+                hint = "; only a rig file's motor_on_connect switches it on"
             raise DeviceRejected(self.name, f"{command}: error {code}, {words}{hint}", code)
 
     def _next_error(self) -> tuple[int, str]:

@@ -103,12 +103,12 @@ class GcsGateway(PIGateway):  # type: ignore[misc]  # pipython has no types
             remaining_s = self._deadline - time.monotonic()
             if remaining_s <= 0:
                 raise GCSError(gcserror.E_7_COM_TIMEOUT)
+            self._readable.select(remaining_s)
             if piece := self._waiting():
                 self._received += len(piece)
                 if self._received > LONGEST_ANSWER_BYTES:
                     raise ProtocolError(self.name, f"an answer of more than {LONGEST_ANSWER_BYTES} bytes")
                 return piece.decode(PI_CONTROLLER_CODEPAGE, errors="ignore")
-            self._readable.select(remaining_s)
 
     def flush(self) -> None:
         """Throw away what has arrived; a peer that does not stop is left to `send`, which refuses unasked data."""

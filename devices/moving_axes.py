@@ -2,7 +2,7 @@
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from devices.errors import DeviceTimeout, Stopped
 from devices.moves import Move, spell
@@ -28,12 +28,12 @@ class MovingAxes(ABC):
     def wait_settled(self) -> None:
         """Wait until the axes moved last have settled; see `Positioner`."""
         if self._move is not None:
-            self._finish(self._move)
+            self._finish(self._move, self._is_settled)
 
     def move_to(self, targets_um: Mapping[str, float]) -> None:
         """Move and wait for this very move, whatever another thread begins meanwhile; see `Positioner`."""
         self._move = move = self._begin(targets_um)
-        self._finish(move)
+        self._finish(move, self._is_settled)
 
     @abstractmethod
     def read_position_um(self) -> dict[str, float]:
@@ -47,15 +47,15 @@ class MovingAxes(ABC):
     def _is_settled(self, move: Move) -> bool:
         """Ask the hardware whether the move has come to its end, at its target."""
 
-    def _finish(self, move: Move) -> None:
+    def _finish(self, move: Move, has_ended: Callable[[Move], bool]) -> None:
+        """Poll until the move has ended."""
         began = time.monotonic()
-        while not self._is_settled(move):
+        while not has_ended(move):
             now = time.monotonic()
             if now > move.deadline:
+                where = f"settled at {spell(move.targets_um)}" if move.targets_um else "at its end"
                 raise DeviceTimeout(
-                    self.name,
-                    f"at {spell(self.read_position_um())}, not settled at {spell(move.targets_um)}"
-                    f" after {move.allowed_s:.3g} s",
+                    self.name, f"at {spell(self.read_position_um())}, not {where} after {move.allowed_s:.3g} s"
                 )
             time.sleep(min(max(POLL_SHARE * (now - began), SHORTEST_POLL_S), LONGEST_POLL_S))
 

@@ -169,7 +169,8 @@ class Camera(Protocol):
 
         Raises:
             DeviceTimeout: no frame by a deadline computed from the exposure.
-            ProtocolError: the exposure ended without a frame, or with one of the wrong shape.
+            FramesLost: the exposure ended without a frame.
+            ProtocolError: a frame of the wrong shape or depth.
             FrameRepeated: it is the frame that came before.
             Stopped: `stop()` was called meanwhile.
         """
@@ -187,15 +188,15 @@ class Camera(Protocol):
     def next_frame(self) -> Frame:
         """Wait for the next frame of the sequence; numbers rise by one.
 
-        After any error but `Stopped` the sequence has been ended.
+        After any error the sequence has ended.
 
         Raises:
             DeviceRejected: no sequence is under way, or all its frames were taken.
             DeviceTimeout: no frame by a deadline computed from the exposure; the first has one of its own, for the
                 first trigger may take its time.
-            FramesLost: there are frames missing before this one, or the buffer ran over.
+            FramesLost: there are frames missing before this one, the sequence ended early, or the buffer ran over.
             FrameRepeated: it is the frame that came before.
-            ProtocolError: the sequence ended early, or with a frame of the wrong shape.
+            ProtocolError: a frame of the wrong shape or depth.
             Stopped: `stop()` was called since the sequence was begun.
         """
 

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from devices.drivers import driver_named
 from devices.errors import DeviceError
-from devices.protocols import Camera, ForceSensor, Positioner
+from devices.protocols import Camera, ForceSensor, Positioner, VideoSource
 from devices.rig_file import Calibration, RigFileError, RigSettings
 from devices.settings import DriverSettings
 
@@ -25,6 +25,7 @@ class Rig:
         self.camera: Camera = devices["camera"]
         self.focus: Positioner | None = devices.get("focus")
         self.force: ForceSensor | None = devices.get("force")
+        self.video: VideoSource | None = devices.get("video")
         self._opened = opened
 
     def __enter__(self) -> Self:

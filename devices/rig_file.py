@@ -19,7 +19,13 @@ from devices.drivers import driver_named, driver_names
 from devices.model import FileError, Model, Number, reasons
 from devices.settings import DriverSettings, Kind
 
-ROLE_KINDS: dict[str, Kind] = {"scanner": "positioner", "focus": "positioner", "camera": "camera", "force": "force"}
+ROLE_KINDS: dict[str, Kind] = {
+    "scanner": "positioner",
+    "focus": "positioner",
+    "camera": "camera",
+    "force": "force",
+    "video": "video",
+}
 
 
 class RigFileError(FileError):
@@ -63,6 +69,7 @@ class Devices(Model):
     camera: AnyDriver
     focus: AnyDriver | None = None
     force: AnyDriver | None = None
+    video: AnyDriver | None = None
 
     @field_validator(*ROLE_KINDS)
     @classmethod

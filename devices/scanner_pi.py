@@ -1,86 +1,121 @@
-"""PI piezo scanner, GCS 2.0 over TCP (pipython; E-727 and E-517 command sets).
+"""PI piezo scanner, GCS 2.0 over TCP (E-727 and E-517 command sets).
 
-Connecting sends queries only: no start-up sequence, no servo switch, no autozero, so a probe near a surface is safe.
-pipython raises `GCSError` for a refusal and for silence, and stumbles with `ValueError` over an answer that it cannot
-read; all of that ends in `_ask`. After anything but a clean refusal the connection is dropped, because a late answer
-would otherwise be taken for the answer to the next query.
+Connecting sends queries only: no servo switch, no autozero, so a probe near a surface is safe. A rig file that wants
+more says so in `start_up`.
 """
 
 import math
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from pipython import GCS2Device, GCSError, gcserror
-
-from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, ProtocolError, Stopped
-from devices.gcs_gateway import GcsGateway
-from devices.moves import Move, allowed_s, arrived, refuse_outside, tighter, usable_speed
+from devices import gcs_answers
+from devices.errors import DeviceError, DeviceRejected, OutOfRange, ProtocolError
+from devices.moves import SLOWEST_FACTOR, Move, allowed_s, arrived, refuse_outside, tighter, usable_speed
 from devices.moving_axes import MovingAxes
+from devices.pi_connection import STOPPED_BY_COMMAND, PiConnection
+from devices.pi_sweep_program import plan_sweep
+from devices.pi_sweeps import PiSweeps
+from devices.protocols import Sweep
 from devices.settings import PiGcsSettings
 
-NEWEST_SYNTAX = 2.0  # CSV?: GCS 3.0 controllers speak another language
-STOP_ALL = "\x18"  # #24
-NO_SERVO = 5
-STOPPED_BY_COMMAND = 10
 NO_LIMITS = (-math.inf, math.inf)
+AUTOZERO_S = 30.0  # ATZ goes over the whole travel at a pace of the controller's own
 
 T = TypeVar("T")
 
 
 class PiScanner(MovingAxes):
-    """Axes of one PI controller; fulfils `Positioner`."""
+    """Axes of one PI controller; fulfils `Positioner`, `Homing` and `LineScanner`."""
 
     stop_code = STOPPED_BY_COMMAND
 
     def __init__(self, name: str, settings: PiGcsSettings) -> None:
-        """Connect and read limits and speeds; move nothing.
+        """Connect and read limits and speeds; move nothing that `settings.start_up` does not ask for.
 
         Raises:
             DeviceLost: no connection.
             OutOfRange: the rig file's limits share nothing with the controller's.
+            DeviceRejected: a step of the start-up was refused.
         """
         super().__init__()
         self.name = name
         self.axes = tuple(settings.axes)
         self._settings = settings
         self._identifiers: dict[str, str] = dict(settings.axes.items())
-        self._lock = threading.RLock()
-        self._gateway: GcsGateway | None = None
-        self._device: Any = None
-        self._closed = False
+        self._connection = PiConnection(name, settings.host, settings.port, settings.answer_s)
+        self._sweeps = PiSweeps(self._connection, settings)
+        self._sweep: Move | None = None
         try:
+            if "online" in settings.start_up:
+                self._switch_online()
             self.limits_um = self._read_limits_um()
             self._speeds_um_per_s = self._read_speeds_um_per_s()
+            if "servo" in settings.start_up:
+                self._connection.tell(f"SVO {self._for_each_axis('1')}")
+            if "autozero" in settings.start_up:
+                self.home()
         except DeviceError:
             self.close()
             raise
 
     def read_position_um(self) -> dict[str, float]:
-        """Ask POS? for all axes; a stop by another thread meanwhile is no reason not to tell."""
+        """Ask POS? for all axes."""
+        return self._ask_values("POS?")
+
+    def home(self) -> None:
+        """Run the autozero (ATZ), which takes every axis over its whole travel; see `Homing`.
+
+        Raises:
+            DeviceRejected: a servo is off; nothing was sent.
+        """
+        stop_token = self._stop_token
+        servos = self._ask_flags("SVO?")
+        if not all(servos.values()):
+            raise DeviceRejected(self.name, "autozero needs the servo on, on every axis")
+        self._connection.tell(f"ATZ {self._for_each_axis('NaN')}", lambda: self._refuse_after_stop(stop_token))
+        self._finish(Move({}, AUTOZERO_S, time.monotonic() + AUTOZERO_S, stop_token), self._is_zeroed)
+
+    def start_sweep(self, sweep: Sweep) -> None:
+        """Send the axis to the beginning of its run-up, and start the wave generator; see `LineScanner`."""
+        stop_token = self._stop_token
+        program = plan_sweep(sweep, self._settings.lag_s)
+        for end_um in program.ends_um:
+            refuse_outside(self.name, {sweep.axis: end_um}, self.limits_um)
+        if sweep.speed_um_per_s > (fastest := self._speeds_um_per_s[sweep.axis]):
+            raise OutOfRange(self.name, f"{sweep.axis} goes {fastest:g} um/s, not {sweep.speed_um_per_s:g} um/s")
+        begin_um, end_um = program.ends_um
+        self.move_to({sweep.axis: begin_um})
+        self._sweeps.start(program, lambda: self._refuse_after_stop(stop_token))
+        allowed = SLOWEST_FACTOR * program.duration_s + self._settings.settle_s
+        self._sweep = Move({sweep.axis: end_um}, allowed, time.monotonic() + allowed, stop_token)
+
+    def wait_swept(self) -> None:
+        """Ask #9 until the generator has ended; see `LineScanner`."""
+        if self._sweep is None:
+            return
         try:
-            return self._position_um()
-        except Stopped:
-            return self._position_um()
+            self._finish(self._sweep, self._has_swept)
+        except DeviceError:
+            with suppress(DeviceError):  # the first error is the one to tell
+                self._sweeps.disarm()
+            raise
+        self._sweeps.disarm()
+
+    def read_swept_um(self, delay_s: float = 0.0) -> list[dict[str, float]]:
+        """Read the recorder; see `LineScanner`."""
+        return self._sweeps.read_um(delay_s)
 
     def stop(self) -> None:
-        """Send #24, first past the exchange under way, then once more in turn.
-
-        The second one catches a move whose command another thread was just sending.
-        """
+        """Send #24, which also ends a sweep and an autozero; see `Positioner`."""
         self._stop_token = object()
-        if gateway := self._gateway:
-            with suppress(DeviceLost):  # the second one tells, or mends it
-                gateway.send_at_once(STOP_ALL)
-        self._ask("#24", lambda device: device.StopAll(noraise=True))
+        self._connection.stop_all()
+        self._sweeps.disarm()
 
     def close(self) -> None:
         """Close the connection; axes and servo stay as they are."""
-        self._closed = True
-        with self._lock:
-            self._drop()
+        self._connection.close()
 
     def _begin(self, targets_um: Mapping[str, float]) -> Move:
         stop_token = self._stop_token
@@ -90,113 +125,67 @@ class PiScanner(MovingAxes):
         distances = {axis: target - position[axis] for axis, target in targets.items()}
         allowed = allowed_s(distances, self.limits_um, self._speeds_um_per_s, self._settings.settle_s)
         if targets:
-            self._ask("MOV", lambda device: self._send_move(device, targets, stop_token))
+            pairs = " ".join(f"{self._identifiers[axis]} {target:.12g}" for axis, target in targets.items())
+            self._connection.tell(f"MOV {pairs}", lambda: self._refuse_after_stop(stop_token))
         return Move(targets, allowed, time.monotonic() + allowed, stop_token)
 
-    def _send_move(self, device: Any, targets_um: Mapping[str, float], stop_token: object) -> None:
-        self._refuse_after_stop(stop_token)
-        device.MOV({self._identifiers[axis]: target for axis, target in targets_um.items()})
-
     def _is_settled(self, move: Move) -> bool:
-        """Ask ONT? of all axes, and POS?: a stop by somebody else makes the place of the stop the target."""
+        """Ask ONT?, ERR? and POS?: a stop by somebody else makes the place of the stop the target."""
         self._refuse_after_stop(move.stop_token)
-        on_target = self._ask_axes("ONT?", lambda device: device.qONT())
+        on_target = self._ask_flags("ONT?")
+        self._connection.refuse_error("motion")
         there = all(on_target[axis] for axis in move.targets_um) and arrived(
-            self._position_um(), move.targets_um, self._settings.arrival_tolerance_um
+            self.read_position_um(), move.targets_um, self._settings.arrival_tolerance_um
         )
         self._refuse_after_stop(move.stop_token)
         return there
 
-    def _position_um(self) -> dict[str, float]:
-        return self._ask_axes("POS?", lambda device: device.qPOS())
+    def _is_zeroed(self, move: Move) -> bool:
+        self._refuse_after_stop(move.stop_token)
+        ended = self._connection.ask("\x07", gcs_answers.ready) and all(self._ask_flags("ATZ?").values())
+        self._connection.refuse_error("autozero")
+        self._refuse_after_stop(move.stop_token)
+        return ended
+
+    def _has_swept(self, move: Move) -> bool:
+        self._refuse_after_stop(move.stop_token)
+        running = self._sweeps.is_running()
+        self._connection.refuse_error("sweep")
+        self._refuse_after_stop(move.stop_token)
+        return not running
+
+    def _switch_online(self) -> None:
+        numbers = self._sweeps.axis_numbers()
+        channels = " ".join(f"{numbers[axis]} 1" for axis in self.axes)
+        self._connection.tell(f"ONL {channels}")
+
+    def _for_each_axis(self, value: str) -> str:
+        return " ".join(f"{identifier} {value}" for identifier in self._identifiers.values())
 
     def _read_limits_um(self) -> dict[str, tuple[float, float]]:
-        lowest = self._ask_axes("TMN?", lambda device: device.qTMN())
-        highest = self._ask_axes("TMX?", lambda device: device.qTMX())
+        lowest, highest = self._ask_values("TMN?"), self._ask_values("TMX?")
         ours = self._settings.limits_um
         return {
             axis: tighter(self.name, axis, ours.get(axis, NO_LIMITS), (lowest[axis], highest[axis]))
-            for axis in self._settings.axes
+            for axis in self.axes
         }
 
     def _read_speeds_um_per_s(self) -> dict[str, float]:
         if (speed := self._settings.speed_um_per_s) is not None:
             return dict.fromkeys(self.axes, speed)
-        speeds = self._ask_axes("VEL?", lambda device: device.qVEL())
+        speeds = self._ask_values("VEL?")
         if not all(usable_speed(speed) for speed in speeds.values()):
             raise ProtocolError(self.name, f"VEL? answered {speeds}; set speed_um_per_s in the rig file")
         return speeds
 
-    def _ask_axes(self, command: str, query: Callable[[Any], Mapping[str, Any]]) -> dict[str, float]:
-        """Ask for all axes and pick ours by the name in the answer; asked for some, pipython goes by their order alone.
+    def _ask_values(self, query: str) -> dict[str, float]:
+        return self._connection.ask(query, lambda answer: self._ours(gcs_answers.values(answer)))
 
-        Raises:
-            ProtocolError: an axis is missing, or a value is not a finite number.
-        """
-        return self._ask(command, lambda device: self._ours(command, query(device)))
+    def _ask_flags(self, query: str) -> dict[str, bool]:
+        return self._connection.ask(query, lambda answer: self._ours(gcs_answers.flags(answer)))
 
-    def _ours(self, command: str, answer: Mapping[str, Any]) -> dict[str, float]:
-        values = {axis: float(answer[identifier]) for axis, identifier in self._identifiers.items()}
-        if not all(math.isfinite(value) for value in values.values()):
-            raise ProtocolError(self.name, f"{command} answered {dict(answer)}")
-        return values
-
-    def _ask(self, command: str, call: Callable[[Any], T]) -> T:
-        """Make one exchange on the connection, opened first if need be; the lock is held for it alone."""
-        with self._lock:
-            try:
-                return call(self._connected())
-            except GCSError as error:
-                raise self._meaning(command, error) from error
-            except (DeviceLost, ProtocolError):
-                self._drop()
-                raise
-            except (ValueError, KeyError, IndexError, TypeError) as error:
-                self._drop()
-                raise ProtocolError(self.name, f"cannot read the answer to {command}: {error!r}") from error
-
-    def _meaning(self, command: str, error: GCSError) -> DeviceError:
-        code = int(error.val)
-        if code == gcserror.E_7_COM_TIMEOUT:
-            code = self._cause_of_silence()
-            self._drop()  # the answer may still come
-            if code == 0:
-                return DeviceTimeout(self.name, f"no answer to {command} within {self._settings.answer_s} s")
-        if code < 0:
-            self._drop()
-            return ProtocolError(self.name, f"{command}: {error}")
-        if code == STOPPED_BY_COMMAND:
-            return Stopped(self.name, f"{command}: stopped", code)
-        hint = "; the servo is off, and this driver never switches it" if code == NO_SERVO else ""
-        return DeviceRejected(self.name, f"{command}: error {code}, {_words(code)}{hint}", code)
-
-    def _cause_of_silence(self) -> int:
-        """Ask once why a query got no answer: GCS leaves a refused query unanswered. 0 if that is silent too."""
-        try:
-            return int(self._device.qERR())
-        except (GCSError, DeviceLost, ProtocolError, ValueError):
-            return 0
-
-    def _connected(self) -> Any:
-        if self._closed:
-            raise DeviceLost(self.name, "is closed")
-        if self._device is None:
-            self._gateway = GcsGateway(
-                self.name, self._settings.host, self._settings.port, answer_s=self._settings.answer_s
-            )
-            self._device = GCS2Device(gateway=self._gateway)
-            self._device.qERR()  # forget what went wrong before our time
-            syntax = float(self._device.qCSV())
-            if not syntax <= NEWEST_SYNTAX:  # nan is newer, too
-                raise ProtocolError(self.name, f"speaks GCS {syntax}, this driver up to {NEWEST_SYNTAX}")
-        return self._device
-
-    def _drop(self) -> None:
-        if self._gateway is not None:
-            self._gateway.close()
-        self._gateway = self._device = None
-
-
-def _words(code: int) -> str:
-    """PI's words for an error code, without the number that pipython adds."""
-    return str(GCSError.translate_error(code)).removesuffix(str(code)).strip() or "unknown to pipython"
+    def _ours(self, table: dict[str, T]) -> dict[str, T]:
+        """Pick our axes by the names in the answer; asked for all, a controller may have more of them."""
+        if missing := set(self._identifiers.values()) - table.keys():
+            raise ValueError(f"nothing about {', '.join(sorted(missing))}")
+        return {axis: table[identifier] for axis, identifier in self._identifiers.items()}

@@ -52,8 +52,8 @@ def _leave(number: int, frame: FrameType | None) -> NoReturn:
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser = Parser(prog="hardware_sim", description="The digital twin of a scanning nano-imaging rig.")
-    parser.add_argument("--world", default="lab", help="lab (default), still, or a TOML file")
-    parser.add_argument("--specimen", default="chip", help="chip (default), alloy, or an image file")
+    parser.add_argument("--world", default="lab", help="lab (default), still, superlens, diffraction, or a TOML file")
+    parser.add_argument("--specimen", default="chip", help="chip (default), alloy, siemens, blocks, or an image")
     parser.add_argument("--pixel-nm", type=float, help="size of a pixel of the specimen (default 20)")
     parser.add_argument("--seed", type=int, default=0, help="of all that is random (default 0)")
     parser.add_argument("--speed", type=float, default=1.0, help="world seconds per second (default 1)")
@@ -88,7 +88,7 @@ def _forget(ready_file: Path | None) -> None:
 
 def _serve(options: argparse.Namespace) -> None:
     # Imported late: a signal that comes while the heavy libraries load must already find its handler.
-    from hardware_sim.clock import RealClock
+    from hardware_sim.clock import CountedClock, RealClock
     from hardware_sim.faults import load_script
     from hardware_sim.server import Twin, write_whole
     from hardware_sim.settings import load_world
@@ -98,7 +98,10 @@ def _serve(options: argparse.Namespace) -> None:
     settings, script = load_world(options.world), load_script(options.faults)
     ready_file: Path | None = options.ready_file
     specimen = load_specimen(options.specimen, options.pixel_nm, options.seed)
-    world = World(settings, specimen, RealClock(options.speed), options.seed, script)
+    if specimen.remark:
+        print(f"hardware_sim: {specimen.remark}", file=sys.stderr)
+    clock = CountedClock() if settings.time == "counted" else RealClock(options.speed)
+    world = World(settings, specimen, clock, options.seed, script)
     with Twin(world, options.speed, ready_file) as twin:
         addresses = json.dumps(twin.ready)
         if ready_file is not None:

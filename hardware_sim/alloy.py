@@ -9,7 +9,8 @@ from hardware_sim.canvas import Image
 from hardware_sim.texture import smooth_noise
 
 GRAIN_UM = 9.0
-SPACING_UM = (0.25, 0.9)
+SPACING_UM = (0.5, 0.8)
+"""Of lamellae of one phase; 0.55 to 0.75 are what the CEMI paper finds mostly in AlCoCrFeNi2.1."""
 DARK_PHASE, BRIGHT_PHASE = 0.25, 0.72
 RELIEF_UM = 0.05
 """The harder phase stands proud after polishing."""

@@ -24,6 +24,10 @@ class Stream(IntEnum):
     CREEP = 13
     ELECTRONS = 14
     CHARGING = 15
+    FOCUS_ENCODER = 16
+    FOCUS_LANDING = 17
+    VIBRATION = 18
+    LINEARITY = 19
 
 
 def generator(seed: int, stream: Stream, key: Iterable[int] = ()) -> np.random.Generator:

@@ -10,6 +10,9 @@ from hardware_sim.canvas import Box, Canvas, Image
 from hardware_sim.texture import smooth_noise
 
 SMALLEST_FEATURE_UM = 0.073
+"""Of the chip in the superlens paper."""
+GRATING_WIDTHS = (-0.25, math.log(10.0))
+"""Logarithms of the widths in smallest features; every tenth grating is as fine as the process allows."""
 DIELECTRIC = 0.22
 METAL = (0.55, 0.85)
 VIA = 0.08
@@ -66,7 +69,7 @@ def _intervals(low_um: float, high_um: float, pitch_um: float, width_um: float) 
 def _lines(canvas: Canvas, box: Box, random: Random) -> None:
     """A grating with cuts and bridges in it."""
     metal = _metal(random)
-    width_um = SMALLEST_FEATURE_UM * math.exp(random.uniform(0.0, math.log(10.0)))
+    width_um = SMALLEST_FEATURE_UM * max(math.exp(random.uniform(*GRATING_WIDTHS)), 1.0)
     pitch_um = width_um * random.uniform(1.8, 2.6)
     upright = random.random() < 0.5
     low_um, high_um = (box.left_um, box.right_um) if upright else (box.top_um, box.bottom_um)

@@ -1,243 +1,201 @@
-"""Newport ESP301 with one stage, ASCII commands.
+"""Newport ESP301 with one stage on axis 1, ASCII commands (ESP301 user's manual, section 3).
 
 `[axis]LL[parameter]`, several to a line with `;`, the line ended by CR. Case and spaces do not matter. Reads answer
 with a line that ends with CR LF; everything else is silent, and what went wrong waits in the error queue.
 """
 
-import re
-from collections import deque
-from dataclasses import dataclass
+import threading
+from collections.abc import Callable
 
 from hardware_sim.clock import Clock
-from hardware_sim.focus_drive import (
-    EMERGENCY_DECELERATION_MM_PER_S2,
-    MAX_ACCELERATION_MM_PER_S2,
-    MAX_SPEED_MM_PER_S,
-    TRAVEL_MM,
-    FocusDrive,
+from hardware_sim.esp301_axis import Esp301Axis
+from hardware_sim.esp301_errors import (
+    AXIS_MISSING,
+    AXIS_OUT_OF_RANGE,
+    DOES_NOT_EXIST,
+    NOT_CONNECTED,
+    PARAMETER_OUT_OF_RANGE,
+    AxisRefusal,
+    ErrorQueue,
+    Refusal,
 )
+from hardware_sim.esp301_grammar import Command, commands, hexadecimal, number, parse, whole
+from hardware_sim.esp301_settings import LENGTHS
+from hardware_sim.faults import Fault
+from hardware_sim.focus_drive import NAP_S, FocusDrive
 from hardware_sim.wire import Wire
 
 FIRMWARE = "ESP301 Version 3.0.1 6/1/99"
-STAGE = "IMS100V, SN1263"
-SERVO_TICK_S = 0.0004
-MM_PER_UNIT = {2: 1.0, 3: 1e-3, 4: 25.4, 5: 0.0254, 6: 25.4e-6}
-"""By the number that SN takes: mm, um, inch, mil, microinch."""
-HOME_SPEED_MM_PER_S = 10.0
-HOMING_MODES = (0, 1, 2, 4, 6)
-"""The home switch of this stage sits at its lower end; searches for the upper end are not wired."""
-
-COMMAND = re.compile(r"(\d*)([A-Z]{2})(.*)")
-WITHOUT_AXIS = {"VE", "TS", "TE", "TB"}
+AXES = (1, 2, 3)
+CONNECTED = 1
+LONGEST_LINE = 80
+LONGEST_WAIT_MS = 60_000
+READS = {"TP", "TS", "TX", "TE", "TB", "PH", "VE", "ID", "ZU"}
+"""Those that answer with and without a question mark."""
+OF_CONTROLLER = {"VE", "TS", "TX", "TE", "TB", "PH", "ZU", "SM", "RS", "LC", "WT"}
 EITHER_WAY = {"ST", "AB"}
-WITH_AXIS = {"ID", "MO", "MF", "PA", "PR", "TP", "DP", "MD", "VA", "AC", "SN", "SL", "SR", "OR"}
-
-DOES_NOT_EXIST = 6
-PARAMETER_OUT_OF_RANGE = 7
-AXIS_OUT_OF_RANGE = 9
-NOT_ALLOWED = 27
-AXIS_MISSING = 37
-PARAMETER_MISSING = 38
-AXIS_PARAMETER_OUT_OF_RANGE = 101
-POSITIVE_LIMIT = 106
-NEGATIVE_LIMIT = 107
-VELOCITY_EXCEEDED = 110
-ACCELERATION_EXCEEDED = 111
-MOTOR_OFF = 113
-NOT_WHILE_HOMING = 130
-MEANING = {
-    0: "NO ERROR DETECTED",
-    DOES_NOT_EXIST: "COMMAND DOES NOT EXIST",
-    PARAMETER_OUT_OF_RANGE: "PARAMETER OUT OF RANGE",
-    AXIS_OUT_OF_RANGE: "AXIS NUMBER OUT OF RANGE",
-    NOT_ALLOWED: "COMMAND NOT ALLOWED",
-    AXIS_MISSING: "AXIS NUMBER MISSING",
-    PARAMETER_MISSING: "COMMAND PARAMETER MISSING",
-    AXIS_PARAMETER_OUT_OF_RANGE: "AXIS-1 PARAMETER OUT OF RANGE",
-    POSITIVE_LIMIT: "AXIS-1 POSITIVE SOFTWARE LIMIT EXCEEDED",
-    NEGATIVE_LIMIT: "AXIS-1 NEGATIVE SOFTWARE LIMIT EXCEEDED",
-    VELOCITY_EXCEEDED: "AXIS-1 MAXIMUM VELOCITY EXCEEDED",
-    ACCELERATION_EXCEEDED: "AXIS-1 MAXIMUM ACCELERATION EXCEEDED",
-    MOTOR_OFF: "AXIS-1 MOTOR NOT ENABLED",
-    NOT_WHILE_HOMING: "AXIS-1 NOT ALLOWED DURING HOMING",
+OF_AXIS = {
+    *LENGTHS,
+    *("ID", "MO", "MF", "PA", "PR", "TP", "DP", "DV", "MD", "SN", "OR", "DH", "MV", "MT", "WS", "WP"),
+    *("SU", "FR", "FP", "TJ", "ZB", "ZE", "ZF", "ZH", "ZS", "UF", "QD"),
 }
-
-
-class Refusal(Exception):
-    """A command that is not carried out."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
-@dataclass
-class Axis:
-    """What was set for the axis; lengths in mm, whatever unit is spoken."""
-
-    unit: int = 2
-    motor_on: bool = True
-    speed_mm_per_s: float = MAX_SPEED_MM_PER_S
-    acceleration_mm_per_s2: float = MAX_ACCELERATION_MM_PER_S2
-    low_mm: float = TRAVEL_MM[0]
-    high_mm: float = TRAVEL_MM[1]
-    homing: bool = False
+ALWAYS_SET = 0x40
+POWER = 0x10
+TRAJECTORY = 0x10
+JOGGING = 0x04
+MOVING = 0x01
+STOP_CIRCUITS_CLOSED = 0x18000000
+OPEN_INPUTS = 0b110
+"""Of axes 2 and 3: an input without a stage reads high."""
+BROKEN = (1, 23, 109)
+"""What a fault of the controller may be called if nobody chose: bus time-out, servo failure, feedback fault."""
 
 
 class Esp301Controller:
-    """What all connections share: the stage, its settings and the error queue."""
+    """What all connections share: the stage, its settings, the error queue, and one queue of commands."""
 
     def __init__(self, drive: FocusDrive, clock: Clock) -> None:
         self._drive = drive
         self._clock = clock
-        self._axis = Axis()
-        self._errors: deque[tuple[int, int]] = deque(maxlen=10)  # code, servo ticks
+        self._errors = ErrorQueue()
+        self._axis = Esp301Axis(drive, self._post_axis_error, clock.now_s)
+        self._keypad_lock = 0
+        self._queue = threading.Lock()
 
     def serve(self, wire: Wire) -> None:
         """Talk to one connection until it ends."""
         for line in wire.lines(b"\r"):
-            for command in line.upper().replace(" ", "").split(";"):
-                if not command:
-                    continue
-                wire.begin()
-                if answer := self._answer(command):
+            if len(line) > LONGEST_LINE:
+                self._post(DOES_NOT_EXIST)
+                continue
+            for command in commands(line):
+                fault = wire.begin()
+                with self._queue:
+                    answer = self._answer(command, fault)
+                if answer:
                     wire.send(answer.encode("ascii") + b"\r\n")
 
-    def _answer(self, command: str) -> str:
+    def _answer(self, command: str, fault: Fault | None) -> str:
         try:
-            return self._carry_out(*_split(command))
+            parsed = parse(command)
+            if fault is not None and self._acts_out(fault) and parsed.name not in ("TE", "TB"):
+                return ""
+            self._axis.look()
+            return self._carry_out(parsed)
         except Refusal as refusal:
-            self._errors.append((refusal.code, self._ticks()))
-            return ""
-
-    def _carry_out(self, name: str, parameter: str) -> str:
-        drive, axis = self._drive, self._axis
-        mm = MM_PER_UNIT[axis.unit]
-        match name, parameter:
-            case "VE", _:
-                return FIRMWARE
-            case "ID", _:
-                return STAGE
-            case "TE", _:
-                return str(self._next_error()[0])
-            case "TB", _:
-                code, ticks = self._next_error()
-                return f"{code}, {ticks}, {MEANING[code]}"
-            case "TS", _:
-                return chr(0x40 | (0x10 if axis.motor_on else 0) | (0x01 if drive.is_moving() else 0))
-            case "TP", _:
-                return f"{drive.position_mm() / mm:.6f}"
-            case "DP", "?":
-                return f"{drive.target_mm / mm:.6f}"
-            case "MD", "?":
-                return str(int(not drive.is_moving()))
-            case "MO", "?":
-                return str(int(axis.motor_on))
-            case "VA", "?":
-                return f"{axis.speed_mm_per_s / mm:.6f}"
-            case "AC", "?":
-                return f"{axis.acceleration_mm_per_s2 / mm:.6f}"
-            case "SN", "?":
-                return str(axis.unit)
-            case "SL", "?":
-                return f"{axis.low_mm / mm:.6f}"
-            case "SR", "?":
-                return f"{axis.high_mm / mm:.6f}"
-            case "MO", "":
-                axis.motor_on = True
-            case "MF", "":
-                axis.motor_on = False
-                drive.stop(EMERGENCY_DECELERATION_MM_PER_S2)
-            case "ST", "":
-                drive.stop(axis.acceleration_mm_per_s2)
-            case "AB", "":
-                drive.stop(EMERGENCY_DECELERATION_MM_PER_S2)
-            case "OR", _:
-                self._search_home(_number(parameter or "1"))
-            case "PA", _:
-                self._move(_number(parameter) * mm)
-            case "PR", _:
-                self._move(drive.target_mm + _number(parameter) * mm)
-            case "VA", _:
-                axis.speed_mm_per_s = _rate(_number(parameter) * mm, MAX_SPEED_MM_PER_S, VELOCITY_EXCEEDED)
-            case "AC", _:
-                rate = _rate(_number(parameter) * mm, MAX_ACCELERATION_MM_PER_S2, ACCELERATION_EXCEEDED)
-                axis.acceleration_mm_per_s2 = rate
-            case "SN", _:
-                if _number(parameter) not in MM_PER_UNIT:
-                    raise Refusal(AXIS_PARAMETER_OUT_OF_RANGE)
-                axis.unit = int(_number(parameter))
-            case "SL", _:
-                axis.low_mm = _limit(_number(parameter) * mm)
-            case "SR", _:
-                axis.high_mm = _limit(_number(parameter) * mm)
-            case _:
-                raise Refusal(PARAMETER_OUT_OF_RANGE)
+            self._post(refusal.code)
+        except AxisRefusal as refusal:
+            self._post_axis_error(refusal.error, self._clock.now_s())
         return ""
 
-    def _move(self, target_mm: float) -> None:
-        axis = self._axis
-        self._refuse_if_not_ready()
-        if target_mm > axis.high_mm + 1e-9:
-            raise Refusal(POSITIVE_LIMIT)
-        if target_mm < axis.low_mm - 1e-9:
-            raise Refusal(NEGATIVE_LIMIT)
-        axis.homing = False
-        self._drive.move(target_mm, axis.speed_mm_per_s, axis.acceleration_mm_per_s2)
+    def _acts_out(self, fault: Fault) -> bool:
+        """Do what the fault asks for; returns whether the command is lost over it."""
+        if fault.name == "following_error":
+            self._drive.fail_following()
+            return False
+        self._post(int(fault.parameters["code"]) or BROKEN[fault.number % len(BROKEN)])
+        return True
 
-    def _search_home(self, mode: float) -> None:
-        if mode not in range(7):
-            raise Refusal(PARAMETER_OUT_OF_RANGE)
-        if mode not in HOMING_MODES:
-            raise Refusal(NOT_ALLOWED)
-        self._refuse_if_not_ready()
-        self._axis.homing = True
-        self._drive.move(TRAVEL_MM[0], HOME_SPEED_MM_PER_S, self._axis.acceleration_mm_per_s2)
+    def _carry_out(self, command: Command) -> str:
+        name = command.name
+        if name in OF_CONTROLLER:
+            return self._control(command)
+        if name not in OF_AXIS | EITHER_WAY:
+            raise Refusal(DOES_NOT_EXIST)
+        if command.axis is None and name not in EITHER_WAY:
+            raise Refusal(AXIS_MISSING)
+        if command.axis not in (None, *AXES):
+            raise Refusal(AXIS_OUT_OF_RANGE)
+        if command.axis not in (None, CONNECTED):
+            raise Refusal(int(command.axis) * 100 + NOT_CONNECTED)
+        if name in READS and command.parameter:
+            _refuse_parameter(command)
+        if name in READS or command.is_query:
+            return self._axis.ask(name)
+        self._order(name, command.parameter)
+        return ""
 
-    def _refuse_if_not_ready(self) -> None:
-        if not self._axis.motor_on:
-            raise Refusal(MOTOR_OFF)
-        if self._axis.homing and self._drive.is_moving():
-            raise Refusal(NOT_WHILE_HOMING)
+    def _order(self, name: str, parameter: str) -> None:
+        bare: dict[str, Callable[[], None]] = {
+            "MO": lambda: self._axis.switch_motor(True),
+            "MF": lambda: self._axis.switch_motor(False),
+            "ST": self._axis.stop,
+            "AB": self._axis.abort,
+        }
+        if name in bare:
+            if parameter:
+                raise Refusal(PARAMETER_OUT_OF_RANGE)
+            bare[name]()
+        elif name == "WS":
+            pause_ms = whole(parameter or "0", 0, LONGEST_WAIT_MS)
+            self._axis.wait_for_stop()
+            self._pause(pause_ms)
+        elif name == "WP":
+            self._wait_until(self._axis.has_passed(parameter))
+        else:
+            self._axis.order(name, parameter)
 
-    def _next_error(self) -> tuple[int, int]:
-        return self._errors.popleft() if self._errors else (0, self._ticks())
+    def _control(self, command: Command) -> str:
+        """Carry out a command of the controller as a whole; an axis number before it is ignored."""
+        axis, parameter = self._axis, command.parameter
+        if command.name in READS:
+            _refuse_parameter(command)
+        match command.name:
+            case "VE":
+                return FIRMWARE
+            case "TE":
+                return str(self._errors.next_code())
+            case "TB":
+                return self._errors.next_message(self._clock.now_s())
+            case "TS":
+                return chr(ALWAYS_SET | (POWER if axis.motor_on else 0) | (MOVING if axis.is_moving else 0))
+            case "TX":
+                jogging = JOGGING if axis.is_jogging else 0
+                return chr(ALWAYS_SET | (TRAJECTORY if axis.is_moving else 0) | jogging)
+            case "PH":
+                return self._hardware_status()
+            case "ZU":
+                return hexadecimal(1 << (CONNECTED - 1))
+            case "LC" if command.is_query:
+                return str(self._keypad_lock)
+            case "LC":
+                self._keypad_lock = whole(parameter, 0, 2)
+            case "WT":
+                self._pause(number(parameter) if number(parameter) <= LONGEST_WAIT_MS else LONGEST_WAIT_MS)
+            case "SM" | "RS":
+                if parameter:
+                    raise Refusal(PARAMETER_OUT_OF_RANGE)
+                self._save_or_reset(command.name)
+        return ""
 
-    def _ticks(self) -> int:
-        return int(self._clock.now_s() / SERVO_TICK_S)
+    def _save_or_reset(self, name: str) -> None:
+        if name == "SM":
+            self._axis.save()
+            return
+        self._axis.reset()
+        self._errors.clear()
+        self._keypad_lock = 0
+
+    def _hardware_status(self) -> str:
+        """Tell which inputs are high: limits and stop circuits, then home switches (ESP300 manual, PH)."""
+        upper, lower, home = (int(pressed) for pressed in self._axis.switches())
+        limits = STOP_CIRCUITS_CLOSED | OPEN_INPUTS | upper | (OPEN_INPUTS | lower) << 8
+        return f"{hexadecimal(limits)}, {hexadecimal(OPEN_INPUTS | home)}"
+
+    def _wait_until(self, reached: Callable[[], bool]) -> None:
+        while self._axis.is_moving and not reached():
+            self._pause(NAP_S * 1000.0)
+
+    def _pause(self, duration_ms: float) -> None:
+        self._clock.sleep_until_s(self._clock.now_s() + duration_ms / 1000.0)
+
+    def _post(self, code: int) -> None:
+        self._errors.post(code, self._clock.now_s())
+
+    def _post_axis_error(self, error: int, time_s: float) -> None:
+        self._errors.post(CONNECTED * 100 + error, time_s)
 
 
-def _split(command: str) -> tuple[str, str]:
-    """Take a command apart into name and parameter, once its axis number has been found right."""
-    parts = COMMAND.fullmatch(command)
-    if parts is None or parts[2] not in WITHOUT_AXIS | WITH_AXIS | EITHER_WAY:
-        raise Refusal(DOES_NOT_EXIST)
-    number, name, parameter = parts.groups()
-    if not number and name in WITH_AXIS:
-        raise Refusal(AXIS_MISSING)
-    if number not in ("", "1") and name not in WITHOUT_AXIS:
-        raise Refusal(AXIS_OUT_OF_RANGE)
-    return name, parameter
-
-
-def _number(parameter: str) -> float:
-    if not parameter:
-        raise Refusal(PARAMETER_MISSING)
-    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(E[+-]?\d{1,2})?", parameter):
+def _refuse_parameter(command: Command) -> None:
+    if command.parameter not in ("", "?"):
         raise Refusal(PARAMETER_OUT_OF_RANGE)
-    return float(parameter)
-
-
-def _rate(value: float, most: float, exceeded: int) -> float:
-    if value <= 0:
-        raise Refusal(AXIS_PARAMETER_OUT_OF_RANGE)
-    if value > most * (1 + 1e-9):
-        raise Refusal(exceeded)
-    return value
-
-
-def _limit(value_mm: float) -> float:
-    low_mm, high_mm = TRAVEL_MM
-    if not low_mm <= value_mm <= high_mm:
-        raise Refusal(AXIS_PARAMETER_OUT_OF_RANGE)
-    return value_mm

@@ -202,6 +202,7 @@ class Faults:
 
     def next(self, device: str) -> Fault | None:
         """Begin an operation of a device: the fault that befalls it, if any; those of the world have acted then."""
+        self._clock.tick()
         with self._lock:
             self._operations[device] += 1
             found = self._due(device) or self._drawn_for(device)

@@ -1,79 +1,37 @@
 """The scanner: where its sensors say it is, and where it really is."""
 
-import math
 import threading
-from collections.abc import Iterable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hardware_sim.approach import Approach
+from hardware_sim.axis import Axis
 from hardware_sim.chance import Stream, generator
 from hardware_sim.clock import Clock
+from hardware_sim.drift import Drift
+from hardware_sim.landing import NM_PER_UM, LandingError
+from hardware_sim.linearity import Linearity
+from hardware_sim.motion import Track, Vector
+from hardware_sim.sensor_noise import SensorNoise
 from hardware_sim.settings import MechanicsSettings
-
-Vector = NDArray[np.float64]
+from hardware_sim.stage_errors import Slide, bow
+from hardware_sim.vibration import Vibration
 
 TRAVEL_UM = ((0.0, 100.0), (0.0, 100.0), (0.0, 10.0))
 """P-733.3: x, y, z."""
-NM_PER_UM = 1000.0
-
-
-class LandingError(Protocol):
-    """What a finished move misses its target by, unseen by the sensors."""
-
-    def next_um(self, target_um: Vector, previous_ended: bool) -> Vector:
-        """Draw the (x, y) error of a move to `target_um` (x, y)."""
-        ...
-
-
-class WanderingLanding:
-    """Errors of successive moves are anti-correlated: e_k = (w_k - w_(k-1)) / sqrt(2).
-
-    They stem from a loop that is closed: their sum stays bounded, and their mean falls with the number of moves.
-    """
-
-    def __init__(self, axis_rms_um: float, random: np.random.Generator) -> None:
-        self._axis_rms_um = axis_rms_um
-        self._random = random
-        self._before = self._draw()
-        self._latest = self._before
-
-    def next_um(self, target_um: Vector, previous_ended: bool) -> Vector:
-        """Draw the error of the next move; a move that was cut short leaves no trace in the series."""
-        if previous_ended:
-            self._before = self._latest
-        self._latest = self._draw()
-        return (self._latest - self._before) / math.sqrt(2)
-
-    def _draw(self) -> Vector:
-        return self._random.normal(0.0, self._axis_rms_um, 2)
-
-
-class RepeatableLanding:
-    """The error is a function of seed and target only."""
-
-    def __init__(self, axis_rms_um: float, seed: int) -> None:
-        self._axis_rms_um = axis_rms_um
-        self._seed = seed
-
-    def next_um(self, target_um: Vector, previous_ended: bool) -> Vector:
-        """Look up the error that belongs to `target_um`."""
-        return generator(self._seed, Stream.LANDING, whole_nm(target_um)).normal(0.0, self._axis_rms_um, 2)
-
-
-def whole_nm(position_um: Iterable[float]) -> list[int]:
-    """Name a position inside the travel by whole numbers."""
-    return [max(round(value * NM_PER_UM), 0) for value in position_um]
+TRAVELS_UM = np.array([high_um - low_um for low_um, high_um in TRAVEL_UM])
+AXES = range(3)
+LATERAL = (0, 1)
+REPEATABILITY_PARTS = np.array([1.0, 1.0, 0.5])
+"""P-733.3: within 2 nm along x and y, 1 nm along z."""
 
 
 class Scanner:
-    """Three closed-loop axes; safe to ask from any thread.
+    """Three axes, 0..2 for x, y, z; safe to ask from any thread, about the last minutes and the known future.
 
-    True position = reported position + landing error + backlash + drift. The first two are ramped in while the
-    stage moves. Backlash of an axis is 0 when its last move went upwards, and the whole lost motion when it went
-    downwards.
+    The sensors report where each axis is. The true position is elsewhere, by what they do not see: the error of the
+    last landing, lost motion, their linearity and hysteresis, and the drift of the specimen; and it trembles.
+    Lost motion of an axis is 0 when its last move went upwards, and the whole backlash when it went downwards.
     """
 
     def __init__(
@@ -83,104 +41,191 @@ class Scanner:
         self._clock = clock
         self._landing = landing
         self._lock = threading.Lock()
-        self._sensor = generator(seed, Stream.SENSOR)
-        self._backlash_um = settings.backlash_px * pixel_um
-        angle = generator(seed, Stream.DRIFT).uniform(0.0, 2 * math.pi)
-        speed_um_per_s = settings.drift_nm_per_min / NM_PER_UM / 60.0
-        self._drift_um_per_s: Vector = speed_um_per_s * np.array([math.cos(angle), math.sin(angle)])
-        self._slew_um_per_s = [settings.slew_um_per_s] * 3
-        self._axes = [self._approach(axis, 0.0, 0.0, 0.0) for axis in range(3)]
-        self._leading = self._axes[0]  # the axis whose progress ramps the errors in
-        self._downwards = np.zeros(2, dtype=bool)
-        self._error_from_um: Vector = np.zeros(2)
-        self._error_to_um: Vector = np.zeros(2)
+        self._watchers: list[Callable[[int], None]] = []
+        self._backlash_um = settings.backlash_px * pixel_um * np.array([1.0, 1.0, 0.0])
+        self._axes = [Axis(axis, settings, TRAVELS_UM[axis], self._backlash_um[axis]) for axis in AXES]
+        self._landed = Track(Slide(0.0, np.zeros(2), np.zeros(2), self._axes[0].latest))
+        self._hysteresis_um = settings.hysteresis_nm / NM_PER_UM * REPEATABILITY_PARTS
+        self._linearity = Linearity(settings.linearity_error, TRAVELS_UM, seed)
+        self._vibration = Vibration(settings, generator(seed, Stream.VIBRATION))
+        self._sensor_noise = SensorNoise(settings.sensor_noise_nm / NM_PER_UM, generator(seed, Stream.SENSOR))
+        self._drift = Drift(settings, seed)
 
-    def _approach(self, axis: int, time_s: float, start_um: float, target_um: float) -> Approach:
-        settings = self.settings
-        constant_s = settings.time_constant_z_s if axis == 2 else settings.time_constant_xy_s
-        tolerance_um = settings.tolerance_nm / NM_PER_UM
-        return Approach(time_s, start_um, target_um, self._slew_um_per_s[axis], constant_s, tolerance_um)
+    def on_motion(self, callback: Callable[[int], None]) -> None:
+        """Call somebody back with the number of an axis after each change of its motion."""
+        self._watchers.append(callback)
 
     def move(self, targets_um: Mapping[int, float]) -> None:
-        """Head for new targets, by axis number 0..2, from wherever the stage is now."""
+        """Head for new targets, by axis number, from wherever the stage is now."""
         with self._lock:
             now_s = self._clock.now_s()
-            here_um = self._reported_um(now_s)
-            previous_ended = now_s >= self._leading.arrives_s
-            error_um = self._error_um(now_s)
-            for axis, target_um in targets_um.items():
-                self._axes[axis] = self._approach(axis, now_s, float(here_um[axis]), target_um)
-            lateral = [axis for axis in targets_um if axis < 2 and self._axes[axis].distance_um > 0]
-            if not lateral:
-                return
-            for axis in lateral:
-                self._downwards[axis] = self._axes[axis].target_um < here_um[axis]
-            self._leading = max((self._axes[axis] for axis in lateral), key=lambda approach: approach.arrives_s)
-            target_um_xy = np.array([approach.target_um for approach in self._axes[:2]])
-            self._error_from_um = error_um
-            self._error_to_um = self._landing.next_um(target_um_xy, previous_ended) + (
-                self._backlash_um * self._downwards
-            )
+            moved = [axis for axis, target_um in targets_um.items() if self._axes[axis].move(now_s, target_um)]
+            if lateral := [axis for axis in moved if axis in LATERAL]:
+                self._land(now_s, lateral)
+        self._tell(targets_um)
 
-    def stop(self, axes: Iterable[int] = range(3)) -> None:
+    def follow(self, axis: int, start_s: float, step_s: float, targets_um: Vector) -> None:
+        """Step the target of a closed-loop axis through `targets_um` (n,), one every `step_s`; then hold the last.
+
+        It begins at world time `start_s`, or now where that has passed.
+        """
+        with self._lock:
+            self._axes[axis].follow(max(start_s, self._clock.now_s()), step_s, np.array(targets_um, dtype=np.float64))
+        self._tell([axis])
+
+    def autozero(self, axis: int) -> None:
+        """Drive a closed-loop axis over its range, then to 0."""
+        with self._lock:
+            self._axes[axis].autozero(self._clock.now_s())
+        self._tell([axis])
+
+    def stop(self, axes: Iterable[int] = AXES) -> None:
         """Halt where the axes are; they then hold that position."""
+        axes = list(axes)
         with self._lock:
             now_s = self._clock.now_s()
-            here_um = self._reported_um(now_s)
-            error_um = self._error_um(now_s)
             for axis in axes:
-                if now_s < self._axes[axis].arrives_s:
-                    here = float(here_um[axis])
-                    cut_short, self._axes[axis] = self._axes[axis], self._approach(axis, now_s, here, here)
-                    if cut_short is self._leading:
-                        self._leading = self._axes[axis]
-                        self._error_from_um = self._error_to_um = error_um
+                if self._landed.at(now_s).lead is self._axes[axis].latest:
+                    landed_um = self._landed_um(np.array([now_s]))[0]
+                    self._landed.begin(Slide(now_s, landed_um, landed_um, self._axes[axis].latest))
+                self._axes[axis].halt(now_s)
+        self._tell(axes)
+
+    def stick(self, axis: int, for_s: float) -> None:
+        """Let an axis not follow its commands for so long; then it goes on with what it was told."""
+        with self._lock:
+            self._axes[axis].stick(self._clock.now_s(), for_s)
+        self._tell([axis])
+
+    def drift_burst(self, x_um: float, y_um: float, over_s: float) -> None:
+        """Let the specimen slip away sideways."""
+        self._drift.burst(np.array([x_um, y_um, 0.0]), self._clock.now_s(), over_s)
 
     def set_slew(self, axis: int, slew_um_per_s: float) -> None:
         """Set the speed of the moves to come."""
-        self._slew_um_per_s[axis] = slew_um_per_s
+        self._axes[axis].slew_um_per_s = slew_um_per_s
 
     def slew_um_per_s(self, axis: int) -> float:
         """Speed limit of one axis."""
-        return self._slew_um_per_s[axis]
+        return self._axes[axis].slew_um_per_s
+
+    def set_servo(self, axis: int, on: bool) -> None:
+        """Close or open the loop of one axis; it stops where it is."""
+        with self._lock:
+            switch = self._axes[axis].close_loop if on else self._axes[axis].open_loop
+            switch(self._clock.now_s())
+        self._tell([axis])
+
+    def servo_on(self, axis: int) -> bool:
+        """Whether the loop of an axis is closed."""
+        return self._axes[axis].servo_on
+
+    def set_open_loop_um(self, axis: int, um: float) -> None:
+        """Drive an axis whose loop is open by the voltage that nominally moves it to `um`.
+
+        Raises:
+            ValueError: its loop is closed.
+        """
+        with self._lock:
+            self._axes[axis].drive(self._clock.now_s(), um)
+        self._tell([axis])
 
     def target_um(self) -> list[float]:
-        """Where the axes were sent."""
+        """Where the axes are told to be now."""
+        now = np.array([self._clock.now_s()])
         with self._lock:
-            return [axis.target_um for axis in self._axes]
+            return [float(axis.targets_um(now)[0]) for axis in self._axes]
 
     def is_moving(self, axis: int) -> bool:
         """Whether an axis has not arrived yet."""
-        return self._clock.now_s() < self._axes[axis].arrives_s
+        with self._lock:
+            return self._axes[axis].is_moving(self._clock.now_s())
+
+    def is_following(self, axis: int) -> bool:
+        """Whether a waveform is not at its end yet."""
+        with self._lock:
+            return self._axes[axis].is_following(self._clock.now_s())
+
+    def is_autozeroing(self, axis: int) -> bool:
+        """Whether an axis still looks for its zero."""
+        with self._lock:
+            return self._axes[axis].is_autozeroing(self._clock.now_s())
 
     def is_on_target(self, axis: int) -> bool:
         """Whether an axis has been inside its tolerance for the settling time."""
-        return self._clock.now_s() >= self._axes[axis].on_target_s(self.settings.settle_s)
+        with self._lock:
+            return self._axes[axis].is_on_target(self._clock.now_s(), self.settings.settle_s)
+
+    def motion_ends_s(self, axis: int) -> float:
+        """World time at which the latest motion of an axis has arrived; where it saturates, the end of its reach."""
+        with self._lock:
+            return self._axes[axis].latest.arrives_s
 
     def reported_um(self, time_s: float) -> Vector:
         """What the sensors measure (x, y, z), without their noise."""
         with self._lock:
-            return self._reported_um(time_s)
+            return np.array([axis.position_um(time_s) for axis in self._axes])
+
+    def reported_um_at(self, axis: int, times_s: Vector) -> Vector:
+        """What the sensor of one axis measures at each of `times_s`, without its noise."""
+        with self._lock:
+            return self._axes[axis].positions_um(times_s)
+
+    def commanded_um_at(self, axis: int, times_s: Vector) -> Vector:
+        """Where an axis is told to be at each of `times_s`."""
+        with self._lock:
+            return self._axes[axis].targets_um(times_s)
 
     def sensed_um(self) -> Vector:
         """What the sensors show now (x, y, z), with their noise."""
+        sensed_um: Vector = self.sensed_um_at(np.array([self._clock.now_s()]))[0]
+        return sensed_um
+
+    def sensed_um_at(self, times_s: Vector) -> Vector:
+        """What the sensors show (n, 3) at each of `times_s` (n,): where the stage trembles to, and their own noise."""
         with self._lock:
-            noise_um = self._sensor.normal(0.0, 1.0, 3) * self.settings.sensor_noise_nm / NM_PER_UM
-            return self._reported_um(self._clock.now_s()) + noise_um
+            reported_um = self._reported_um(times_s)
+        return reported_um + self._vibration.um_at(times_s) + self._sensor_noise.um_at(times_s)
 
     def true_um(self, time_s: float) -> Vector:
         """Where the stage really is (x, y, z): the centre of the camera frame sees this point of the specimen."""
+        true_um: Vector = self.true_um_at(np.array([time_s]))[0]
+        return true_um
+
+    def true_um_at(self, times_s: Vector) -> Vector:
+        """Where the stage really is (n, 3) at each of `times_s` (n,)."""
         with self._lock:
-            true_um = self._reported_um(time_s)
-            true_um[:2] += self._error_um(time_s) + self.drift_um(time_s)
-            return true_um
+            reported_um = self._reported_um(times_s)
+            taken_up = np.array([axis.taken_up(times_s) for axis in self._axes]).T
+            landed_um = self._landed_um(times_s)
+        true_um = reported_um + taken_up * self._backlash_um
+        true_um += (taken_up - 0.5) * self._hysteresis_um * bow(reported_um / TRAVELS_UM)
+        true_um += self._linearity.um_at(reported_um)
+        true_um += self._vibration.um_at(times_s)
+        true_um += self._drift.um_at(times_s)
+        true_um[:, :2] += landed_um
+        return true_um
 
     def drift_um(self, time_s: float) -> Vector:
         """How far the specimen has drifted (x, y) since the world began."""
-        return self._drift_um_per_s * time_s
+        drift_um: Vector = self._drift.um_at(np.array([time_s]))[0, :2]
+        return drift_um
 
-    def _reported_um(self, time_s: float) -> Vector:
-        return np.array([axis.position_um(time_s) for axis in self._axes])
+    def _reported_um(self, times_s: Vector) -> Vector:
+        return np.array([axis.positions_um(times_s) for axis in self._axes]).T
 
-    def _error_um(self, time_s: float) -> Vector:
-        return self._error_from_um + (self._error_to_um - self._error_from_um) * self._leading.progress(time_s)
+    def _landed_um(self, times_s: Vector) -> Vector:
+        return self._landed.sample(times_s, lambda slide, at_s: slide.values(at_s))
+
+    def _land(self, now_s: float, axes: list[int]) -> None:
+        """Let the error of the next landing come in with the longest of the lateral motions."""
+        ended = now_s >= self._landed.at(now_s).lead.arrives_s
+        before_um = self._landed_um(np.array([now_s]))[0]
+        target_um = np.array([self._axes[axis].latest.target_um for axis in LATERAL])
+        lead = max((self._axes[axis].latest for axis in axes), key=lambda motion: motion.arrives_s)
+        self._landed.begin(Slide(now_s, before_um, self._landing.next_um(target_um, previous_ended=ended), lead))
+
+    def _tell(self, axes: Iterable[int]) -> None:
+        for axis in axes:
+            for watcher in self._watchers:
+                watcher(axis)

@@ -12,11 +12,14 @@ from typing import Any, Self
 
 from hardware_sim.esp301_server import Esp301Controller
 from hardware_sim.frame_server import FrameServer
+from hardware_sim.gcs_profiles import E517
 from hardware_sim.gcs_server import GcsController
+from hardware_sim.pty_line import PtyLine
 from hardware_sim.scpi_server import ScpiVoltmeter
 from hardware_sim.wire import HOST, Listener, Wire
 from hardware_sim.world import World
 from hardware_sim.world_server import WorldServer
+from hardware_sim.xps_server import GROUP, POSITIONER, XpsController
 
 CAMERA_CFG = """\
 # The twin's camera, for UniMMCore of pymmcore-plus; other cores see comments only.
@@ -48,6 +51,9 @@ limits_um = [0.0, 100000.0]
 [devices.camera]
 driver = "mmcore"
 cfg = {camera_cfg}
+external_trigger = ["Triggermode", "External"]
+internal_trigger = ["Triggermode", "Internal"]
+identical_is_frozen = {noise_is_fresh}
 [devices.force]
 driver = "scpi"
 url = "{force_url}"
@@ -96,11 +102,20 @@ class Twin:
         def faulty(device: str, serve: Callable[[Wire], None]) -> Callable[[socket.socket], None]:
             return lambda connection: serve(Wire(connection, device, world.faults))
 
-        scanner_port = listen("scanner", faulty("scanner", GcsController(world.scanner).serve))
-        esp301, voltmeter = Esp301Controller(world.focus, world.clock), ScpiVoltmeter(world.deflection_v)
+        scanner, triggers, clock = world.scanner, world.triggers, world.clock
+        e727 = GcsController(scanner, triggers, clock)
+        e517 = GcsController(scanner, triggers, clock, E517)
+        scanner_port = listen("scanner", faulty("scanner", e727.serve))
+        e517_port = listen("scanner_e517", faulty("scanner", e517.serve))
+        esp301, voltmeter = Esp301Controller(world.focus, world.clock), ScpiVoltmeter(world.read_volts)
         focus_url = f"socket://{HOST}:{listen('focus', faulty('focus', esp301.serve))}"
+        focus_tty = PtyLine(
+            beside.with_suffix(".focus.tty"), lambda channel: esp301.serve(Wire(channel, "focus", world.faults))
+        )
+        opened.callback(focus_tty.close)
+        xps_port = listen("xps", faulty("focus", XpsController(world.focus).serve))
         force_url = f"socket://{HOST}:{listen('force', faulty('force', voltmeter.serve))}"
-        frames_port = listen("frames", faulty("camera", FrameServer(world, self._speed).serve))
+        frames_port = listen("frames", FrameServer(world, self._speed).serve)
         world_url = f"http://{HOST}:{listen('world', WorldServer(world).serve)}"
         camera_cfg, rig = beside.with_suffix(".camera.cfg"), beside.with_suffix(".rig.toml")
         rows, columns = world.settings.camera.frame_shape_px
@@ -116,6 +131,7 @@ class Twin:
                 scanner_port=scanner_port,
                 focus_url=focus_url,
                 camera_cfg=json.dumps(str(camera_cfg), ensure_ascii=False),
+                noise_is_fresh=json.dumps(world.settings.randomness == "stream"),
                 force_url=force_url,
                 stiffness_n_per_m=world.settings.cantilever.stiffness_n_per_m,
                 sensitivity_nm_per_v=world.settings.cantilever.sensitivity_nm_per_v,
@@ -123,7 +139,9 @@ class Twin:
         )
         return {
             "scanner": {"protocol": "gcs2", "host": HOST, "port": scanner_port},
-            "focus": {"protocol": "esp301", "url": focus_url},
+            "scanner_e517": {"protocol": "gcs2", "host": HOST, "port": e517_port},
+            "focus": {"protocol": "esp301", "url": focus_url, "tty": str(focus_tty.path)},
+            "xps": {"protocol": "xps", "host": HOST, "port": xps_port, "group": GROUP, "positioner": POSITIONER},
             "force": {"protocol": "scpi", "url": force_url},
             "camera": {"protocol": "mmcore", "cfg": str(camera_cfg)},
             "video": {"url": f"{world_url}/video.mjpg"},

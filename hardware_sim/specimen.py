@@ -1,5 +1,6 @@
 """What there is to see and to feel: reflectance and height of a specimen."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -7,17 +8,25 @@ import cv2
 import numpy as np
 
 from hardware_sim.alloy import draw_alloy
+from hardware_sim.blocks import draw_blocks
 from hardware_sim.canvas import Image
 from hardware_sim.chance import Stream, generator
 from hardware_sim.chip import draw_chip
 from hardware_sim.errors import UsageError
+from hardware_sim.image_file import read_image
+from hardware_sim.siemens import draw_siemens
 
 DEFAULT_PIXEL_NM = 20.0
-GENERATED = {"chip": draw_chip, "alloy": draw_alloy}
+GENERATED: dict[str, Callable[[tuple[int, int], float, np.random.Generator], tuple[Image, Image]]] = {
+    "chip": draw_chip,
+    "alloy": draw_alloy,
+    "siemens": draw_siemens,
+    "blocks": draw_blocks,
+}
 GENERATED_SIDE_UM = 100.0
 GENERATED_SIDE_PX = (64, 6000)
 """Fewest and most; a pixel finer than the most allows makes the specimen smaller."""
-IMAGE_RELIEF_UM = 0.3
+SPOKES_RANGE = (12, 720)
 HEIGHT_STEP_PX = 4
 """Heights are smooth on this scale, so that every fourth is enough."""
 
@@ -32,6 +41,18 @@ class Specimen:
     """(rows, columns), 0..1."""
     coarse_height_um: Image
     """Height at every HEIGHT_STEP_PX-th row and column."""
+
+    @property
+    def remark(self) -> str:
+        """What a user who asked for this specimen should know; nothing, mostly."""
+        side_px = GENERATED_SIDE_PX[1]
+        if not _is_generated(self.name) or side_px * self.pixel_um >= GENERATED_SIDE_UM:
+            return ""
+        width_um, height_um = self.size_um
+        return (
+            f"--pixel-nm {self.pixel_um * 1000:g}: {self.name} covers {width_um:g} x {height_um:g} um of the travel, "
+            f"as no more than {side_px} pixels a side are generated; around it all is mean grey"
+        )
 
     @property
     def size_um(self) -> tuple[float, float]:
@@ -54,42 +75,46 @@ class Specimen:
 def load_specimen(name: str, pixel_nm: float | None, seed: int) -> Specimen:
     """Generate a specimen by its name, or read one from an image file.
 
+    `siemens:72` is a star of 72 spokes.
+
     Raises:
         UsageError: no such specimen, an unreadable image, or a pixel size that does not suit.
     """
     pixel_um = (DEFAULT_PIXEL_NM if pixel_nm is None else pixel_nm) / 1000.0
-    if name in GENERATED:
-        fewest, most = GENERATED_SIDE_PX
-        side_px = min(round(GENERATED_SIDE_UM / pixel_um), most)
-        if side_px < fewest:
-            raise UsageError(f"--pixel-nm: {pixel_nm} is outside 0..{GENERATED_SIDE_UM * 1000 / fewest} for {name}")
-        reflectance, height_um = GENERATED[name]((side_px, side_px), pixel_um, generator(seed, Stream.SPECIMEN))
-    else:
-        reflectance = _read_image(name)
-        height_um = np.float32(IMAGE_RELIEF_UM) * reflectance
+    reflectance, height_um = _generated(name, pixel_um, seed) if _is_generated(name) else _read(name)
     softened = cv2.GaussianBlur(height_um, (0, 0), HEIGHT_STEP_PX / 2)
     coarse = np.ascontiguousarray(np.asarray(softened, dtype=np.float32)[::HEIGHT_STEP_PX, ::HEIGHT_STEP_PX])
     return Specimen(name, pixel_um, reflectance, coarse)
 
 
-def _read_image(name: str) -> Image:
-    """Read an 8 or 16 bit image as luminance, its darkest point 0 and its brightest 1; a constant image is 0.5."""
+def _is_generated(name: str) -> bool:
+    return name.partition(":")[0] in GENERATED
+
+
+def _generated(name: str, pixel_um: float, seed: int) -> tuple[Image, Image]:
+    fewest, most = GENERATED_SIDE_PX
+    side_px = min(round(GENERATED_SIDE_UM / pixel_um), most)
+    if side_px < fewest:
+        least_um = GENERATED_SIDE_UM / fewest
+        raise UsageError(f"--pixel-nm: {pixel_um * 1000} is outside 0..{least_um * 1000} for {name}")
+    kind, _, detail = name.partition(":")
+    shape_px, random = (side_px, side_px), generator(seed, Stream.SPECIMEN)
+    if kind == "siemens" and detail:
+        return draw_siemens(shape_px, pixel_um, random, _spokes(name, detail))
+    if detail:
+        raise UsageError(f"--specimen: {name!r}: only siemens takes a number, that of its spokes")
+    return GENERATED[kind](shape_px, pixel_um, random)
+
+
+def _spokes(name: str, detail: str) -> int:
+    low, high = SPOKES_RANGE
+    if not detail.isdecimal() or not low <= int(detail) <= high:
+        raise UsageError(f"--specimen: {name!r}: the number of spokes is a whole one of {low}..{high}")
+    return int(detail)
+
+
+def _read(name: str) -> tuple[Image, Image]:
     path = Path(name)
     if not path.is_file():
         raise UsageError(f"--specimen: {name!r} is neither {' nor '.join(GENERATED)} nor an image file")
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # what is wrong is said once, below
-    try:
-        pixels = cv2.imdecode(np.frombuffer(path.read_bytes(), dtype=np.uint8), cv2.IMREAD_UNCHANGED)
-    except (OSError, cv2.error) as error:
-        raise UsageError(f"--specimen: {name} cannot be read as an image") from error
-    if pixels is None:
-        raise UsageError(f"--specimen: {name} cannot be read as an image")
-    if pixels.dtype not in (np.uint8, np.uint16):
-        raise UsageError(f"--specimen: {name} has {pixels.dtype} pixels; 8 or 16 bit unsigned are read")
-    if pixels.ndim == 3:
-        pixels = cv2.cvtColor(pixels[..., :3], cv2.COLOR_BGR2GRAY) if pixels.shape[2] >= 3 else pixels[..., 0]
-    grey = np.asarray(pixels, dtype=np.float32)
-    darkest, brightest = float(grey.min()), float(grey.max())
-    if brightest == darkest:
-        return np.full_like(grey, 0.5)
-    return (grey - np.float32(darkest)) / np.float32(brightest - darkest)
+    return read_image(path)

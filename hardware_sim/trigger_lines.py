@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from hardware_sim.clock import Clock
 
 LINES = (1, 2, 3)
-LOOK_AGAIN_S = 0.05
+LOOK_AGAIN_S = 0.02
 """Of wall time: how long somebody who has left may keep a waiting thread."""
+STEP_S = 0.01
+"""Of world time: how often the edge to come is looked up again."""
 
 
 class TriggerLines:
@@ -48,7 +50,8 @@ class TriggerLines:
                     self._changed.wait(LOOK_AGAIN_S)
                     continue
                 edge_s = edges_s[place]
-            self._clock.sleep_until_s(edge_s)
-            if edge_s in self.edges_s(line):  # it may have been taken back meanwhile
+            now_s = self._clock.now_s()
+            if edge_s <= now_s:
                 return edge_s
+            self._clock.sleep_until_s(min(edge_s, now_s + STEP_S))  # it may be taken back meanwhile
         return None

@@ -48,8 +48,8 @@ class Wire:
         self._spoils = fault
         return None
 
-    def send(self, answer: bytes) -> None:
-        """Send an answer, or what the fault that is due makes of it."""
+    def send(self, answer: bytes, terminator_length: int = 2) -> None:
+        """Send an answer, or what the fault that is due makes of it; garbage keeps only the terminator."""
         fault, self._spoils = self._spoils, None
         if fault is None:
             self._channel.sendall(answer)
@@ -61,7 +61,7 @@ class Wire:
             case "garbage":
                 random = generator(fault.number, Stream.GARBAGE)
                 noise = random.integers(0, 256, GARBAGE_BYTES).astype("u1").tobytes()
-                self._channel.sendall(noise.replace(b"\n", b"?").replace(b"\r", b"?") + answer[-2:])
+                self._channel.sendall(noise.replace(b"\n", b"?").replace(b"\r", b"?") + answer[-terminator_length:])
             case "partial_line":
                 self._channel.sendall(answer[: len(answer) // 2])
             case "closed_socket":

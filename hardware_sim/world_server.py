@@ -13,12 +13,16 @@ import cv2
 import numpy as np
 from pydantic import ValidationError
 
+from hardware_sim.canvas import Image
 from hardware_sim.chance import Stream, generator
 from hardware_sim.faults import Armed, in_one_line
+from hardware_sim.image_file import UM_PER_LEVEL
+from hardware_sim.specimen import HEIGHT_STEP_PX
+from hardware_sim.video_server import BOUNDARY, STREAM_TYPE, VideoStream, still
+from hardware_sim.wire import Wire
 from hardware_sim.world import PREVIEW_EXPOSURE_S, World
 
-VIDEO_INTERVAL_S = 0.1
-BOUNDARY = "frame"
+PREVIEW_INTERVAL_S = 0.1
 LONGEST_BODY = 65_536
 
 
@@ -50,8 +54,11 @@ class _Request(BaseHTTPRequestHandler):
             "/truth": lambda: self._send_json(truth(self._world)),
             "/exposures": self._send_exposures,
             "/specimen": self._send_specimen,
+            "/height": self._send_height,
             "/faults": lambda: self._send_json(self._world.faults.injected()),
+            "/camera.mjpg": self._send_preview,
             "/video.mjpg": self._send_video,
+            "/video/frame.png": self._send_video_frame,
         }
         answers.get(path, self._send_unknown)()
 
@@ -92,40 +99,74 @@ class _Request(BaseHTTPRequestHandler):
 
     def _send_specimen(self) -> None:
         specimen = self._world.specimen
-        levels = np.round(specimen.reflectance * np.float32(65535)).astype(np.uint16)
+        self._send_map(specimen.reflectance, 1 / 65535, specimen.pixel_um, {})
+
+    def _send_height(self) -> None:
+        """Send the heights at every fourth row and column, which is all that the world keeps."""
+        specimen = self._world.specimen
+        um_per_level = max(float(specimen.coarse_height_um.max()) / 65535, UM_PER_LEVEL)
+        node_um = specimen.pixel_um * HEIGHT_STEP_PX
+        self._send_map(specimen.coarse_height_um, um_per_level, node_um, {"X-Um-Per-Level": f"{um_per_level:.12g}"})
+
+    def _send_map(self, values: Image, per_level: float, pixel_um: float, headers: dict[str, str]) -> None:
+        levels = np.round(np.maximum(values, 0.0) * np.float32(1 / per_level)).astype(np.uint16)
         # on loopback, packing costs more time than it saves
         _, encoded = cv2.imencode(".png", levels, [cv2.IMWRITE_PNG_COMPRESSION, 0])
-        headers = {"X-Pixel-Size-Um": f"{specimen.pixel_um:.12g}", "X-Origin-Um": "0,0"}
-        self._send(encoded.tobytes(), "image/png", headers=headers)
+        where = {"X-Pixel-Size-Um": f"{pixel_um:.12g}", "X-Origin-Um": "0,0"}
+        self._send(encoded.tobytes(), "image/png", headers={**where, **headers})
 
     def _send_video(self) -> None:
-        """Send pictures until the watcher leaves."""
+        """Show the electron microscope until the watcher leaves."""
+        cycle = self._cycle()
+        if cycle is not None:
+            self._begin_stream()
+            VideoStream(self._world, cycle, Wire(self.connection, "video", self._world.faults)).send()
+
+    def _send_video_frame(self) -> None:
+        cycle = self._cycle()
+        if cycle is not None:
+            body, headers = still(self._world, cycle)
+            self._send(body, "image/png", headers=headers)
+
+    def _cycle(self) -> str | None:
+        """Read which speed of the scan is asked for; None if there is no such, which then has been answered."""
+        electron = self._world.settings.electron
+        cycle = parse_qs(urlsplit(self.path).query).get("cycle", [electron.cycle])[0]
+        if cycle in electron.cycles:
+            return cycle
+        self._send_json({"error": f"cycle: {cycle!r} is not one of {', '.join(electron.cycles)}"}, status=400)
+        return None
+
+    def _begin_stream(self) -> None:
         self.close_connection = True
         self.send_response(200)
-        self.send_header("Content-Type", f"multipart/x-mixed-replace; boundary={BOUNDARY}")
+        self.send_header("Content-Type", STREAM_TYPE)
         self.send_header("Connection", "close")
         self.end_headers()
+
+    def _send_preview(self) -> None:
+        """Show what the camera sees until the watcher leaves."""
+        self._begin_stream()
         random = generator(self._world.seed, Stream.PREVIEW)
         while True:
             picture = _jpeg(self._world, random)
             head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
             self.wfile.write(head.encode() + picture + b"\r\n")
-            time.sleep(VIDEO_INTERVAL_S)
+            time.sleep(PREVIEW_INTERVAL_S)
 
 
 def truth(world: World) -> dict[str, Any]:
     """What is really the case at this moment."""
     now_s = world.clock.now_s()
     true_um = world.scanner.true_um(now_s)
-    force_nn = world.cantilever.force_nn(true_um)
     return {
         "time_s": now_s,
         "scanner_um": true_um.tolist(),
         "reported_um": world.scanner.reported_um(now_s).tolist(),
         "focus_um": world.focus.position_mm() * 1000.0,
-        "force_nn": force_nn,
+        "force_nn": world.cantilever.force_nn(),
         "drift_um": world.scanner.drift_um(now_s).tolist(),
-        "probe_contact": force_nn > 0,
+        "probe_contact": world.cantilever.touches(),
     }
 
 

@@ -16,6 +16,8 @@ HANG_UP = b"<hang up>"
 class Peer:
     """A TCP server on loopback with one answer a command; `received` is what arrived, without its end.
 
+    A thread a connection, so an answer that waits holds up its own connection only.
+
     `commands` splits what arrived: each match is one command. Commands without a script get no answer.
     """
 
@@ -28,9 +30,9 @@ class Peer:
         self._arrived = threading.Condition()
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listening.getsockname()[1]
-        self._talking: socket.socket | None = None
-        self._thread = threading.Thread(target=self._serve)
-        self._thread.start()
+        self._open: list[socket.socket] = []
+        self._threads = [threading.Thread(target=self._serve)]
+        self._threads[0].start()
 
     def __enter__(self) -> Self:
         return self
@@ -39,19 +41,20 @@ class Peer:
         with suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
+        self._threads.pop(0).join()
         self.hang_up()
-        self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
     def say(self, text: bytes) -> None:
         """Send something that nobody has just asked for; lost, as on a wire, if nobody is connected any more."""
-        assert self._talking is not None
         with suppress(OSError):
-            self._talking.sendall(text)
+            self._open[-1].sendall(text)
 
     def hang_up(self) -> None:
-        if self._talking is not None:
+        for connection in self._open:
             with suppress(OSError):
-                self._talking.shutdown(socket.SHUT_RDWR)
+                connection.shutdown(socket.SHUT_RDWR)
 
     def wait_for(self, command: str, timeout_s: float = 5.0) -> None:
         """Return once a command that begins like this has arrived."""
@@ -65,20 +68,22 @@ class Peer:
     def _serve(self) -> None:
         while True:
             try:
-                self._talking, _ = self._listening.accept()
+                connection, _ = self._listening.accept()
             except OSError:
                 return
             self.connections += 1
-            with self._talking, suppress(OSError):
-                self._talk(self._talking)
+            self._open.append(connection)
+            self._threads.append(threading.Thread(target=self._talk, args=(connection,)))
+            self._threads[-1].start()
 
     def _talk(self, connection: socket.socket) -> None:
         pending = ""
-        while piece := connection.recv(4096):
-            pending += piece.decode("latin-1")
-            while match := self.commands.match(pending):
-                pending = pending[match.end() :]
-                self._obey(connection, match[0].strip())
+        with connection, suppress(OSError):
+            while piece := connection.recv(4096):
+                pending += piece.decode("latin-1")
+                while match := self.commands.match(pending):
+                    pending = pending[match.end() :]
+                    self._obey(connection, match[0].strip("\r\n "))
 
     def _obey(self, connection: socket.socket, command: str) -> None:
         with self._arrived:
@@ -183,3 +188,57 @@ class EspPeer(LinePeer):
     def _error_once(self) -> str:
         error, self.error = self.error, "0, 100, NO ERROR DETECTED"
         return f"{error}\r\n"
+
+
+class XpsPeer(Peer):
+    """Enough of an XPS with a group `Z` in millimetres for a driver to connect; it arrives at once.
+
+    Scripts go by the name of the function.
+    """
+
+    commands = re.compile(r"[^)]*\)")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.position_mm = 50.0
+        self.answers = {
+            "Login": ok(),
+            "PositionerUserTravelLimitsGet": ok("0", "100"),
+            "PositionerSGammaParametersGet": ok("20", "80", "0.005", "0.05"),
+            "GroupPositionCurrentGet": lambda: ok(f"{self.position_mm:.6f}"),
+            "GroupStatusGet": ok("12"),
+            "GroupMoveAbort": refused(-22),
+            "GroupMoveAbsolute": ok(),
+            "ErrorStringGet": ok("In words"),
+        }
+        self.under_way = threading.Event()
+
+    def answer(self, command: str) -> Answer:
+        function, _, arguments = command.partition("(")
+        if function == "GroupMoveAbsolute" and self.answers[function] == ok():
+            self.position_mm = float(arguments.rstrip(")").split(",")[1])
+        return self.answers.get(function, refused(-1))
+
+    def move_until_aborted(self) -> None:
+        """Let the next motion call answer only when GroupMoveAbort comes, as one that was aborted."""
+        aborted = threading.Event()
+
+        def move() -> Answer:
+            self.answers["GroupMoveAbort"] = abort
+            self.under_way.set()
+            return refused(-27) if aborted.wait(5.0) else SILENCE
+
+        def abort() -> Answer:
+            aborted.set()
+            return ok()
+
+        self.answers["GroupMoveAbsolute"] = self.answers["GroupHomeSearch"] = move
+
+
+def ok(*values: str) -> str:
+    """What an XPS answers when all is well."""
+    return ",".join(["0", *values, "EndOfAPI"])
+
+
+def refused(code: int) -> str:
+    return f"{code},EndOfAPI"

@@ -36,10 +36,10 @@ class Twin:
 
 
 @contextmanager
-def running_twin(folder: Path) -> Iterator[Twin]:
+def running_twin(folder: Path, *options: str) -> Iterator[Twin]:
     """Run a twin whose noise repeats, with its files in `folder`."""
     ready_file = folder / "ready.json"
-    command = [sys.executable, "-m", "hardware_sim", "--world", "still", "--ready-file", str(ready_file)]
+    command = [sys.executable, "-m", "hardware_sim", "--world", "still", "--ready-file", str(ready_file), *options]
     process = subprocess.Popen(command)
     try:
         deadline = time.monotonic() + START_S

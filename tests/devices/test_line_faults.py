@@ -16,6 +16,7 @@ from devices.force_scpi import ScpiForce
 from devices.settings import Esp301Settings, ScpiForceSettings
 
 ANSWER_S = 0.1
+PATIENT_S = 0.5  # where a test shows that something does not wait for it
 READING = "MEAS:VOLT:DC?"
 
 
@@ -110,6 +111,67 @@ def test_a_stop_from_another_thread_ends_the_wait(esp: EspPeer, focus: Esp301Foc
         focus.move_to({"z": 10_000.0})
     stopper.join()
     assert "1ST" in esp.received
+
+
+def test_a_stop_goes_out_while_a_question_hangs(esp: EspPeer) -> None:
+    settings = Esp301Settings(url=esp.url, limits_um=(0.0, 50_000.0), answer_s=PATIENT_S)
+    focus = Esp301Focus("focus", settings)
+    over = threading.Event()
+    esp.answers["1TP?"] = lambda: (over.wait(5.0), SILENCE)[1]  # and takes nothing else meanwhile
+
+    def ask() -> None:
+        with pytest.raises(DeviceTimeout):
+            focus.read_position_um()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    esp.wait_for("1TP?")
+    began = time.monotonic()
+    stopping = threading.Thread(target=focus.stop)
+    stopping.start()
+    esp.wait_for("1ST")
+    assert time.monotonic() - began < PATIENT_S
+    over.set()
+    stopping.join()
+    asking.join()
+    focus.close()
+
+
+def test_a_stop_on_a_dead_line_finds_another(esp: EspPeer, focus: Esp301Focus) -> None:
+    esp.hang_up()
+    focus.stop()
+    assert esp.connections == 2
+    assert esp.received[-2:] == ["1ST", "TB?"]
+
+
+def test_an_older_error_does_not_hide_that_a_stop_was_taken(esp: EspPeer, focus: Esp301Focus) -> None:
+    esp.error = "103, 5, FOLLOWING ERROR"
+    focus.stop()
+    assert esp.received.count("1ST") == 3  # once past the queue, twice in turn
+
+
+def test_switches_on_and_homes_only_if_the_rig_file_asks_for_it(esp: EspPeer) -> None:
+    esp.answers["1OH?"] = "10\r\n"
+    settings = Esp301Settings(
+        url=esp.url, limits_um=(0.0, 50_000.0), answer_s=ANSWER_S, motor_on_connect=True, home_on_connect=True
+    )
+    Esp301Focus("focus", settings).close()
+    assert [command for command in esp.received if not command.endswith("?")] == ["1MO", "1OR1"]
+
+
+def test_a_home_search_that_is_given_up_is_told(esp: EspPeer, focus: Esp301Focus) -> None:
+    esp.answers |= {"1OH?": "10\r\n", "1MD?": lambda: (setattr(esp, "error", "120, 5, HOMING ABORTED"), "1\r\n")[1]}
+    with pytest.raises(DeviceRejected, match="HOMING ABORTED"):
+        focus.home()
+
+
+def test_a_stop_ends_a_home_search(esp: EspPeer, focus: Esp301Focus) -> None:
+    esp.answers |= {"1OH?": "10\r\n", "1MD?": "0\r\n"}
+    stopper = threading.Thread(target=lambda: (esp.wait_for("1MD?"), focus.stop()))
+    stopper.start()
+    with pytest.raises(Stopped):
+        focus.home()
+    stopper.join()
 
 
 def test_volts_become_nanonewton(force: ScpiForce) -> None:

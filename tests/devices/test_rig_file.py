@@ -12,7 +12,8 @@ import pytest
 from devices import drivers
 from devices.drivers import GROUP, OURS
 from devices.rig import RigFileError, RigSettings
-from devices.settings import DriverSettings, Kind, MmCoreSettings, PiGcsSettings
+from devices.rig_file import ROLE_KINDS
+from devices.settings import DriverSettings, Kind, MmCoreSettings, OpenCvVideoSettings, PiGcsSettings
 
 RIG = """
 name = "bench"
@@ -57,6 +58,16 @@ def test_a_relative_path_starts_at_the_rig_file(tmp_path: Path) -> None:
     assert camera.cfg == tmp_path / "camera.cfg"
 
 
+@pytest.mark.parametrize(
+    ("source", "meant"), [('"night.avi"', "{folder}/night.avi"), ('"rtsp://sem/1"', "rtsp://sem/1"), ("2", 2)]
+)
+def test_a_video_is_a_recording_a_stream_or_a_grabber(tmp_path: Path, source: str, meant: str | int) -> None:
+    (tmp_path / "rig.toml").write_text(f'{RIG}[devices.video]\ndriver = "opencv"\nsource = {source}\n')
+    video = RigSettings.load(tmp_path / "rig.toml").devices.video
+    assert isinstance(video, OpenCvVideoSettings)
+    assert video.source == (meant.format(folder=tmp_path) if isinstance(meant, str) else meant)
+
+
 def test_survives_the_way_through_json() -> None:
     rig = RigSettings.from_toml(RIG)
     assert RigSettings.model_validate(json.loads(json.dumps(rig.model_dump(mode="json")))) == rig
@@ -86,7 +97,7 @@ sensitivity_nm_per_v = 1.0
         ("z = [0.0, 10.0]", "z = [10, 0]", ["devices.scanner.limits_um.z = [10, 0]: the lower limit 10 um is not"]),
         ('z = "3" }', 'z = "2" }', ["devices.scanner.axes", "two axes have the same identifier"]),
         (', z = "3" }', "}", ["limits of z, but the axes are x, y"]),
-        ('"esp301"', '"esp302"', ["devices.focus: no driver 'esp302'; there are esp301, mmcore, pi_gcs, scpi"]),
+        ('"esp301"', '"esp302"', [f"devices.focus: no driver 'esp302'; there are {', '.join(sorted(OURS))}"]),
         ('driver = "mmcore"\ncfg = "camera.cfg"', OTHER_KIND,
          ["devices.camera", "driver 'scpi' makes a force, the role needs a camera"]),
         ("[devices.camera]", "[devices.camra]", ["devices.camera: required, but not", "devices.camra: unknown key"]),
@@ -112,7 +123,7 @@ def test_every_driver_says_which_kind_it_is() -> None:
     for name, (model, _) in OURS.items():
         assert issubclass(model, DriverSettings)
         assert model.model_fields["driver"].default == name
-        assert model.kind in ("positioner", "camera", "force")
+        assert model.kind in ROLE_KINDS.values()
 
 
 class OtherSettings(DriverSettings):

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from device_peers import HANG_UP, SILENCE, GcsPeer
+from device_peers import HANG_UP, SILENCE, Answer, GcsPeer
 
 from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, OutOfRange, ProtocolError, Stopped
 from devices.scanner_pi import PiScanner
@@ -151,6 +151,9 @@ def test_a_late_error_code_never_becomes_the_next_value(peer: GcsPeer, scanner: 
         b"1=0 \n2=0\n",
         b"1=nan \n2=0 \n3=0\n",
         b"4=0 \n5=0 \n6=0\n",
+        b"1=0 \n2=0 \n3=0 \n1=5\n",
+        b"1=1_0 \n2=0 \n3=0\n",
+        b"1=0\n2=0\n3=0\n",
         b"\n\n",
     ],
 )
@@ -180,9 +183,68 @@ def test_something_unasked_never_becomes_the_next_value(peer: GcsPeer, scanner: 
 
 def scanner_socket_settles(scanner: PiScanner) -> None:
     """Wait until what the peer has sent is there to be read."""
-    gateway = scanner._gateway
+    gateway = scanner._connection._gateway
     assert gateway is not None
     assert gateway._readable.select(5.0)
+
+
+@pytest.mark.parametrize("garbage", [b"\xb1\n", b"7 8\n", b"0 \n0\n", b"none\n", b"1_0\n"])
+def test_an_error_code_that_is_none_is_a_protocol_error(peer: GcsPeer, scanner: PiScanner, garbage: bytes) -> None:
+    errors = peer.answers["ERR?"]
+    peer.answers["ERR?"] = garbage
+    with pytest.raises(ProtocolError, match=r"ERR\?"):
+        scanner.start_move({"x": 20.0})
+    peer.answers["ERR?"] = errors
+    scanner.move_to({"x": 30.0})
+
+
+def test_a_controller_with_more_axes_than_ours_is_read_by_their_names(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.answers["POS?"] = "3=3 \n4=4 \n2=2 \n1=1\n"
+    assert scanner.read_position_um() == {"x": 1.0, "y": 2.0, "z": 3.0}
+
+
+def test_a_query_costs_one_exchange_and_a_command_another(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.received.clear()
+    scanner.read_position_um()
+    assert peer.received == ["POS?"]
+    peer.received.clear()
+    scanner.start_move({"x": 20.0})
+    assert peer.received == ["POS?", "MOV 1 20", "ERR?"]
+
+
+def test_a_busy_controller_is_asked_again(peer: GcsPeer, scanner: PiScanner) -> None:
+    def busy_once() -> Answer:
+        peer.error = 1005
+        peer.answers["MOV 1 20"] = SILENCE
+        return SILENCE
+
+    peer.answers["MOV 1 20"] = busy_once
+    scanner.start_move({"x": 20.0})
+    assert peer.received.count("MOV 1 20") == 2
+
+
+def test_a_controller_that_stays_busy_is_told(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.refuse("MOV 1 20", 1005)
+    with pytest.raises(DeviceRejected) as refused:
+        scanner.start_move({"x": 20.0})
+    assert refused.value.code == 1005
+    assert peer.received.count("MOV 1 20") > 1
+
+
+def test_a_query_that_finds_the_controller_busy_is_asked_again_once(peer: GcsPeer, scanner: PiScanner) -> None:
+    positions = peer.answers["POS?"]
+
+    def busy_once() -> Answer:
+        peer.error = 1005
+        peer.answers["POS?"] = positions
+        return SILENCE
+
+    peer.answers["POS?"] = busy_once
+    assert scanner.read_position_um() == {"x": 0.0, "y": 0.0, "z": 0.0}
+    peer.refuse("POS?", 1005)
+    with pytest.raises(DeviceRejected) as refused:
+        scanner.read_position_um()
+    assert refused.value.code == 1005
 
 
 def test_half_a_line_is_a_timeout(peer: GcsPeer, scanner: PiScanner) -> None:
@@ -277,6 +339,56 @@ def test_a_stop_goes_out_while_another_exchange_hangs(peer: GcsPeer) -> None:
     scanner.close()
 
 
+def test_a_stop_takes_a_connection_of_its_own_while_the_first_one_hangs(peer: GcsPeer) -> None:
+    scanner = connect(peer, answer_s=PATIENT_S)
+    over = threading.Event()
+    peer.answers["POS?"] = lambda: (over.wait(5.0), SILENCE)[1]  # and takes nothing else meanwhile
+
+    def ask() -> None:
+        with pytest.raises(DeviceTimeout):
+            scanner.read_position_um()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    peer.wait_for("POS?")
+    began = time.monotonic()
+    stopping = threading.Thread(target=scanner.stop)
+    stopping.start()
+    peer.wait_for("\x18")
+    assert time.monotonic() - began < PATIENT_S
+    over.set()
+    stopping.join()
+    asking.join()
+    scanner.close()
+
+
+def test_a_stop_that_is_not_confirmed_is_sent_again(peer: GcsPeer, scanner: PiScanner) -> None:
+    errors = peer.answers["ERR?"]
+
+    def silent_once() -> Answer:
+        peer.answers["ERR?"] = errors
+        return SILENCE
+
+    peer.answers["ERR?"] = silent_once
+    scanner.stop()
+    assert peer.connections == 2
+
+
+def test_a_stop_that_is_refused_twice_is_told(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.refuse("\x18", 602)
+    with pytest.raises(DeviceRejected) as refused:
+        scanner.stop()
+    assert refused.value.code == 602
+    assert peer.received.count("\x18") == 3  # once past the queue, twice in turn
+
+
+def test_a_stop_on_a_dead_connection_finds_another(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.hang_up()
+    scanner.stop()
+    assert peer.connections == 2
+    assert peer.received[-2:] == ["\x18", "ERR?"]
+
+
 def test_another_speaker_s_stop_ends_the_wait(peer: GcsPeer, scanner: PiScanner) -> None:
     peer.answers["ONT?"] = "1=0 \n2=0 \n3=0\n"
     scanner.start_move({"x": 90.0})
@@ -291,6 +403,51 @@ def test_a_move_after_a_stop_is_a_new_one(scanner: PiScanner) -> None:
     with pytest.raises(Stopped):
         scanner.wait_settled()
     scanner.move_to({"x": 30.0})
+
+
+def test_start_up_does_what_the_rig_file_asks_for_and_no_more(peer: GcsPeer) -> None:
+    peer.answers |= {"SAI?": "1 \n2 \n3\n", "SVO?": "1=1 \n2=1 \n3=1\n", "\x07": "\xb1\n", "ATZ?": "1=1 \n2=1 \n3=1\n"}
+    connect(peer, start_up=["online", "servo", "autozero"]).close()
+    commands = [command for command in peer.received if not command.endswith("?") and command != "\x07"]
+    assert commands == ["ONL 1 1 2 1 3 1", "SVO 1 1 2 1 3 1", "ATZ 1 NaN 2 NaN 3 NaN"]
+
+
+def test_an_autozero_without_servo_is_refused_before_it_is_sent(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.answers["SVO?"] = "1=1 \n2=0 \n3=1\n"
+    with pytest.raises(DeviceRejected, match="servo"):
+        scanner.home()
+    assert not any(command.startswith("ATZ ") for command in peer.received)
+
+
+def test_an_autozero_ends_when_the_controller_says_so(peer: GcsPeer, scanner: PiScanner) -> None:
+    answers = iter(["1=0 \n2=0 \n3=0\n", "1=1 \n2=0 \n3=1\n", "1=1 \n2=1 \n3=1\n"])
+    readiness = iter(["\xb0\n", "\xb1\n", "\xb1\n", "\xb1\n"])
+    peer.answers |= {
+        "SVO?": "1=1 \n2=1 \n3=1\n",
+        "\x07": lambda: next(readiness).encode("latin-1"),
+        "ATZ?": lambda: next(answers),
+    }
+    scanner.home()
+    assert peer.received.count("ATZ?") == 3
+
+
+def test_an_autozero_that_fails_is_told(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.answers |= {"SVO?": "1=1 \n2=1 \n3=1\n", "\x07": b"\xb1\n", "ATZ?": "1=0 \n2=0 \n3=0\n"}
+    peer.answers["ATZ 1 NaN 2 NaN 3 NaN"] = lambda: (failing.start(), SILENCE)[1]
+    failing = threading.Thread(target=lambda: (peer.wait_for("ATZ?"), setattr(peer, "error", 98)))
+    with pytest.raises(DeviceRejected) as told:
+        scanner.home()
+    failing.join()
+    assert told.value.code == 98
+
+
+def test_axes_may_have_letters(peer: GcsPeer) -> None:
+    peer.answers |= {"TMN?": "A=0 \nB=0\n", "TMX?": "A=100 \nB=100\n", "VEL?": "A=1000 \nB=1000\n"}
+    peer.answers |= {"POS?": "A=50 \nB=0\n", "ONT?": "A=1 \nB=1\n"}
+    scanner = connect(peer, axes={"x": "A", "y": "B"})
+    scanner.move_to({"x": 50.0})
+    assert "MOV A 50" in peer.received
+    scanner.close()
 
 
 def test_closes_twice_and_says_so_afterwards(scanner: PiScanner) -> None:
@@ -309,6 +466,6 @@ def test_a_peer_that_never_stops_talking_is_a_protocol_error(peer: GcsPeer, scan
 
 
 def test_an_absurd_position_does_not_stretch_the_deadline(peer: GcsPeer, scanner: PiScanner) -> None:
-    peer.answers["POS?"] = "1=1e300 \n2=0 \n3=0\n"
+    peer.answers["POS?"] = "1=1e30 \n2=0 \n3=0\n"
     with pytest.raises(DeviceTimeout, match=r"after 0\.65 s"):  # 0.2 + 5 * 90 um / 1000 um/s
         scanner.move_to({"x": 20.0})

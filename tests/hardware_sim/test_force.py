@@ -67,8 +67,8 @@ def test_a_lifted_specimen_bends_the_probe_nanometre_by_nanometre(rig: Rig, stil
     high_v = float(rig.ask("READ?"))
     truth = still.get("/truth")
     assert truth["probe_contact"] is True
-    assert (high_v - low_v) * SENSITIVITY_NM_PER_V == pytest.approx(50.0, abs=1e-3)
-    assert truth["force_nn"] - low_nn == pytest.approx(50.0 * 42.0, abs=0.1)
+    assert (high_v - low_v) * SENSITIVITY_NM_PER_V == pytest.approx(50.0, rel=0.005)  # the contact gives a little
+    assert truth["force_nn"] - low_nn == pytest.approx(50.0 * 42.0, rel=0.005)
 
 
 def test_too_hard_a_push_is_an_overload(rig: Rig) -> None:

@@ -51,7 +51,7 @@ def test_opencv_can_watch_and_watching_is_no_exposure(lab: TwinProcess) -> None:
         began_s = time.monotonic()
         frames = [video.read() for _ in range(4)]
         assert all(ok for ok, _ in frames)
-        assert frames[0][1].shape == (512, 512, 3)
+        assert frames[0][1].shape == (480, 640, 3)
         assert time.monotonic() - began_s < 20.0
     finally:
         video.release()

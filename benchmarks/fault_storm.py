@@ -1,0 +1,265 @@
+"""A thousand random faults on a scripted session: `python -m benchmarks.fault_storm [--faults 1000] [--seed 1]`.
+
+Each round arms one fault for one of the next operations of a device, lets its driver do something, and looks at what
+came of it: nothing may hang, no value may be taken for right that the world says is wrong, and every error must be one
+of those that `devices/errors.py` documents, within the deadline of the call. After each fault the driver has to work
+again, on the connection it has or on a new one. Prints what became of which fault, and exits 1 if a rule was broken.
+"""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, ProtocolError
+from devices.rig import open_device
+from devices.rig_file import RigSettings
+from devices.settings import DriverSettings, Esp301Settings, PiGcsSettings, XpsSettings
+from hardware_sim.faults import known
+
+ANSWER_S = 0.15
+LATE_S = 0.3
+"""Twice what the drivers wait."""
+CALL_S = 4.0
+"""Longest a query may take: its answer, the reason of its silence, and a new connection, on a busy machine."""
+MOVE_S = 8.0
+FRAME_S = 6.0
+RECOVERIES = 4
+SCANNER_UM, FOCUS_UM, AT_REST_NN = 0.01, 2.0, 20.0
+"""How far a reading may be from the truth: sensor noise of 0.4 nm, encoder steps and play, detector noise and drift."""
+KINDS = (DeviceTimeout, DeviceLost, ProtocolError, DeviceRejected)
+
+
+@dataclass
+class World:
+    """The twin, asked over HTTP."""
+
+    ready: dict[str, Any]
+
+    def truth(self) -> dict[str, Any]:
+        """What is really the case."""
+        with urllib.request.urlopen(self.ready["world"]["url"] + "/truth", timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
+
+    def injected(self) -> int:
+        """How many faults have befallen an operation."""
+        with urllib.request.urlopen(self.ready["world"]["url"] + "/faults", timeout=10) as answer:
+            return len(json.load(answer))
+
+    def arm(self, fault: Mapping[str, Any]) -> None:
+        """Arm one fault."""
+        request = urllib.request.Request(self.ready["world"]["url"] + "/faults", json.dumps(fault).encode())
+        with urllib.request.urlopen(request, timeout=10):
+            pass
+
+
+@dataclass
+class Player:
+    """One driver, and what it is asked to do; each act raises AssertionError if its result is not the truth."""
+
+    name: str
+    device: str
+    driver: Any
+    acts: dict[str, Callable[[], None]]
+    limit_s: float
+
+
+@dataclass
+class Storm:
+    """What became of the faults."""
+
+    outcomes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    broken: list[str] = field(default_factory=list)
+    slowest: dict[str, float] = field(default_factory=dict)
+    """Longest call of each player, as a part of what it may take."""
+
+
+@contextmanager
+def running_world(folder: Path) -> Iterator[World]:
+    """Start a twin and end it on leaving."""
+    ready = folder / "ready.json"
+    command = [sys.executable, "-m", "hardware_sim", "--ready-file", str(ready), "--seed", "3", "--pixel-nm", "50"]
+    process = subprocess.Popen(command)
+    try:
+        while not ready.exists():
+            if process.poll() is not None:
+                raise RuntimeError(f"the twin ended with code {process.returncode}")
+            time.sleep(0.05)
+        yield World(json.loads(ready.read_text()))
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def players(world: World, opened: ExitStack) -> list[Player]:
+    """Open every driver that meets the twin on a wire."""
+    ready = world.ready
+    rig = RigSettings.load(ready["rig"])
+    quick = {"answer_s": ANSWER_S}
+    e517, xps, travel = ready["scanner_e517"], ready["xps"], (0.0, 100_000.0)
+    at_e517 = {"host": e517["host"], "port": e517["port"], "axes": {"x": "A", "y": "B", "z": "C"}}
+    at_xps = {key: xps[key] for key in ("host", "port", "group", "positioner")}
+    force = rig.devices.force
+    assert force is not None
+    settings: dict[str, tuple[str, DriverSettings]] = {
+        "E-727": ("scanner", rig.devices.scanner.model_copy(update=quick)),
+        "E-517": ("scanner", PiGcsSettings.model_validate(at_e517 | quick)),
+        "ESP301": ("focus", Esp301Settings(url=ready["focus"]["url"], limits_um=travel, answer_s=ANSWER_S)),
+        "ESP301 tty": ("focus", Esp301Settings(url=ready["focus"]["tty"], limits_um=travel, answer_s=ANSWER_S)),
+        "XPS": ("focus", XpsSettings.model_validate(at_xps | {"limits_um": travel} | quick)),
+        "SCPI": ("force", force.model_copy(update=quick)),
+        "camera": ("camera", rig.devices.camera.model_copy(update={"readout_s": 1.0, "first_frame_s": 1.0})),
+    }
+    found = []
+    for name, (device, chosen) in settings.items():
+        driver = open_device(name, chosen)
+        opened.callback(driver.close)
+        acts, limit_s = _acts(world, device, driver)
+        found.append(Player(name, device, driver, acts, limit_s))
+    return found
+
+
+def _acts(world: World, device: str, driver: Any) -> tuple[dict[str, Callable[[], None]], float]:
+    if device in ("scanner", "focus"):
+        return _positioner_acts(world, device, driver), MOVE_S
+    if device == "force":
+        return {"read": lambda: _read_force(driver)}, CALL_S
+    return {"snap": lambda: _snap(driver), "sequence": lambda: _sequence(driver)}, FRAME_S
+
+
+def _positioner_acts(world: World, device: str, driver: Any) -> dict[str, Callable[[], None]]:
+    dice = random.Random(device)
+
+    def where() -> dict[str, float]:
+        truth = world.truth()
+        if device == "focus":
+            return {"z": truth["focus_um"]}
+        return dict(zip("xyz", truth["reported_um"], strict=True))
+
+    tolerance_um = FOCUS_UM if device == "focus" else SCANNER_UM
+
+    def read() -> None:
+        told_um, true_um = driver.read_position_um(), where()
+        assert all(abs(told_um[axis] - true_um[axis]) <= tolerance_um for axis in told_um), f"{told_um}, not {true_um}"
+
+    def move() -> None:
+        axis = dice.choice(driver.axes if device == "focus" else ("x", "y"))
+        low_um, high_um = (49_000.0, 51_000.0) if device == "focus" else (10.0, 90.0)
+        target_um = dice.uniform(low_um, high_um)
+        driver.move_to({axis: target_um})
+        reach_um = 5.5 if device == "focus" else 0.11  # the drivers' arrival tolerance
+        assert abs(where()[axis] - target_um) <= reach_um, f"said to be at {target_um}, is at {where()[axis]}"
+        read()
+
+    def stop() -> None:
+        driver.stop()
+        read()
+
+    return {"read": read, "move": move, "stop": stop}
+
+
+def _read_force(driver: Any) -> None:
+    force_nn = driver.read_force_nn()
+    assert abs(force_nn) <= AT_REST_NN, f"{force_nn} nN on a probe that touches nothing"
+
+
+def _snap(driver: Any) -> None:
+    _refuse_bad(driver.snap(), None)
+
+
+def _sequence(driver: Any) -> None:
+    before = None
+    driver.start_sequence(3)
+    for _ in range(3):
+        frame = driver.next_frame()
+        _refuse_bad(frame, before)
+        before = frame
+
+
+def _refuse_bad(frame: Any, before: Any) -> None:
+    assert float(frame.pixels.mean()) > 110.0, "a black frame"  # 100 is the dark offset
+    if before is not None:
+        assert frame.number == before.number + 1, f"frame {frame.number} after {before.number}"
+        assert not np.array_equal(frame.pixels, before.pixels), "the same picture twice"
+
+
+def rage(world: World, drivers: list[Player], faults: int, seed: int, said: Callable[[str], None]) -> Storm:
+    """Let so many faults befall the drivers, one after the other."""
+    dice, storm = random.Random(seed), Storm()
+    for number in range(faults):
+        player = dice.choice(drivers)
+        name = dice.choice(list(known(player.device)))
+        act = dice.choice(list(player.acts))
+        extra = {"late_answer": {"delay_s": LATE_S}, "stuck_axis": {"for_s": 0.5}}.get(name, {})
+        before = world.injected()
+        world.arm({"name": name, "device": player.device, "after": dice.randrange(3), **extra})
+        for _ in range(RECOVERIES):
+            outcome = _one_act(player, act, f"{number}: {name} on {player.name}, {act}", storm)
+            storm.outcomes[player.name, name, outcome] += 1
+            if world.injected() > before and outcome == "right":
+                break
+        else:
+            storm.broken.append(f"{number}: {name} on {player.name}, {act}: does not recover, last {outcome}")
+        if (number + 1) % 50 == 0:
+            said(f"{number + 1} of {faults} faults, {len(storm.broken)} rules broken")
+    return storm
+
+
+def _one_act(player: Player, act: str, what: str, storm: Storm) -> str:
+    began = time.monotonic()
+    try:
+        player.acts[act]()
+        outcome = "right"
+    except DeviceError as error:
+        outcome = next((kind.__name__ for kind in KINDS if isinstance(error, kind)), "undocumented")
+        if outcome == "undocumented":
+            storm.broken.append(f"{what}: {error!r}")
+    except AssertionError as wrong:
+        outcome = "WRONG"
+        storm.broken.append(f"{what}: {wrong}")
+    except Exception as stray:
+        outcome = "STRAY"
+        storm.broken.append(f"{what}: {stray!r}")
+    share = (time.monotonic() - began) / player.limit_s
+    storm.slowest[player.name] = max(storm.slowest.get(player.name, 0.0), share)
+    if share > 1:
+        storm.broken.append(f"{what}: took {share * player.limit_s:.1f} s, {player.limit_s} s are allowed")
+    return outcome
+
+
+def main() -> int:
+    """Print the table; returns the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--faults", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, running_world(Path(folder)) as world, ExitStack() as opened:
+        drivers = players(world, opened)
+        storm = rage(
+            world, drivers, options.faults, options.seed, lambda line: print(line, file=sys.stderr, flush=True)
+        )
+    for (player, fault, outcome), count in sorted(storm.outcomes.items()):
+        print(f"{player:<11} {fault:<17} {outcome:<15} {count}")
+    for player, share in storm.slowest.items():
+        print(f"{player:<11} slowest call: {share:.0%} of its deadline")
+    for line in storm.broken:
+        print(f"BROKEN {line}")
+    print(f"{options.faults} faults, {len(storm.broken)} rules broken")
+    return 1 if storm.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""A Micro-Manager core that keeps its log to itself, and knows which of its devices are Python's."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+# pymmcore-plus opens a log file in the user's data folder when imported ("0" should forbid it, but does not), and sets
+# the root logger to DEBUG. Windows has no path that serves here: there it keeps its file.
+if os.name == "posix":
+    os.environ.setdefault("PYMM_LOG_FILE", os.devnull)
+_root_level = logging.getLogger().level
+from pymmcore_plus.experimental.unicore import CameraDevice, Device, UniMMCore  # noqa: E402
+
+logging.getLogger().setLevel(_root_level)
+
+__all__ = ["CameraDevice", "Core", "Pixels", "Shape"]
+
+Pixels = NDArray[Any]
+Shape = tuple[int, int]
+
+
+class Core(UniMMCore):
+    """A core with one camera, and maybe other devices."""
+
+    def __init__(self, buffer_mb: int) -> None:
+        self._python_devices: dict[str, Device] = {}
+        super().__init__()
+        self.setCircularBufferMemoryFootprint(buffer_mb)
+
+    def loadPyDevice(self, label: str, device: Device) -> None:
+        """Load and remember; the name is pymmcore's."""
+        super().loadPyDevice(label, device)
+        self._python_devices[label] = device
+
+    def load(self, cfg: Path) -> None:
+        """Load a configuration and initialise its devices.
+
+        Raises:
+            OSError, RuntimeError, ValueError, ImportError: the file, an adapter or a device is missing.
+        """
+        self.loadSystemConfiguration(cfg)
+        if not self.getCameraDevice():
+            raise ValueError(f"{cfg} names no camera (Property,Core,Camera,...)")
+        if not self.getShutterDevice():
+            self.setAutoShutter(False)  # UniMMCore would ask the shutter that is not there
+
+    @property
+    def python_camera(self) -> CameraDevice | None:
+        """The camera, if it is a Python device; None if it is an adapter's."""
+        device = self._python_devices.get(self.getCameraDevice())
+        return device if isinstance(device, CameraDevice) else None
+
+    def image_shape(self) -> Shape:
+        """Rows and columns of the frames as they come now."""
+        return int(self.getImageHeight()), int(self.getImageWidth())
+
+    def set_camera_property(self, name: str, value: str) -> None:
+        """Set a property of the camera.
+
+        Raises:
+            RuntimeError, ValueError: there is no such property, or it does not take this value.
+        """
+        camera = self.getCameraDevice()
+        try:
+            self.setProperty(camera, name, value)
+        except (LookupError, AttributeError) as error:  # of a Python device: unknown, or read only
+            raise ValueError(f"{camera} has no property {name!r} that can be set") from error

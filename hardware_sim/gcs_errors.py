@@ -1,0 +1,61 @@
+"""Error codes of GCS 2.0 (names after PI's `gcserror`), and how a command is refused with one."""
+
+from enum import IntEnum
+
+
+class Error(IntEnum):
+    """What `ERR?` reports."""
+
+    NONE = 0
+    PARAMETER_SYNTAX = 1
+    UNKNOWN_COMMAND = 2
+    COMMAND_TOO_LONG = 3
+    NO_SERVO = 5
+    POSITION_OUT_OF_LIMITS = 7
+    VELOCITY_OUT_OF_LIMITS = 8
+    STOPPED = 10
+    INVALID_AXIS = 15
+    OUT_OF_RANGE = 17
+    DOUBLE_AXIS = 22
+    ILLEGAL_AXIS = 23
+    WRONG_NUMBER_OF_PARAMETERS = 24
+    INVALID_NUMBER = 25
+    MISSING_PARAMETER = 26
+    NOT_ALLOWED_FOR_STAGE = 34
+    UNKNOWN_PARAMETER = 54
+    INVALID_PASSWORD = 56
+    INVALID_RECORDER_TABLE = 57
+    INVALID_RECORDER_OPTION = 58
+    INVALID_RECORDER_SOURCE = 59
+    PARAMETER_PROTECTED = 60
+    AUTOZERO_RUNNING = 61
+    PARAMETER_READ_ONLY = 64
+    VOLTAGE_OUT_OF_LIMITS = 66
+    NO_MEMORY_FOR_WAVE = 67
+    DIFFERENT_LENGTHS = 70
+    GENERATOR_RUNNING = 73
+    NO_WAVE_SELECTED = 75
+    NOT_ENOUGH_RECORDED_DATA = 77
+    TABLE_NOT_CONFIGURED = 78
+    SERVO_IS_ON = 79
+    WAVE_INDEX = 400
+    WAVE_NOT_DEFINED = 401
+    WAVE_TYPE = 402
+    WAVE_TOO_LONG = 403
+    WAVE_PARAMETER_NUMBER = 404
+    WAVE_PARAMETER_OUT_OF_LIMIT = 405
+    GENERATOR_BIT = 406
+    SENSOR_SIGNAL_INVALID = 505
+    SERVO_LOOP_UNSTABLE = 506
+    HARDWARE_VOLTAGE = 602
+    HARDWARE_TEMPERATURE = 603
+    POSITION_ERROR_TOO_HIGH = 604
+    CONTROLLER_BUSY = 1005
+
+
+class Refusal(Exception):
+    """A command that is not carried out."""
+
+    def __init__(self, error: Error) -> None:
+        super().__init__(error.name)
+        self.error = error

@@ -1,0 +1,126 @@
+"""The rolling shutter: which row sees when, and what a row sees while the view moves."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from hardware_sim.canvas import Image
+from hardware_sim.sensor import Region
+
+Vector = NDArray[np.float64]
+
+STILL_PX = 0.2
+"""A view that moves less than this is rendered once; the tremble of a stage at rest is of this size."""
+STEP_PX = 0.5
+"""Between two renderings, while `MOST_VIEWS` are enough for that."""
+MOST_VIEWS = 16
+SAMPLES = 65
+"""Of the stage's way during a frame."""
+AT_ITS_PLACE_PX = 0.05
+"""Rows that lie this close to where they belong are not shifted."""
+
+
+def line_numbers(region: Region, sensor_rows: int) -> NDArray[np.int64]:
+    """Tell for each row of a region as how many-th line it is read.
+
+    The sensor is read as two halves at once, each from its outer edge to the centre (pco.edge manual).
+    """
+    rows = np.arange(region.top, region.top + region.rows)
+    last = region.top + region.rows - 1
+    return np.where(rows < sensor_rows // 2, rows - region.top, last - rows)
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One frame: each row exposes as long, one line time after the row before it."""
+
+    exposure_s: float
+    line_s: float
+    lines: NDArray[np.int64]
+    """Of each row."""
+
+    @property
+    def readout_s(self) -> float:
+        """How long it takes to read all lines."""
+        return float(self.lines.max() + 1) * self.line_s
+
+    @property
+    def period_s(self) -> float:
+        """From one frame to the next, at the fastest: a frame is read while the next one is exposed."""
+        return max(self.exposure_s, self.readout_s)
+
+    @property
+    def lasts_s(self) -> float:
+        """From the first line's opening until all is read."""
+        return self.exposure_s + self.readout_s
+
+
+class Way:
+    """Where the stage was, sampled evenly over a frame."""
+
+    def __init__(self, start_s: float, lasts_s: float, true_um_at: Callable[[Vector], Vector]) -> None:
+        self.times_s: Vector = np.linspace(start_s, start_s + lasts_s, SAMPLES)
+        self.stage_um = true_um_at(self.times_s)
+        step_s = lasts_s / (SAMPLES - 1)
+        areas = (self.stage_um[1:] + self.stage_um[:-1]) * (step_s / 2)
+        self._integral = np.concatenate([np.zeros((1, 3)), np.cumsum(areas, axis=0)])
+
+    def mean_um(self) -> Vector:
+        """Mean position (x, y, z)."""
+        return np.asarray(self.stage_um.mean(axis=0))
+
+    def extent_um(self) -> float:
+        """How far apart sideways the stage has been, at most."""
+        return float(np.hypot(*np.ptp(self.stage_um[:, :2], axis=0)))
+
+    def mean_between_um(self, from_s: Vector, to_s: Vector) -> Vector:
+        """Mean positions (n, 3) between pairs of times (n,); where a pair is empty, any."""
+        lasts_s = np.where(to_s > from_s, to_s - from_s, 1.0)
+        sums = [
+            np.interp(to_s, self.times_s, column) - np.interp(from_s, self.times_s, column)
+            for column in self._integral.T
+        ]
+        return np.stack(sums, axis=1) / lasts_s[:, None]
+
+
+def seen(way: Way, timing: Timing, pixel_um: float, view: Callable[[Vector], Image]) -> Image:
+    """Average what each row sees over its exposure; `view` renders the region with the stage at (x, y, z).
+
+    The frame is cut into spans of equal time, each rendered once; a row takes from each span what falls into its own
+    exposure, moved to where the stage was then.
+    """
+    extent_px = way.extent_um() / pixel_um
+    if extent_px <= STILL_PX:
+        return view(way.mean_um())
+    count = min(int(np.ceil(extent_px / STEP_PX)), MOST_VIEWS)
+    edges_s = np.linspace(way.times_s[0], way.times_s[-1], count + 1)
+    opens_s = way.times_s[0] + timing.lines * timing.line_s
+    closes_s = opens_s + timing.exposure_s
+    total: Image | None = None
+    for begins_s, ends_s in pairwise(edges_s):
+        from_s, to_s = np.maximum(opens_s, begins_s), np.minimum(closes_s, ends_s)
+        weights = np.maximum(to_s - from_s, 0.0) / timing.exposure_s
+        if not weights.any():
+            continue
+        (centre_um,) = way.mean_between_um(np.array([begins_s]), np.array([ends_s]))
+        away_px = (way.mean_between_um(from_s, to_s)[:, :2] - centre_um[:2]) / pixel_um
+        away_px[weights == 0] = 0.0
+        part = rows_moved(view(centre_um), away_px) * weights[:, None].astype(np.float32)
+        total = part if total is None else total + part
+    assert total is not None  # each row's exposure lies inside the frame
+    return total
+
+
+def rows_moved(image: Image, away_px: Vector) -> Image:
+    """Show in each row what lies (x, y) pixels away from it; `away_px` is (rows, 2)."""
+    if np.abs(away_px).max() <= AT_ITS_PLACE_PX:
+        return image
+    rows, columns = image.shape
+    across = np.arange(columns, dtype=np.float32)[None, :] + away_px[:, :1].astype(np.float32)
+    down = np.repeat((np.arange(rows) + away_px[:, 1]).astype(np.float32)[:, None], columns, axis=1)
+    moved = cv2.remap(image, across, down, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(moved, dtype=np.float32)
