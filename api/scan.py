@@ -17,6 +17,9 @@ from devices.rig import RigSettings, open_rig
 from reconstruction.errors import InputError
 from reconstruction.restore import restorer
 
+NOT_FOR_TILES = ("video",)
+"""Roles that a scan has no use for: a video that nobody reads would be decoded all night."""
+
 
 @dataclass(frozen=True)
 class Watcher:
@@ -76,7 +79,7 @@ def scan(
         raise PlanError(found)
     field = field_of(settings)
     watcher.started(cost(plan, field).tiles)
-    with open_rig(settings) as rig:
+    with open_rig(settings, leave_out=NOT_FOR_TILES) as rig:
         found = problems(plan, rig.scanner.limits_um, free_bytes(out), field) + inabilities(plan, rig.scanner)
         if found:
             raise PlanError(found)

@@ -1,6 +1,6 @@
 """What the twin's optics do, measured on the pictures they render, beside what physics says; and what a frame costs.
 
-`python benchmarks/twin_optics.py` prints Markdown tables; `--picture FILE` also shows each kind of optics side by side.
+`python -m benchmarks.twin_optics` prints Markdown tables; `--picture FILE` also shows each kind of optics side by side.
 """
 
 import argparse

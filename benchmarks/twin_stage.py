@@ -1,6 +1,6 @@
 """How the twin's stage moves, measured on the stage of the world `lab`, beside what the data sheet says.
 
-`python benchmarks/twin_stage.py` prints a Markdown table, and what asking for a position costs.
+`python -m benchmarks.twin_stage` prints a Markdown table, and what asking for a position costs.
 """
 
 import math

@@ -42,7 +42,7 @@ class MmCamera:
         self._lock = threading.Lock()  # of the two that follow
         self._streams: set[FrameStream] = set()
         self._sequence: FrameStream | None = None
-        self._checks = FrameChecks(name, settings.identical_is_frozen)
+        self._checks = FrameChecks(name, settings.identical_is_frozen, settings.black_below_dn)
         self._trigger: tuple[str, str] | None = None
         self._exposure_s = 0.0
         self._calls = BoundedCalls(name)
@@ -89,7 +89,7 @@ class MmCamera:
         finally:
             self._forget(stream)
 
-    def start_sequence(self, frames: int, triggered: bool = False) -> None:
+    def start_sequence(self, frames: int, triggered: bool = False, interval_s: float = 0.0) -> None:
         """Begin a sequence; see `Camera`."""
         if triggered and self._settings.external_trigger is None:
             raise DeviceRejected(
@@ -101,7 +101,7 @@ class MmCamera:
             raise DeviceRejected(self.name, f"a sequence of {frames} frames")
         self._end_sequence()
         trigger = self._settings.external_trigger if triggered else self._settings.internal_trigger
-        stream = self._begin(frames, trigger)
+        stream = self._begin(frames, trigger, interval_s)
         try:
             stream.wait_armed(SETTING_S + self._exposure_s)
         except DeviceError:
@@ -118,7 +118,7 @@ class MmCamera:
             raise DeviceRejected(self.name, "no sequence is under way")
         first_s = 0.0 if stream.handed_out else self._settings.first_frame_s
         try:
-            return stream.next(self._frame_s + first_s)
+            return stream.next(self._frame_s + first_s + stream.interval_s)
         except DeviceError:
             self._forget(stream)
             raise
@@ -154,11 +154,11 @@ class MmCamera:
             raise DeviceLost(self.name, _one_line(error)) from error
         return core
 
-    def _begin(self, frames: int, trigger: tuple[str, str] | None) -> FrameStream:
+    def _begin(self, frames: int, trigger: tuple[str, str] | None, interval_s: float = 0.0) -> FrameStream:
         """Queue a sequence for the thread that exposes."""
         rows, columns = self.frame_shape
         room = max(2, self._settings.buffer_mb * BYTES_PER_MB // (rows * columns * BYTES_PER_PIXEL))
-        stream = FrameStream(self.name, frames, room)
+        stream = FrameStream(self.name, frames, room, interval_s)
         with self._lock:
             self._streams.add(stream)
         self._calls.begin(lambda: stream.fill(self._frames(stream, trigger), self._interrupt))

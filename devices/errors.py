@@ -6,7 +6,8 @@ DeviceError                 names the device
 ├── DeviceLost              the connection is gone, or could not be made
 ├── ProtocolError           an answer that the manual does not allow
 │   ├── FramesLost          frames are missing from a sequence; `count` of them
-│   └── FrameRepeated       a frame came a second time
+│   ├── FrameRepeated       a frame came a second time
+│   └── FrameBlack          a frame is darker than any that the rig file thinks possible
 ├── DeviceRejected          the device understood and refused; `code` is its own error number
 │   ├── Stopped             `stop()` cut this move or exposure short
 │   ├── Saturated           the signal is beyond the detector's range; its true value is unknown
@@ -65,6 +66,10 @@ class DeviceRejected(DeviceError):
 
 class Stopped(DeviceRejected):
     """A stop cut the move or the exposure short: how the thread that waits for it gets out."""
+
+
+class FrameBlack(ProtocolError):
+    """The frame saw no light: its mean is below what the rig file gives as the least of any field."""
 
 
 class Saturated(DeviceRejected):

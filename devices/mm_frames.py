@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from devices.errors import FrameRepeated, FramesLost, ProtocolError
+from devices.errors import FrameBlack, FrameRepeated, FramesLost, ProtocolError
 from devices.mm_core import Pixels, Shape
 from devices.mm_exposures import Image
 from devices.protocols import Frame
@@ -14,9 +14,10 @@ from devices.protocols import Frame
 class FrameChecks:
     """Makes frames of a camera's images; remembers the last one."""
 
-    def __init__(self, name: str, identical_is_frozen: bool) -> None:
+    def __init__(self, name: str, identical_is_frozen: bool, black_below_dn: float | None) -> None:
         self._name = name
         self._identical_is_frozen = identical_is_frozen
+        self._black_below_dn = black_below_dn
         self._last: Frame | None = None
 
     def forget(self) -> None:
@@ -30,6 +31,7 @@ class FrameChecks:
             ProtocolError: one of another shape, in colour, or of neither 8 nor 16 bit.
             FramesLost: a number beyond the next.
             FrameRepeated: a number that does not rise; pixels equal to those before, where that means frozen.
+            FrameBlack: darker than any frame can be, where that is known.
         """
         before = 0 if self._last is None else self._last.number
         in_sequence = False
@@ -40,6 +42,7 @@ class FrameChecks:
             if in_sequence and self._last is not None:
                 self._refuse_gap(self._last.number, number)
             self._last, in_sequence = frame, True
+            self._refuse_black(frame)
             yield frame
 
     def _grey16(self, pixels: Pixels, shape: Shape) -> NDArray[np.uint16]:
@@ -55,6 +58,11 @@ class FrameChecks:
             raise FrameRepeated(self._name, f"frame {frame.number} after frame {last.number}")
         if self._identical_is_frozen and np.array_equal(frame.pixels, last.pixels):
             raise FrameRepeated(self._name, f"frame {frame.number} is frame {last.number} pixel for pixel")
+
+    def _refuse_black(self, frame: Frame) -> None:
+        least_dn = self._black_below_dn
+        if least_dn is not None and (mean_dn := float(frame.pixels.mean())) < least_dn:
+            raise FrameBlack(self._name, f"frame {frame.number} is black: mean {mean_dn:.1f}, below {least_dn:g}")
 
     def _refuse_gap(self, last: int, number: int) -> None:
         if lost := number - last - 1:

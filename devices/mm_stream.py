@@ -10,11 +10,15 @@ from devices.protocols import Frame
 
 
 class FrameStream:
-    """A queue of at most `room` frames of one sequence; its taker waits while there is no room."""
+    """A queue of at most `room` frames of one sequence; its taker waits while there is no room.
 
-    def __init__(self, name: str, frames: int, room: int) -> None:
+    `interval_s` is how long the camera may have to wait from one trigger to the next.
+    """
+
+    def __init__(self, name: str, frames: int, room: int, interval_s: float = 0.0) -> None:
         self.name = name
         self.frames = frames
+        self.interval_s = interval_s
         self._room = room
         self._changed = threading.Condition()
         self._queue: deque[Frame] = deque()

@@ -1,6 +1,6 @@
 """Settings in, named devices out; closes whatever it opened, and leaves the rig safe."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
@@ -95,8 +95,8 @@ class Rig:
         self.make_safe()
 
 
-def open_rig(settings: RigSettings) -> Rig:
-    """Open every device of a rig; moves nothing. If one fails, those opened before it are closed again.
+def open_rig(settings: RigSettings, leave_out: Collection[str] = ()) -> Rig:
+    """Open the devices of a rig; moves nothing. If one fails, those opened before it are closed again.
 
     Raises:
         DeviceError: a device that does not open.
@@ -105,6 +105,8 @@ def open_rig(settings: RigSettings) -> Rig:
     with ExitStack() as opening:
         devices: dict[str, Any] = {}
         for role, device_settings in settings.devices.by_role().items():
+            if role in leave_out:
+                continue
             devices[role] = open_device(role, device_settings)
             opening.callback(devices[role].close)
         _refuse_mismatch(settings, devices["scanner"], devices["camera"])

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import (
     AfterValidator,
     Field,
+    NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -126,6 +127,7 @@ class MmCoreSettings(DriverSettings):
     first_frame_s: PositiveFloat = 10.0  # and the first of a sequence beyond that: its trigger may be late
     buffer_mb: Annotated[int, Field(ge=1, le=65536)] = 256  # for the frames of a sequence that wait to be taken
     identical_is_frozen: bool = False  # right where noise keeps any two frames from being equal
+    black_below_dn: NonNegativeFloat | None = None  # a frame whose mean is lower saw no light; None: any may be dark
     external_trigger: tuple[str, str] | None = None  # property of the camera and its value, for triggered sequences
     internal_trigger: tuple[str, str] | None = None  # and for all else
 

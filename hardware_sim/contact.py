@@ -84,7 +84,7 @@ class SphereContact:
         return distance_nm - gap_nm
 
     def touching_deflection_nm(self, gap_nm: float) -> float:
-        """Deflection in contact: 4/3 E sqrt(R) i^1.5 + k i = adhesion + k (atomic distance - gap), i the indentation."""
+        """Bend so that 4/3 E sqrt(R) i^1.5 + k i = adhesion + k (atomic distance - gap), for indentation i."""
         stiffness = self.stiffness_n_per_m
         hertz = 4 / 3 * self.modulus_gpa * math.sqrt(self.radius_nm)
         load_nn = max(self.adhesion_nn + stiffness * (ATOMIC_DISTANCE_NM - gap_nm), 0.0)

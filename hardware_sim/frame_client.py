@@ -1,6 +1,7 @@
 """The camera device's end of the wire to the twin."""
 
 import json
+import math
 import socket
 import threading
 import time
@@ -15,7 +16,10 @@ Frame = NDArray[np.uint16]
 
 LONGEST_HEADER = 65_536
 CHUNK = 4096
-STOP_WITHIN_S = 5.0
+STOP_WITHIN_S = 0.5
+"""After a stop was sent the rest comes at once, or not at all: a message of which a half was lost never ends."""
+LOOK_AGAIN_S = 0.05
+"""How long a thread that waits for bytes may not notice a stop."""
 
 
 class FrameClient:
@@ -30,12 +34,14 @@ class FrameClient:
         self._lock = threading.Lock()  # of the two that follow
         self._expects_more = False
         self._stop_sent = False
+        self._give_up_s = math.inf  # when a stop that was sent has to have had its effect
 
     def hang_up(self) -> None:
         """Close the connection, if there is one."""
         with self._lock:
             connection, self._connection = self._connection, None
             self._expects_more = self._stop_sent = False
+            self._give_up_s = math.inf
         self._pending.clear()
         if connection is not None:
             connection.close()
@@ -82,7 +88,7 @@ class FrameClient:
         with self._lock:
             self._expects_more = bool(header.get("more"))
             if header.get("stopped"):
-                self._stop_sent = False
+                self._stop_sent, self._give_up_s = False, math.inf
         if "error" in header:
             raise (BufferError if header.get("overrun") else RuntimeError)(header["error"])
         return header
@@ -95,7 +101,7 @@ class FrameClient:
         """
         with self._lock:
             if self._expects_more and not self._stop_sent:
-                self._stop_sent = True
+                self._stop_sent, self._give_up_s = True, time.monotonic() + STOP_WITHIN_S
                 self._send(Stop())
 
     def finish(self) -> None:
@@ -135,11 +141,15 @@ class FrameClient:
             filled += self._receive_into(room[filled:], deadline_s)
 
     def _receive_into(self, room: memoryview, deadline_s: float) -> int:
-        left_s = deadline_s - time.monotonic()
-        if self._connection is None or left_s <= 0:
-            raise TimeoutError("the deadline has passed")
-        self._connection.settimeout(left_s)
-        received = self._connection.recv_into(room)
-        if not received:
-            raise ConnectionError("the connection was closed")
-        return received
+        while True:
+            left_s = min(deadline_s, self._give_up_s) - time.monotonic()
+            if self._connection is None or left_s <= 0:
+                raise TimeoutError("the deadline has passed")
+            self._connection.settimeout(min(left_s, LOOK_AGAIN_S))
+            try:
+                received = self._connection.recv_into(room)
+            except TimeoutError:
+                continue
+            if not received:
+                raise ConnectionError("the connection was closed")
+            return received

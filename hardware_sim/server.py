@@ -1,6 +1,5 @@
 """One twin: a world, all the ends that lead to it, and the files that say where they are."""
 
-import json
 import os
 import socket
 import tempfile
@@ -15,51 +14,12 @@ from hardware_sim.frame_server import FrameServer
 from hardware_sim.gcs_profiles import E517
 from hardware_sim.gcs_server import GcsController
 from hardware_sim.pty_line import PtyLine
+from hardware_sim.rig_text import Ends, camera_text, rig_text
 from hardware_sim.scpi_server import ScpiVoltmeter
 from hardware_sim.wire import HOST, Listener, Wire
 from hardware_sim.world import World
 from hardware_sim.world_server import WorldServer
 from hardware_sim.xps_server import GROUP, POSITIONER, XpsController
-
-CAMERA_CFG = """\
-# The twin's camera, for UniMMCore of pymmcore-plus; other cores see comments only.
-#py Property,Core,Initialize,0
-#py pyDevice,Camera,hardware_sim.mm_camera,TwinCamera
-#py Property,Camera,Address,{address}
-#py Property,Core,Initialize,1
-#py Property,Core,Camera,Camera
-#py Property,Core,AutoShutter,0
-"""
-
-RIG = """\
-name = "twin"
-[calibration]
-pixel_size_um = {pixel_um:.12g}
-frame_shape_px = [{rows}, {columns}]          # rows, columns
-backlash_um = {{ x = {backlash_um:.12g}, y = {backlash_um:.12g} }}
-[devices.scanner]
-driver = "pi_gcs"
-host = "{host}"
-port = {scanner_port}
-axes = {{ x = "1", y = "2", z = "3" }}
-limits_um = {{ x = [0.0, 100.0], y = [0.0, 100.0], z = [0.0, 10.0] }}
-[devices.focus]
-driver = "esp301"
-url = "{focus_url}"
-axis = 1
-limits_um = [0.0, 100000.0]
-[devices.camera]
-driver = "mmcore"
-cfg = {camera_cfg}
-external_trigger = ["Triggermode", "External"]
-internal_trigger = ["Triggermode", "Internal"]
-identical_is_frozen = {noise_is_fresh}
-[devices.force]
-driver = "scpi"
-url = "{force_url}"
-stiffness_n_per_m = {stiffness_n_per_m}
-sensitivity_nm_per_v = {sensitivity_nm_per_v}
-"""
 
 
 class Twin:
@@ -118,25 +78,10 @@ class Twin:
         frames_port = listen("frames", FrameServer(world, self._speed).serve)
         world_url = f"http://{HOST}:{listen('world', WorldServer(world).serve)}"
         camera_cfg, rig = beside.with_suffix(".camera.cfg"), beside.with_suffix(".rig.toml")
-        rows, columns = world.settings.camera.frame_shape_px
-        write_whole(camera_cfg, CAMERA_CFG.format(address=f"{HOST}:{frames_port}"))
-        write_whole(
-            rig,
-            RIG.format(
-                pixel_um=world.microscope.pixel_um,
-                rows=rows,
-                columns=columns,
-                backlash_um=world.settings.mechanics.backlash_px * world.microscope.pixel_um,
-                host=HOST,
-                scanner_port=scanner_port,
-                focus_url=focus_url,
-                camera_cfg=json.dumps(str(camera_cfg), ensure_ascii=False),
-                noise_is_fresh=json.dumps(world.settings.randomness == "stream"),
-                force_url=force_url,
-                stiffness_n_per_m=world.settings.cantilever.stiffness_n_per_m,
-                sensitivity_nm_per_v=world.settings.cantilever.sensitivity_nm_per_v,
-            ),
-        )
+        video_url = f"{world_url}/video.mjpg"
+        ends = Ends(scanner_port, focus_url, frames_port, camera_cfg, force_url, video_url)
+        write_whole(camera_cfg, camera_text(ends))
+        write_whole(rig, rig_text(world, ends))
         return {
             "scanner": {"protocol": "gcs2", "host": HOST, "port": scanner_port},
             "scanner_e517": {"protocol": "gcs2", "host": HOST, "port": e517_port},
@@ -144,7 +89,7 @@ class Twin:
             "xps": {"protocol": "xps", "host": HOST, "port": xps_port, "group": GROUP, "positioner": POSITIONER},
             "force": {"protocol": "scpi", "url": force_url},
             "camera": {"protocol": "mmcore", "cfg": str(camera_cfg)},
-            "video": {"url": f"{world_url}/video.mjpg"},
+            "video": {"url": video_url},
             "world": {"url": world_url},
             "rig": str(rig),
             "specimen": {"size_um": world.specimen.size_um, "pixel_um": world.specimen.pixel_um},

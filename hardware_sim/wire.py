@@ -3,7 +3,7 @@
 import contextlib
 import socket
 import threading
-import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -36,6 +36,8 @@ class Wire:
         self._device = device
         self._faults = faults
         self._spoils: Fault | None = None
+        self._sending = threading.Lock()
+        self._held: deque[bytes] = deque()
 
     def begin(self) -> Fault | None:
         """Begin an operation; returns the fault that the device itself has to act out, if there is one.
@@ -52,21 +54,41 @@ class Wire:
         """Send an answer, or what the fault that is due makes of it; garbage keeps only the terminator."""
         fault, self._spoils = self._spoils, None
         if fault is None:
-            self._channel.sendall(answer)
+            self._deliver(answer)
             return
         match fault.name:
             case "late_answer":
-                time.sleep(fault.parameters["delay_s"])
-                self._channel.sendall(answer)
+                self._hold(answer, fault.parameters["delay_s"])
             case "garbage":
                 random = generator(fault.number, Stream.GARBAGE)
                 noise = random.integers(0, 256, GARBAGE_BYTES).astype("u1").tobytes()
-                self._channel.sendall(noise.replace(b"\n", b"?").replace(b"\r", b"?") + answer[-terminator_length:])
+                self._deliver(noise.replace(b"\n", b"?").replace(b"\r", b"?") + answer[-terminator_length:])
             case "partial_line":
-                self._channel.sendall(answer[: len(answer) // 2])
+                self._deliver(answer[: len(answer) // 2])
             case "closed_socket":
                 self._channel.close()
                 raise ConnectionAbortedError("the fault closed_socket")
+
+    def _hold(self, answer: bytes, delay_s: float) -> None:
+        """Keep an answer back, and behind it all that follow; the device goes on listening meanwhile."""
+        with self._sending:
+            self._held.append(answer)
+            if len(self._held) == 1:
+                release = threading.Timer(delay_s, self._release)
+                release.daemon = True
+                release.start()
+
+    def _release(self) -> None:
+        with self._sending, contextlib.suppress(OSError):  # whoever asked may have left
+            while self._held:
+                self._channel.sendall(self._held.popleft())
+
+    def _deliver(self, answer: bytes) -> None:
+        with self._sending:
+            if self._held:
+                self._held.append(answer)
+            else:
+                self._channel.sendall(answer)
 
     def received(self) -> Iterator[bytes]:
         """Yield what comes in, in the pieces it comes in, until the other side ends."""

@@ -1,4 +1,4 @@
-"""`check`: each device answers for itself; one that fails is told with its reason, the others are tested all the same."""
+"""`check`: each device answers for itself; one that fails is told with its reason, the others are still tested."""
 
 import json
 import subprocess

@@ -5,13 +5,14 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from typing import cast
 
 import pytest
 from device_twin import Twin
 
 from devices.camera_mmcore import MmCamera
-from devices.errors import DeviceRejected, DeviceTimeout, FrameRepeated, FramesLost, Stopped
+from devices.errors import DeviceRejected, DeviceTimeout, FrameBlack, FrameRepeated, FramesLost, Stopped
 from devices.protocols import Roi
 from devices.rig import RigSettings
 from devices.settings import MmCoreSettings
@@ -21,9 +22,9 @@ PROMPT_S = 2.0  # a tenth of what is waited for without the stop
 OFFSET_DN = 100.0  # of the sensor
 
 
-def opened(twin: Twin, identical_is_frozen: bool) -> MmCamera:
+def opened(twin: Twin, **changes: object) -> MmCamera:
     in_the_rig = cast(MmCoreSettings, RigSettings.load(twin.rig_file).devices.camera)
-    changes = {"readout_s": READOUT_S, "first_frame_s": 20.0, "identical_is_frozen": identical_is_frozen}
+    changes = {"readout_s": READOUT_S, "first_frame_s": 20.0} | changes
     camera = MmCamera("camera", in_the_rig.model_copy(update=changes))
     camera.set_exposure_s(0.005)
     return camera
@@ -141,6 +142,14 @@ def test_a_frozen_frame_is_a_frame_repeated(twin: Twin, strict: MmCamera) -> Non
     strict.snap()
 
 
-def test_a_black_frame_is_a_frame(twin: Twin, camera: MmCamera) -> None:
+def test_a_black_frame_is_an_error_where_no_field_is_dark(twin: Twin, camera: MmCamera) -> None:
     arm(twin, "black_frame")
-    assert camera.snap().pixels.mean() == pytest.approx(OFFSET_DN, rel=0.05)
+    with pytest.raises(FrameBlack, match="mean 100"):
+        camera.snap()
+    assert camera.snap().pixels.mean() > 2 * OFFSET_DN
+
+
+def test_a_black_frame_is_a_frame_where_any_may_be_dark(twin: Twin) -> None:
+    with closing(opened(twin, black_below_dn=None)) as anything_goes:
+        arm(twin, "black_frame")
+        assert anything_goes.snap().pixels.mean() == pytest.approx(OFFSET_DN, rel=0.05)

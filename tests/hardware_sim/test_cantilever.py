@@ -129,9 +129,7 @@ def test_the_squeezed_film_pushes_as_fast_as_it_is_squeezed(new_world: NewWorld)
     world.scanner.move({2: 7.5})
     clock.advance(0.020)  # at 7 um, 1 um before contact
     expected_nn = 6 * math.pi * 1e-3 * 28.5e-6**2 * 100e-6 / 1e-6 * 1e9
-    assert world.cantilever.force_nn() == pytest.approx(
-        expected_nn, rel=0.02
-    )  # 1 % thinner within the timing
+    assert world.cantilever.force_nn() == pytest.approx(expected_nn, rel=0.02)  # 1 % thinner within the timing
 
 
 def test_a_runaway_raises_the_force_at_its_rate(new_world: NewWorld) -> None:
