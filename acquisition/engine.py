@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from enum import StrEnum
 from itertools import groupby
+from typing import TypeVar
 
 from acquisition.journal import Attempt, JournalError, utc_now
 from acquisition.overlap import PlannedTile
@@ -19,6 +20,7 @@ from devices.errors import DeviceError, DeviceLost, DeviceTimeout, FrameRepeated
 from devices.protocols import Frame, Positioner
 from devices.rig import Rig
 
+T = TypeVar("T")
 Portion = list[PlannedTile]
 Taken = tuple[Attempt, Pixels]
 
@@ -68,11 +70,11 @@ def run(store: RunStore, rig: Rig, told: Instructions, progress: Callable[[Attem
 
 
 def _acquire_all(store: RunStore, rig: Rig, told: Instructions, writer: WriteBehind) -> Outcome:
-    rig.camera.set_exposure_s(store.plan.camera.exposure_s)
     todo = deque(_portions(store))
-    _take_up_backlash(rig.scanner, todo[0][0])
-    taking = _Taking(rig, store)
     failures = _Failures(store.plan.on_failure)
+    failures.overcome(lambda: rig.camera.set_exposure_s(store.plan.camera.exposure_s))
+    failures.overcome(lambda: _take_up_backlash(rig.scanner, todo[0][0]))
+    taking = failures.overcome(lambda: _Taking(rig, store))
     while todo:
         if told.stopped:
             return Outcome.STOPPED
@@ -110,13 +112,28 @@ class _Failures:
         self._retries: Counter[int] = Counter()
         self.skips: Counter[int] = Counter()
 
+    def overcome(self, preparation: Callable[[], T]) -> T:
+        """Do what no tile can go without, again as often as the policy for its failure allows.
+
+        Raises:
+            DeviceError: it failed once more than that, or the policy is to skip or to abort.
+        """
+        failed = 0
+        while True:
+            try:
+                return preparation()
+            except DeviceError as failure:
+                failed += 1
+                if failed > _retries(self._policy(failure)):
+                    raise
+
     def verdict(self, tile: PlannedTile, failure: DeviceError) -> str:
         """`retry`, `skipped` or, when the run is to end, `failed`."""
         policy = self._policy(failure)
         if policy == "skip":
             self.skips[tile.index] += 1
             return "skipped"
-        if policy.startswith("retry:") and self._retries[tile.index] < int(policy.removeprefix("retry:")):
+        if self._retries[tile.index] < _retries(policy):
             self._retries[tile.index] += 1
             return "retry"
         return "failed"
@@ -130,6 +147,11 @@ class _Failures:
             case ProtocolError():
                 return self._on_failure.protocol
         return self._on_failure.rejected
+
+
+def _retries(policy: str) -> int:
+    """How often a policy allows to try again."""
+    return int(policy.removeprefix("retry:")) if policy.startswith("retry:") else 0
 
 
 class _Taking:

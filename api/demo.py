@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from acquisition.engine import Instructions, Outcome
-from acquisition.plan import Plan, PlanError
+from acquisition.plan import OnFailure, Plan, PlanError
 from api.errors import UsageError
 from api.scan import limits_of, scan
 from api.show import Bars
@@ -20,6 +20,7 @@ from devices.rig import RigSettings
 from reconstruction.restore import restorer
 
 DEFAULT_REGION_UM = 60.0, 48.0
+PERSISTENT = "retry:9"  # whoever asks for faults wants to see them overcome
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,8 @@ def _region_um(
 
 def _plan(asked: Demo, region_um: dict[str, tuple[float, float]]) -> Plan:
     wanted = {"name": "demo", "region": region_um, "tiles": {"overlap": asked.overlap}}
+    if asked.faults != "none":
+        wanted["on_failure"] = dict.fromkeys(OnFailure.model_fields, PERSISTENT)
     try:
         return Plan.model_validate(wanted | {"reconstruction": {"model": asked.model}})
     except ValidationError as error:

@@ -1,18 +1,19 @@
 """Settings in, named devices out; closes whatever it opened, and leaves the rig safe."""
 
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
 from devices.drivers import driver_named
-from devices.errors import DeviceError
+from devices.errors import DeviceError, DeviceLost, DeviceTimeout, ProtocolError
 from devices.protocols import Camera, ForceSensor, Positioner, VideoSource
 from devices.rig_file import Calibration, RigFileError, RigSettings
 from devices.settings import DriverSettings
 
 __all__ = ["Calibration", "Rig", "RigFileError", "RigSettings", "open_rig"]
 
+OPENING_TRIES = 3
 RETRACTED_WITHIN_UM = 0.05  # closer than this to its lower limit, the probe is not moved again
 
 
@@ -116,6 +117,9 @@ def open_rig(settings: RigSettings, leave_out: Collection[str] = ()) -> Rig:
 def open_device(role: str, settings: DriverSettings) -> Any:
     """Open one device; moves nothing.
 
+    Tried a few times where nobody answers or the answer makes no sense: whoever used the line last may have left
+    something on it.
+
     Raises:
         DeviceError: it does not open.
         RigFileError: its driver is not installed any more.
@@ -124,6 +128,9 @@ def open_device(role: str, settings: DriverSettings) -> Any:
     if driver is None:
         raise RigFileError([f"devices.{role}: no driver {settings.driver!r}"])
     _, factory = driver
+    for _ in range(OPENING_TRIES - 1):
+        with suppress(DeviceTimeout, DeviceLost, ProtocolError):
+            return factory(role, settings)
     return factory(role, settings)
 
 

@@ -192,3 +192,18 @@ def test_a_scanner_without_z_will_do(new_store: NewStore, rig: Any) -> None:
     store = new_store()
     assert acquire(store, rig) is Outcome.COMPLETED
     assert {(a.target_z_um, a.actual_z_um) for a in attempts(store)} == {(None, None)}
+
+
+def test_a_preparation_that_fails_is_tried_again_as_the_policy_says(new_store: NewStore, rig: Any) -> None:
+    store = new_store()
+    rig.scanner.before_move = fail_at({1, 2}, DeviceTimeout("scanner", "no answer"))
+    assert acquire(store, rig) is Outcome.COMPLETED
+    assert all(attempt.verdict == "ok" for attempt in attempts(store))
+
+
+def test_a_preparation_that_keeps_failing_ends_the_run_before_any_tile(new_store: NewStore, rig: Any) -> None:
+    store = new_store()
+    rig.scanner.before_move = fail_at({1, 2, 3}, DeviceTimeout("scanner", "no answer"))
+    with pytest.raises(DeviceTimeout):
+        acquire(store, rig)
+    assert attempts(store) == []

@@ -6,8 +6,9 @@ from contextlib import ExitStack
 import pytest
 from device_peers import SILENCE, GcsPeer
 
+from devices.drivers import OURS
 from devices.errors import DeviceLost, DeviceTimeout
-from devices.rig import Rig, RigSettings
+from devices.rig import Rig, RigSettings, open_device
 from devices.scanner_pi import PiScanner
 from devices.settings import PiGcsSettings
 
@@ -117,3 +118,18 @@ def test_closes_everything_even_if_one_fails_and_only_once(scanner: PiScanner) -
         rig.close()
     rig.close()
     assert closed == ["failing", "first"]
+
+
+def test_a_device_that_does_not_open_at_first_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = [DeviceTimeout("scanner", "no answer"), DeviceLost("scanner", "closed")]
+
+    def factory(name: str, settings: PiGcsSettings) -> str:
+        if failures:
+            raise failures.pop()
+        return f"{name} is open"
+
+    monkeypatch.setitem(OURS, "pi_gcs", (PiGcsSettings, factory))
+    assert open_device("scanner", SETTINGS.devices.scanner) == "scanner is open"
+    failures = [DeviceTimeout("scanner", "no answer")] * 3
+    with pytest.raises(DeviceTimeout):
+        open_device("scanner", SETTINGS.devices.scanner)
