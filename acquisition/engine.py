@@ -14,7 +14,7 @@ from acquisition.journal import Attempt, JournalError, utc_now
 from acquisition.overlap import PlannedTile
 from acquisition.plan import OnFailure
 from acquisition.run_store import RunStore
-from acquisition.sweeps import line_scan, sweep_along
+from acquisition.sweeps import line_scan, middle_s, sweep_along
 from acquisition.write_behind import Pixels, WriteBehind
 from devices.errors import DeviceError, DeviceLost, DeviceTimeout, FrameRepeated, ProtocolError
 from devices.protocols import Frame, Positioner
@@ -210,8 +210,9 @@ class _Taking:
 
     def _sweep(self, row: Portion, attempts: Sequence[Attempt]) -> list[Taken]:
         """Let the scanner sweep over a row and fire the camera; it tells where it was half-way through an exposure."""
-        sweep = sweep_along(row, self._plan, self._pixel_size_um)
-        frames, places_um = line_scan(self._rig, row[0].y_um, sweep, self._plan.camera.exposure_s)
+        delay_s = middle_s(self._rig.camera, self._plan.camera.exposure_s)
+        sweep = sweep_along(row, self._plan, self._pixel_size_um, delay_s)
+        frames, places_um = line_scan(self._rig, row[0].y_um, sweep, delay_s)
         return [
             self._accepted(attempt, actual_um, frame)
             for attempt, actual_um, frame in zip(attempts, places_um, frames, strict=True)

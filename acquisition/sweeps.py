@@ -7,7 +7,7 @@ from contextlib import suppress
 from acquisition.overlap import PlannedTile
 from acquisition.plan import Plan
 from devices.errors import DeviceError, DeviceRejected
-from devices.protocols import Frame, LineScanner, Sweep
+from devices.protocols import Camera, Frame, LineScanner, Sweep
 from devices.rig import Rig
 
 READOUT_S = 0.02
@@ -22,17 +22,22 @@ def sweep_speed_um_per_s(plan: Plan, pixel_size_um: float, step_um: float) -> fl
     return min(unblurred, unhurried)
 
 
-def sweep_along(row: Sequence[PlannedTile], plan: Plan, pixel_size_um: float) -> Sweep:
-    """Lay a sweep over one row, left to right: each tile is under the camera half-way through its exposure."""
+def middle_s(camera: Camera, exposure_s: float) -> float:
+    """Time from a trigger to the moment that the lines of a frame show on average."""
+    return (exposure_s + camera.skew_s) / 2
+
+
+def sweep_along(row: Sequence[PlannedTile], plan: Plan, pixel_size_um: float, middle_s: float) -> Sweep:
+    """Lay a sweep over one row, left to right: each tile is under the camera `middle_s` after its trigger."""
     step_um = (row[-1].x_um - row[0].x_um) / (len(row) - 1) if len(row) > 1 else 0.0
     speed = sweep_speed_um_per_s(plan, pixel_size_um, step_um)
-    way_um = speed * plan.camera.exposure_s
-    triggers_um = tuple(tile.x_um - way_um / 2 for tile in row)
-    return Sweep("x", triggers_um[0], triggers_um[-1] + way_um, speed, triggers_um)
+    way_um = speed * middle_s
+    triggers_um = tuple(tile.x_um - way_um for tile in row)
+    return Sweep("x", triggers_um[0], triggers_um[-1] + 2 * way_um, speed, triggers_um)
 
 
-def line_scan(rig: Rig, y_um: float, sweep: Sweep, exposure_s: float) -> tuple[list[Frame], list[dict[str, float]]]:
-    """Sweep along the line at `y_um`; the frames, and where all axes were half-way through the exposure of each.
+def line_scan(rig: Rig, y_um: float, sweep: Sweep, middle_s: float) -> tuple[list[Frame], list[dict[str, float]]]:
+    """Sweep along the line at `y_um`; the frames, and where all axes were `middle_s` after the trigger of each.
 
     Raises:
         DeviceError: something failed; sweep and sequence have been ended.
@@ -48,7 +53,7 @@ def line_scan(rig: Rig, y_um: float, sweep: Sweep, exposure_s: float) -> tuple[l
         scanner.start_sweep(sweep)
         frames = [camera.next_frame() for _ in range(count)]
         scanner.wait_swept()
-        return frames, scanner.read_swept_um(exposure_s / 2)
+        return frames, scanner.read_swept_um(middle_s)
     except DeviceError:
         for stop in (scanner.stop, camera.stop):
             with suppress(DeviceError):  # the first error is the one to tell

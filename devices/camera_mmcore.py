@@ -4,6 +4,7 @@ All calls into the core are made in one thread and waited for with a deadline, s
 A snap is a sequence of one frame.
 """
 
+import math
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
@@ -55,12 +56,19 @@ class MmCamera:
             self._calls.close()
             raise
 
+    @property
+    def skew_s(self) -> float:
+        """As the rig file tells it, less where a region has fewer lines; see `Camera`."""
+        return self._settings.skew_s * self.frame_shape[0] / self._sensor_shape[0]
+
     def set_exposure_s(self, exposure_s: float) -> None:
         """Set the exposure; ends a sequence.
 
         Raises:
             DeviceRejected: the camera does not take this value, or took another one.
         """
+        if not 0 < exposure_s < math.inf:
+            raise DeviceRejected(self.name, f"cannot expose for {exposure_s} s")
         self._end_sequence()
         self._exposure_s = self._ask(lambda: self._expose_for(exposure_s))
         if abs(self._exposure_s - exposure_s) > EXPOSURE_TOLERANCE * exposure_s:

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 
 from devices.answers import number, quoted
-from devices.errors import DeviceError, DeviceRejected, ProtocolError
+from devices.errors import DeviceError, DeviceRejected, DeviceTimeout, ProtocolError
 from devices.moves import SLOWEST_FACTOR, Move, allowed_s, arrived, refuse_outside, tighter, usable_speed
 from devices.moving_axes import MovingAxes
 from devices.settings import Esp301Settings
@@ -141,12 +141,21 @@ class Esp301Focus(MovingAxes):
 
     def _refuse_queued_error(self, command: str) -> None:
         with self._command_lock:
-            code, words = self._next_error()
+            code, words = self._take_errors()
         if code:
             hint = ""
             if code == self._settings.axis * AXIS_ERROR_BASE + MOTOR_OFF:
                 hint = "; only a rig file's motor_on_connect switches it on"
             raise DeviceRejected(self.name, f"{command}: error {code}, {words}{hint}", code)
+
+    def _take_errors(self) -> tuple[int, str]:
+        """Empty the queue and return the first error: one that is left would be taken for the next command's."""
+        first = latest = self._next_error()
+        for _ in range(ERROR_QUEUE_LENGTH):
+            if latest[0] == 0:
+                break
+            latest = self._next_error()
+        return first
 
     def _next_error(self) -> tuple[int, str]:
         """Read TB?: `code, time stamp, WORDS`."""
@@ -158,7 +167,11 @@ class Esp301Focus(MovingAxes):
             raise self._nonsense("TB?", answer) from error
 
     def _ask_number(self, query: str) -> float:
-        answer = self._line.ask(f"{self._settings.axis}{query}")
+        try:
+            answer = self._line.ask(f"{self._settings.axis}{query}")
+        except DeviceTimeout:
+            self._refuse_queued_error(query)  # a query that is refused stays unanswered
+            raise
         try:
             return number(answer)
         except ValueError as error:

@@ -112,7 +112,8 @@ class XpsFocus(MovingAxes):
         with self._begin_lock:
             if not self._has_answered():
                 self._abort(self._asking)
-                self._moving.wait(self._settings.settle_s)
+                with suppress(DeviceTimeout):  # then that reply is lost, and the connection was dropped with it
+                    self._moving.wait(self._settings.settle_s)
             self._refuse_after_stop(stop_token)
             self._reply = None
             self._motion = function

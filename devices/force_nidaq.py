@@ -3,6 +3,7 @@
 The package is imported when a sensor is opened, not before: it is an extra, and NI's driver is not on every machine.
 """
 
+import math
 import time
 from contextlib import suppress
 from typing import Any
@@ -84,6 +85,8 @@ class NidaqForce:
             raise DeviceLost(self.name, _one_line(error)) from error
         if len(volts) != self._settings.samples:
             raise ProtocolError(self.name, f"{len(volts)} samples instead of {self._settings.samples}")
+        if not all(math.isfinite(sample) for sample in volts):
+            raise ProtocolError(self.name, f"samples that are no numbers: {volts}")
         return [float(sample) for sample in volts]
 
     def _open(self) -> Any:

@@ -146,6 +146,10 @@ class Camera(Protocol):
     def frame_shape(self) -> tuple[int, int]:
         """Rows and columns of every frame, at the present region and binning."""
 
+    @property
+    def skew_s(self) -> float:
+        """From the exposure of the first line to that of the last; 0 where all lines are exposed at once."""
+
     def set_exposure_s(self, exposure_s: float) -> None:
         """Use this exposure time from the next frame on."""
 

@@ -124,6 +124,7 @@ class MmCoreSettings(DriverSettings):
     driver: Literal["mmcore"] = "mmcore"
     cfg: Path
     readout_s: PositiveFloat = 2.0  # what a frame may take beyond its exposure
+    skew_s: NonNegativeFloat = 0.0  # rolling shutter: from the first line's exposure to the last's, of the whole sensor
     first_frame_s: PositiveFloat = 10.0  # and the first of a sequence beyond that: its trigger may be late
     buffer_mb: Annotated[int, Field(ge=1, le=65536)] = 256  # for the frames of a sequence that wait to be taken
     identical_is_frozen: bool = False  # right where noise keeps any two frames from being equal

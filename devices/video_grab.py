@@ -17,6 +17,7 @@ MS_PER_S = 1000.0
 READ_AHEAD = 4  # frames of a recording that wait to be taken
 GRACE_S = 0.25  # lets our own deadline come before the library's, which ends its call
 CLOSE_S = 0.5
+RIPE_S = 0.1  # a live frame that another follows, or no end within this time, was not cut short by the end
 GREY_16 = int.from_bytes(b"Y1\0\x10", "little")  # FFmpeg's tag of gray16le; with its conversion on it comes as 8 bit
 
 
@@ -29,6 +30,8 @@ class Grab:
         self._frames = frames
         self._changed = threading.Condition()
         self._queue: deque[VideoFrame] = deque()
+        self._fresh: VideoFrame | None = None  # live, and not known to be whole: FFmpeg hands out half a picture, too
+        self._fresh_since_s = 0.0
         self._opened = False
         self._wanted = True
         self._end: DeviceError | None = None
@@ -57,14 +60,21 @@ class Grab:
 
     def next(self, limit_s: float, stopped: Callable[[], bool]) -> VideoFrame:
         """Wait for a frame that was not handed out yet; see `VideoSource.read_frame`."""
+        deadline_s = time.monotonic() + limit_s
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._end is not None or stopped(), limit_s)
-            if stopped():
-                raise Stopped(self._name, "stopped")
-            if self._queue:
-                self._changed.notify_all()
-                return self._queue.popleft()
-            raise self._end or DeviceTimeout(self._name, f"no new frame within {limit_s:g} s")
+            while True:
+                if stopped():
+                    raise Stopped(self._name, "stopped")
+                self._ripen()
+                if self._queue:
+                    self._changed.notify_all()
+                    return self._queue.popleft()
+                if self._end is not None:
+                    raise self._end
+                left_s = deadline_s - time.monotonic()
+                if left_s <= 0:
+                    raise DeviceTimeout(self._name, f"no new frame within {limit_s:g} s")
+                self._changed.wait(left_s if self._fresh is None else min(left_s, RIPE_S))
 
     def wake(self) -> None:
         """Have those who wait look whether they were stopped."""
@@ -143,11 +153,24 @@ class Grab:
             if recorded:
                 self._changed.wait_for(lambda: len(self._queue) < READ_AHEAD or not self._wanted)
             if frame is not None and self._wanted:
-                if not recorded:
-                    self._queue.clear()
-                self._queue.append(frame)
+                if recorded:
+                    self._queue.append(frame)
+                else:
+                    self._release_fresh()
+                    self._fresh, self._fresh_since_s = frame, time.monotonic()
                 self._changed.notify_all()
             return self._wanted
+
+    def _ripen(self) -> None:
+        if self._end is None and time.monotonic() - self._fresh_since_s >= RIPE_S:
+            self._release_fresh()
+
+    def _release_fresh(self) -> None:
+        """Let the latest live frame be handed out instead of an older one."""
+        if self._fresh is not None:
+            self._queue.clear()
+            self._queue.append(self._fresh)
+            self._fresh = None
 
     def _finish(self, error: DeviceError) -> None:
         with self._changed:

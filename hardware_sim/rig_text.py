@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 
-from hardware_sim.frame_protocol import SHORTEST_EXPOSURE_S
+from hardware_sim.frame_protocol import SHORTEST_EXPOSURE_S, Setup
 from hardware_sim.wire import HOST
 from hardware_sim.world import World
 
@@ -47,6 +47,7 @@ cfg = {camera_cfg}
 external_trigger = ["Triggermode", "External"]
 internal_trigger = ["Triggermode", "Internal"]
 identical_is_frozen = {noise_is_fresh}
+skew_s = {skew_s:.6g}
 {black_below}
 [devices.force]
 driver = "scpi"
@@ -58,6 +59,7 @@ frozen_after = {frozen_after}
 driver = "opencv"
 source = "{video_url}"
 period_s = 0.04
+identical_is_repeated = {noise_is_fresh}
 """
 
 FROZEN_AFTER = 3
@@ -97,6 +99,7 @@ def rig_text(world: World, ends: Ends) -> str:
         scanner_port=ends.scanner_port,
         focus_url=ends.focus_url,
         camera_cfg=json.dumps(str(ends.camera_cfg), ensure_ascii=False),
+        skew_s=world.camera.timing(Setup(exposure_s=SHORTEST_EXPOSURE_S)).skew_s,
         noise_is_fresh=json.dumps(noise_is_fresh),
         black_below=_black_below(world),
         force_url=ends.force_url,

@@ -49,6 +49,11 @@ class Timing:
         return float(self.lines.max() + 1) * self.line_s
 
     @property
+    def skew_s(self) -> float:
+        """From the opening of the first line to that of the last."""
+        return float(self.lines.max()) * self.line_s
+
+    @property
     def period_s(self) -> float:
         """From one frame to the next, at the fastest: a frame is read while the next one is exposed."""
         return max(self.exposure_s, self.readout_s)

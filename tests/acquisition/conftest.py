@@ -64,6 +64,7 @@ class Camera:
 
     name = "camera"
     frame_shape = FIELD.shape_px
+    skew_s = 0.0
 
     def __init__(self) -> None:
         self.snaps = 0

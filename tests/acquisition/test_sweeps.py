@@ -11,7 +11,7 @@ from acquisition.overlap import PlannedTile
 from acquisition.plan import Plan, PlanError
 from acquisition.preflight import Field, cost, inabilities
 from acquisition.run_store import RunStore
-from acquisition.sweeps import sweep_along, sweep_speed_um_per_s
+from acquisition.sweeps import middle_s, sweep_along, sweep_speed_um_per_s
 from devices.errors import DeviceTimeout, FramesLost
 from devices.protocols import Frame, Sweep
 
@@ -67,11 +67,16 @@ def sweeping_rig(rig: Any) -> Any:
 
 def test_each_tile_is_under_the_camera_in_the_middle_of_its_exposure() -> None:
     row = [PlannedTile(i, 0, i, 20.0 + 3.0 * i, 30.0) for i in range(4)]
-    sweep = sweep_along(row, plan(camera={"exposure_ms": 10}), pixel_size_um=0.1)
-    half_way_um = sweep.speed_um_per_s * 0.010 / 2
+    sweep = sweep_along(row, plan(camera={"exposure_ms": 10}), pixel_size_um=0.1, middle_s=0.006)
+    half_way_um = sweep.speed_um_per_s * 0.006
     assert [at_um + half_way_um for at_um in sweep.trigger_at_um] == pytest.approx([20.0, 23.0, 26.0, 29.0])
     assert sweep.from_um == pytest.approx(sweep.trigger_at_um[0])
     assert sweep.to_um == pytest.approx(sweep.trigger_at_um[-1] + 2 * half_way_um)
+
+
+def test_a_rolling_shutter_shows_its_frame_later(rig: Any) -> None:
+    rig.camera.skew_s = 0.004
+    assert middle_s(rig.camera, exposure_s=0.010) == pytest.approx(0.007)
 
 
 def test_the_sweep_blurs_no_more_than_the_plan_allows() -> None:

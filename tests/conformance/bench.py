@@ -60,6 +60,11 @@ class Bench:
         with urllib.request.urlopen(request, timeout=PATIENCE_S):
             pass
 
+    def latest_fault_is_over(self) -> bool:
+        """Whether a fault that lasts for some time of the world has ended."""
+        latest = self.injected()[-1]
+        return bool(self.truth()["time_s"] > latest["time_s"] + latest["parameters"].get("for_s", 0.0))
+
     def until(self, happened: Callable[[], bool]) -> None:
         """Wait for something that happens in the world."""
         deadline = time.monotonic() + PATIENCE_S

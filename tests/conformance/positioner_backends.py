@@ -45,9 +45,12 @@ class Backend:
     """Told after a fault that leaves the motor off: no driver switches one on by itself."""
 
     def position_um(self, bench: Bench) -> float:
-        """Where its axis truly is."""
+        """Where its axis truly is, but for the drift, which no sensor sees."""
         truth = bench.truth()
-        return float(truth["focus_um"] if self.device == "focus" else truth["scanner_um"]["xyz".index(self.axis)])
+        if self.device == "focus":
+            return float(truth["focus_um"])
+        index = "xyz".index(self.axis)
+        return float(truth["scanner_um"][index] - truth["drift_um"][index])
 
     def deadline_s(self, distance_um: float) -> float:
         """What the driver gives a move, and a few answers before and after it."""
@@ -135,7 +138,7 @@ _FOCUS = {
     "axis": "z",
     "here_um": 40_000.0,
     "there_um": 40_200.0,
-    "far_um": 70_000.0,
+    "far_um": 60_000.0,
     "speed_um_per_s": FOCUS_UM_PER_S,
     "brake_um": FOCUS_UM_PER_S**2 / 2 / FOCUS_UM_PER_S2,
     "reach_um": 5.0,
