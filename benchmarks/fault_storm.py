@@ -29,7 +29,7 @@ from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeou
 from devices.rig import open_device
 from devices.rig_file import RigSettings
 from devices.settings import DriverSettings, Esp301Settings, PiGcsSettings, XpsSettings
-from hardware_sim.faults import known
+from hardware_sim.fault_kinds import known
 
 ANSWER_S = 0.15
 LATE_S = 0.3

@@ -22,6 +22,7 @@ from hardware_sim.world import World
 
 Values = NDArray[np.float64]
 
+FORCE_CURVE = "fmt-tab-fd_version_0.13.3.tab"
 STIFFNESS_N_PER_M, SENSITIVITY_NM_PER_V = 0.0223, 91.2
 CURVE_HZ, APPROACH_UM_PER_S = 2000.0, 11.1
 FREE_POINTS = 1000
@@ -42,16 +43,19 @@ def main() -> None:
     """Print the figures and write the charts."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder with the recordings (afm)")
-    parser.add_argument("--out", type=Path, default=Path("docs/images/twin_vs_afm.svg"))
+    parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder for the charts")
     options = parser.parse_args()
+    if not (options.data / FORCE_CURVE).is_file():
+        parser.error(f"--data: {options.data} does not hold {FORCE_CURVE}")
     print(f"thermal motion of a spring of {STIFFNESS_N_PER_M} N/m: {thermal_nm(STIFFNESS_N_PER_M):.3f} nm rms")
-    real_curve = recorded_curve(options.data / "fmt-tab-fd_version_0.13.3.tab")
+    real_curve = recorded_curve(options.data / FORCE_CURVE)
     twin_curve = simulated_curve(noise_nm=float(np.std(free_noise_nm(real_curve))))
     real_lines = recorded_lines(options.data / "cell_contact_mode_256.mi")
     twin_lines = simulated_lines(real_lines[0])
     panels = [*curve_panels(real_curve, twin_curve), *line_panels(real_lines, twin_lines)]
-    write_charts(options.out, panels)
-    print(f"charts: {options.out}")
+    charts = options.out / "twin_vs_afm.svg"
+    write_charts(charts, panels)
+    print(f"charts: {charts}")
 
 
 def recorded_curve(path: Path) -> Values:

@@ -28,45 +28,10 @@ from pydantic import (
 from hardware_sim.chance import Stream, generator
 from hardware_sim.clock import Clock
 from hardware_sim.errors import UsageError
+from hardware_sim.fault_kinds import DEVICES, WORLD, known, usual
 
-Parameters = Mapping[str, float]
-
-WIRE: dict[str, Parameters] = {
-    "silence": {},
-    "late_answer": {"delay_s": 0.8},
-    "garbage": {},
-    "partial_line": {},
-    "closed_socket": {},
-}
-"""Faults of any wire, and what their parameters are unless told otherwise; times are those of the wall."""
-WORLD: dict[str, Parameters] = {
-    "stuck_axis": {"axis": 0, "for_s": 2.0},
-    "drift_burst": {"x_um": 0.3, "y_um": -0.2, "over_s": 1.0},
-    "force_runaway": {"nn_per_s": 2000.0, "for_s": 1.0},
-}
-"""Faults of the world behind the devices; times are the world's."""
-OWN: dict[str, dict[str, Parameters]] = {
-    "scanner": {"controller_error": {"code": 0}, "controller_busy": {}},
-    "focus": {"controller_error": {"code": 0}, "following_error": {}},
-    "force": {"overload": {}, "frozen_reading": {"readings": 50}},
-    "camera": {"lost_frame": {}, "frozen_frame": {}, "black_frame": {}, "buffer_overrun": {}},
-    "video": {"stall": {"for_s": 2.0}, "lost_frame": {"frames": 3}, "frozen_frame": {"frames": 3}},
-}
-"""Faults that only the device's own server understands."""
-BEHIND = {
-    "scanner": ("stuck_axis", "drift_burst"),
-    "focus": ("stuck_axis",),
-    "force": ("force_runaway",),
-    "camera": (),
-    "video": (),
-}
-"""Faults of the world that a device's operation can set off."""
 NIGHT_RATE = 0.01
-
-
-def known(device: str) -> dict[str, Parameters]:
-    """Name every fault of a device, with the parameters it has unless told otherwise."""
-    return {**WIRE, **OWN[device], **{name: WORLD[name] for name in BEHIND[device]}}
+Effect = Callable[[str, Mapping[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -106,28 +71,28 @@ class Armed(BaseModel):
         if not isinstance(nested, dict):
             raise ValueError(f"parameters: {nested!r} is not a table")
         flat = {**nested, **flat}
-        owners = [device for device in OWN if flat.get("name") in known(device)]
+        owners = [device for device in DEVICES if str(flat.get("name")) in known(device)]
         if "device" not in flat and len(owners) == 1:
             flat["device"] = owners[0]
         return flat
 
     @model_validator(mode="after")
     def _of_a_device(self) -> Self:
-        if self.device not in OWN:
-            raise ValueError(f"device: {self.device!r} is not one of {', '.join(OWN)}")
+        if self.device not in DEVICES:
+            raise ValueError(f"device: {self.device!r} is not one of {', '.join(DEVICES)}")
         faults = known(self.device)
         if self.name not in faults:
             raise ValueError(f"name: {self.name!r} is not a fault of {self.device}, which has {', '.join(faults)}")
         for key, value in (self.model_extra or {}).items():
             if key not in faults[self.name]:
                 raise ValueError(f"{key}: {self.name} has {', '.join(faults[self.name]) or 'no parameters'}")
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ValueError(f"{key}: {value!r} is not a number")
+            if problem := faults[self.name][key].problem(value):
+                raise ValueError(f"{key}: {problem}")
         return self
 
     def parameters(self) -> dict[str, float]:
         """All parameters of the fault, those that were told over the usual ones."""
-        return {**known(self.device)[self.name], **(self.model_extra or {})}
+        return {**usual(self.device, self.name), **(self.model_extra or {})}
 
 
 class Script(BaseModel):
@@ -181,9 +146,9 @@ class Faults:
         self._injected: list[Fault] = []
         self._operations: Counter[str] = Counter()
         self._drawn: Counter[str] = Counter()
-        self._effects: dict[str, Callable[[str, Parameters], None]] = {}
+        self._effects: dict[str, Effect] = {}
 
-    def on(self, name: str, effect: Callable[[str, Parameters], None]) -> None:
+    def on(self, name: str, effect: Effect) -> None:
         """Say what a fault of the world does; called with the device and the parameters."""
         self._effects[name] = effect
 
@@ -228,21 +193,21 @@ class Faults:
         """Draw by the schedule: each device deals its faults from a shuffled deck, so none is left out for long."""
         if not self._rate:
             return None
-        place = list(OWN).index(device)
+        place = DEVICES.index(device)
         random = generator(self._seed, Stream.FAULTS, [place, self._operations[device]])
         if random.random() >= self._rate:
             return None
-        faults = known(device)
-        deck, card = divmod(self._drawn[device], len(faults))
+        names = list(known(device))
+        deck, card = divmod(self._drawn[device], len(names))
         self._drawn[device] += 1
-        order = generator(self._seed, Stream.FAULT_DECK, [place, deck]).permutation(len(faults))
-        name = list(faults)[order[card]]
-        return name, dict(faults[name])
+        order = generator(self._seed, Stream.FAULT_DECK, [place, deck]).permutation(len(names))
+        name = names[order[card]]
+        return name, usual(device, name)
 
     def _inject(self, name: str, device: str, parameters: dict[str, float]) -> Fault:
         number = len(self._injected) + 1
         fault = Fault(number, name, device, self._operations[device], self._clock.now_s(), parameters)
-        self._injected.append(fault)
-        if name in WORLD and name in self._effects:
+        if name in self._effects:
             self._effects[name](device, parameters)
+        self._injected.append(fault)
         return fault

@@ -207,8 +207,8 @@ class Scanner:
         return true_um
 
     def drift_um(self, time_s: float) -> Vector:
-        """How far the specimen has drifted (x, y) since the world began."""
-        drift_um: Vector = self._drift.um_at(np.array([time_s]))[0, :2]
+        """How far the specimen has drifted (x, y, z) since the world began."""
+        drift_um: Vector = self._drift.um_at(np.array([time_s]))[0]
         return drift_um
 
     def _reported_um(self, times_s: Vector) -> Vector:

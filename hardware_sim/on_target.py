@@ -39,7 +39,7 @@ class OnTarget:
         return self._scanner.servo_on(axis) and self._clock.now_s() >= self.from_s(axis)
 
     def from_s(self, axis: int) -> float:
-        """World time from which the axis is on target; minus infinity if its motion never left the tolerance."""
+        """World time from which the axis is on target: infinity for never, minus infinity for always."""
         change, tolerance_um = self._change[axis], self._parameters.number(TOLERANCE_UM, axis)
         known = self._known.get(axis)
         if known is None or known[:2] != (change, tolerance_um):
@@ -54,7 +54,9 @@ class OnTarget:
         outside = np.flatnonzero(np.abs(path.places_um - target_um) >= tolerance_um)
         if not len(outside):
             return -math.inf
-        last = min(int(outside[-1]), len(path.times_s) - 2)
+        last = int(outside[-1])
+        if last == len(path.times_s) - 1:
+            return math.inf  # the amplifier has come to its end before the axis came to its target
         rim_um = target_um + math.copysign(tolerance_um, path.places_um[last] - target_um)
         into = Path(path.times_s[last : last + 2], path.places_um[last : last + 2], path.at)
         return float(into.crossings_s(np.array([rim_um]))[0])

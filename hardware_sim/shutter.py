@@ -20,6 +20,9 @@ STEP_PX = 0.5
 MOST_VIEWS = 16
 SAMPLES = 65
 """Of the stage's way during a frame."""
+SMEAR_PX = 0.75
+"""A view that moves farther than this during its span is smeared along its way."""
+SMEAR_POINTS_PER_PX = 8
 AT_ITS_PLACE_PX = 0.05
 """Rows that lie this close to where they belong are not shifted."""
 
@@ -82,6 +85,13 @@ class Way:
         """How far apart sideways the stage has been, at most."""
         return float(np.hypot(*np.ptp(self.stage_um[:, :2], axis=0)))
 
+    def between_um(self, from_s: float, to_s: float) -> Vector:
+        """How far (x, y, z) it went from one time to another."""
+        there, here = (
+            np.array([np.interp(at_s, self.times_s, column) for column in self.stage_um.T]) for at_s in (to_s, from_s)
+        )
+        return there - here
+
     def mean_between_um(self, from_s: Vector, to_s: Vector) -> Vector:
         """Mean positions (n, 3) between pairs of times (n,); where a pair is empty, any."""
         lasts_s = np.where(to_s > from_s, to_s - from_s, 1.0)
@@ -114,10 +124,30 @@ def seen(way: Way, timing: Timing, pixel_um: float, view: Callable[[Vector], Ima
         (centre_um,) = way.mean_between_um(np.array([begins_s]), np.array([ends_s]))
         away_px = (way.mean_between_um(from_s, to_s)[:, :2] - centre_um[:2]) / pixel_um
         away_px[weights == 0] = 0.0
-        part = rows_moved(view(centre_um), away_px) * weights[:, None].astype(np.float32)
+        way_px = way.between_um(begins_s, ends_s)[:2] / pixel_um
+        part = rows_moved(smeared(view(centre_um), way_px), away_px) * weights[:, None].astype(np.float32)
         total = part if total is None else total + part
     assert total is not None  # each row's exposure lies inside the frame
     return total
+
+
+def smeared(image: Image, way_px: Vector) -> Image:
+    """Average a view along a straight way (x, y) that it goes while it is looked at."""
+    length_px = float(np.hypot(*way_px))
+    if length_px <= SMEAR_PX:
+        return image
+    along = np.linspace(-0.5, 0.5, int(np.ceil(length_px * SMEAR_POINTS_PER_PX)))
+    half = np.ceil(np.abs(way_px) / 2).astype(int)
+    kernel = np.zeros((2 * half[1] + 1, 2 * half[0] + 1))
+    x, y = along * way_px[0] + half[0], along * way_px[1] + half[1]
+    left, top = np.floor(x).astype(int), np.floor(y).astype(int)
+    for right, weight_x in ((0, left + 1 - x), (1, x - left)):
+        for down, weight_y in ((0, top + 1 - y), (1, y - top)):
+            weights = weight_x * weight_y
+            inside = weights > 0
+            np.add.at(kernel, (top[inside] + down, left[inside] + right), weights[inside])
+    blurred = cv2.filter2D(image, cv2.CV_32F, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(blurred, dtype=np.float32)
 
 
 def rows_moved(image: Image, away_px: Vector) -> Image:

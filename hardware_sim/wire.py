@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from hardware_sim.chance import Stream, generator
-from hardware_sim.faults import WIRE, Fault, Faults
+from hardware_sim.fault_kinds import WIRE
+from hardware_sim.faults import Fault, Faults
 
 HOST = "127.0.0.1"
 LONGEST_LINE = 4096

@@ -1,6 +1,7 @@
 """The one world that every simulated device sees."""
 
 import threading
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,11 +12,11 @@ from hardware_sim.canvas import Image
 from hardware_sim.chance import Stream, generator
 from hardware_sim.clock import Clock
 from hardware_sim.electron import ElectronMicroscope
-from hardware_sim.faults import Faults, Parameters, Script
+from hardware_sim.faults import Faults, Script
 from hardware_sim.focus_drive import FocusDrive
 from hardware_sim.frame_protocol import Setup
 from hardware_sim.landing import LandingError, RepeatableLanding, WanderingLanding
-from hardware_sim.mechanics import TRAVEL_UM, Scanner
+from hardware_sim.mechanics import Scanner
 from hardware_sim.optics import Microscope
 from hardware_sim.sensor import Frame
 from hardware_sim.settings import WorldSettings
@@ -65,11 +66,11 @@ class World:
             view=self.view,
         )
 
-    def _stick(self, device: str, how: Parameters) -> None:
+    def _stick(self, device: str, how: Mapping[str, float]) -> None:
         if device == "focus":
             self.focus.stick(how["for_s"])
         else:
-            self.scanner.stick(int(how["axis"]) % len(TRAVEL_UM), how["for_s"])
+            self.scanner.stick(int(how["axis"]), how["for_s"])
 
     def _landing(self) -> LandingError:
         axis_rms_um = self.settings.mechanics.position_error_px_rms * self.microscope.pixel_um / np.sqrt(2)

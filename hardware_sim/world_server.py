@@ -1,13 +1,15 @@
 """The world over HTTP: the truth for those who test, and a picture for those who watch."""
 
 import json
+import re
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import cv2
 import numpy as np
@@ -49,7 +51,7 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer a path that exists; the others are 404."""
-        path = urlsplit(self.path).path
+        path, _ = self._where()
         answers: dict[str, Callable[[], None]] = {
             "/truth": lambda: self._send_json(truth(self._world)),
             "/exposures": self._send_exposures,
@@ -64,10 +66,16 @@ class _Request(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Arm a fault."""
-        length = self.headers.get("Content-Length", "0")
-        if urlsplit(self.path).path != "/faults" or not length.isdecimal() or int(length) > LONGEST_BODY:
+        path, _ = self._where()
+        length = self.headers.get("Content-Length", "")
+        if path != "/faults":
             self.close_connection = True  # the body was not read
             self._send_unknown()
+            return
+        if not re.fullmatch(r"[0-9]{1,6}", length) or int(length) > LONGEST_BODY:
+            self.close_connection = True
+            wrong = f"Content-Length: {length[:20]!r} is not a whole number within 0..{LONGEST_BODY}"
+            self._send_json({"error": wrong}, status=411 if not length else 413)
             return
         try:
             armed = Armed.model_validate_json(self.rfile.read(int(length)))
@@ -78,7 +86,17 @@ class _Request(BaseHTTPRequestHandler):
         self._send_json({**armed.model_dump(), "parameters": armed.parameters()}, status=201)
 
     def _send_unknown(self) -> None:
-        self._send_json({"error": f"{self.command} {urlsplit(self.path).path} is not known"}, status=404)
+        self._send_json({"error": f"{self.command} {self._where()[0]} is not known"}, status=404)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Answer what is no request, or none that is served, in JSON as well."""
+        self.close_connection = True
+        self._send_json({"error": message or HTTPStatus(code).phrase}, status=code)
+
+    def _where(self) -> tuple[str, dict[str, list[str]]]:
+        """Take the target of the request apart: its path, and the parameters behind it."""
+        path, _, query = self.path.partition("?")
+        return path, parse_qs(query)
 
     def _send_json(self, content: Any, status: int = 200) -> None:
         self._send(json.dumps(content).encode(), "application/json", status)
@@ -91,9 +109,9 @@ class _Request(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def _send_exposures(self) -> None:
-        after = parse_qs(urlsplit(self.path).query).get("after", ["0"])[0]
-        if not after.isdecimal():
-            self._send_json({"error": f"after: {after!r} is not a whole number of 0 or more"}, status=400)
+        after = self._where()[1].get("after", ["0"])[0]
+        if not re.fullmatch(r"[0-9]{1,18}", after):
+            self._send_json({"error": f"after: {after[:40]!r} is not a whole number of 0 or more"}, status=400)
             return
         self._send_json({"exposures": [asdict(exposure) for exposure in self._world.exposures_after(int(after))]})
 
@@ -131,7 +149,7 @@ class _Request(BaseHTTPRequestHandler):
     def _cycle(self) -> str | None:
         """Read which speed of the scan is asked for; None if there is no such, which then has been answered."""
         electron = self._world.settings.electron
-        cycle = parse_qs(urlsplit(self.path).query).get("cycle", [electron.cycle])[0]
+        cycle = self._where()[1].get("cycle", [electron.cycle])[0]
         if cycle in electron.cycles:
             return cycle
         self._send_json({"error": f"cycle: {cycle!r} is not one of {', '.join(electron.cycles)}"}, status=400)

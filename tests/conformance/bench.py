@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from devices.errors import DeviceError
-from hardware_sim.faults import known
+from hardware_sim.fault_kinds import known
 from tests.devices.device_twin import Twin
 
 ANSWER_S = 0.2  # what the drivers wait for an answer

@@ -8,7 +8,7 @@ from devices.force_nidaq import NidaqForce
 from devices.force_scpi import ScpiForce
 from devices.protocols import ForceSensor
 from devices.settings import NidaqForceSettings, ScpiForceSettings
-from hardware_sim.faults import known
+from hardware_sim.fault_kinds import known
 from tests.conformance.bench import ANSWER_S, Bench
 from tests.conformance.ni_stub import StubTask
 

@@ -21,7 +21,7 @@ import pytest
 from devices.camera_mmcore import MmCamera
 from devices.errors import DeviceError, DeviceLost, DeviceTimeout, FrameRepeated, FramesLost, ProtocolError
 from devices.protocols import Frame
-from hardware_sim.faults import known
+from hardware_sim.fault_kinds import known
 from tests.conformance.bench import Bench, judge, outcome_of
 from tests.conformance.camera_backends import EXPOSURE_S, READOUT_S, open_twin
 

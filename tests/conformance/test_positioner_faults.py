@@ -24,7 +24,7 @@ import pytest
 
 from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, ProtocolError
 from devices.protocols import Positioner
-from hardware_sim.faults import known
+from hardware_sim.fault_kinds import known
 from tests.conformance.bench import Bench, judge, outcome_of
 from tests.conformance.positioner_backends import POSITIONERS, Backend
 

@@ -28,7 +28,7 @@ from devices.errors import DeviceError, DeviceLost, DeviceTimeout, ProtocolError
 from devices.protocols import VideoFrame
 from devices.settings import OpenCvVideoSettings
 from devices.video_opencv import OpenCvVideo
-from hardware_sim.faults import known
+from hardware_sim.fault_kinds import known
 from tests.conformance.bench import PATIENCE_S, Bench, judge, outcome_of
 
 PERIOD_S = 0.04

@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 from hardware_sim.clock import ManualClock
 from hardware_sim.errors import UsageError
-from hardware_sim.faults import OWN, Armed, Faults, Script, in_one_line, known, load_script
+from hardware_sim.fault_kinds import DEVICES, known
+from hardware_sim.faults import Armed, Faults, Script, in_one_line, load_script
 
 
 def test_an_armed_fault_befalls_the_operation_that_was_named() -> None:
@@ -45,7 +46,7 @@ def test_a_fault_of_the_world_acts_at_once() -> None:
     assert faults.injected()[0]["name"] == "drift_burst"
 
 
-@pytest.mark.parametrize("device", list(OWN))
+@pytest.mark.parametrize("device", DEVICES)
 def test_the_night_spares_99_operations_in_100_and_leaves_no_kind_out(device: str) -> None:
     faults = Faults(ManualClock(), seed=4, script=load_script("night"))
     operations = 6000
@@ -78,6 +79,13 @@ def test_the_same_seed_gives_the_same_night_however_devices_take_turns() -> None
         ({"name": "silence", "device": "scanner", "colour": 1}, "colour: silence has no parameters"),
         ({"name": "late_answer", "device": "force", "delay_s": "long"}, "delay_s: 'long' is not a number"),
         ({"name": "silence", "device": "scanner", "after": -1}, "after"),
+        ({"name": ["a"], "device": "scanner"}, "name"),
+        ({"name": "stuck_axis", "device": "scanner", "axis": 7}, "axis: 7 is outside 0..2"),
+        ({"name": "stuck_axis", "device": "scanner", "axis": 1.5}, "axis: 1.5 is not a whole number"),
+        ({"name": "stuck_axis", "device": "focus", "axis": 1}, "axis: stuck_axis has for_s"),
+        ({"name": "controller_error", "device": "scanner", "code": float("inf")}, "code: inf is outside 0..9999"),
+        ({"name": "drift_burst", "x_um": float("nan")}, "x_um: nan is outside -50..50"),
+        ({"name": "late_answer", "device": "force", "delay_s": -1}, "delay_s: -1 is outside 0..60"),
     ],
 )
 def test_what_cannot_be_armed_is_told_why(request_body: dict[str, object], said: str) -> None:

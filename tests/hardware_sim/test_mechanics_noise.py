@@ -86,7 +86,7 @@ def test_a_drift_burst_slips_and_stays() -> None:
     assert half_way == pytest.approx([150.0, -100.0, 0.0])
     assert after == pytest.approx([300.0, -200.0, 0.0])
     assert much_later == pytest.approx(after)
-    assert bench.scanner.drift_um(500.0) == pytest.approx([0.3, -0.2])
+    assert bench.scanner.drift_um(500.0) == pytest.approx([0.3, -0.2, 0.0])
 
 
 def test_bursts_of_long_ago_are_remembered_as_one() -> None:
@@ -95,7 +95,7 @@ def test_bursts_of_long_ago_are_remembered_as_one() -> None:
         bench.scanner.drift_burst(0.1, 0.0, over_s=1.0)
         bench.clock.advance(1000.0)
     assert bench.error_um() == pytest.approx([0.5, 0.0, 0.0])
-    assert bench.scanner.drift_um(bench.clock.now_s() - 500.0) == pytest.approx([0.5, 0.0])
+    assert bench.scanner.drift_um(bench.clock.now_s() - 500.0) == pytest.approx([0.5, 0.0, 0.0])
 
 
 def linearity_nm(bench: Bench, axis: int, travel_um: float) -> np.ndarray:

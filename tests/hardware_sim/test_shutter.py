@@ -1,5 +1,7 @@
 """The rolling shutter: timing, skew and blur."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -25,14 +27,20 @@ def edge(stage_um: Vector) -> Image:
     return np.tile(bright.astype(np.float32), (ROWS, 1))
 
 
-def moving(speed_um_per_s: float, exposure_s: float) -> Image:
+def thin_line(stage_um: Vector) -> Image:
+    """A bright line of some 4 px where the edge would be."""
+    columns = np.arange(COLUMNS) - (COLUMNS - 1) / 2 + stage_um[0] / PIXEL_UM
+    return np.tile(np.exp(-((columns / 2) ** 2)).astype(np.float32), (ROWS, 1))
+
+
+def moving(speed_um_per_s: float, exposure_s: float, view: Callable[[Vector], Image] = edge) -> Image:
     """See the edge while the stage moves along x, through 0 at half time."""
     at = timing(exposure_s)
 
     def true_um_at(times_s: Vector) -> Vector:
         return np.outer((times_s - at.lasts_s / 2) * speed_um_per_s, [1.0, 0.0, 0.0])
 
-    return seen(Way(0.0, at.lasts_s, true_um_at), at, PIXEL_UM, edge)
+    return seen(Way(0.0, at.lasts_s, true_um_at), at, PIXEL_UM, view)
 
 
 def edges_px(image: Image) -> Vector:
@@ -81,6 +89,16 @@ def test_blur_is_speed_times_exposure(speed_um_per_s: float) -> None:
     length_px = np.sqrt(12 * (variance_px2(spread) - variance_px2(sharp)))
     # n renderings instead of a smooth motion lack a part 1 / n**2 of it, and no span is longer than half a pixel
     assert length_px == pytest.approx(blurred_px, rel=0.06)
+
+
+@pytest.mark.parametrize("speed_um_per_s", [50.0, 100.0, 200.0])
+def test_a_long_blur_is_one_smear_without_gaps(speed_um_per_s: float) -> None:
+    exposure_s = 0.02
+    row = moving(speed_um_per_s, exposure_s, thin_line)[ROWS // 4]
+    half_px = speed_um_per_s * exposure_s / PIXEL_UM / 2
+    centre = COLUMNS // 2
+    plateau = row[int(centre - 0.7 * half_px) : int(centre + 0.7 * half_px)]
+    assert np.ptp(plateau) < 0.1 * plateau.mean()
 
 
 def test_the_mean_of_a_moving_view_lies_where_the_log_says() -> None:

@@ -22,7 +22,7 @@ def test_the_truth_has_all_that_was_promised(lab: TwinProcess) -> None:
         "drift_um",
         "probe_contact",
     }
-    assert (len(truth["scanner_um"]), len(truth["reported_um"]), len(truth["drift_um"])) == (3, 3, 2)
+    assert (len(truth["scanner_um"]), len(truth["reported_um"]), len(truth["drift_um"])) == (3, 3, 3)
     assert truth["probe_contact"] is False
     assert lab.get("/truth")["time_s"] > truth["time_s"]
 
