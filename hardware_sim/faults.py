@@ -71,9 +71,8 @@ class Armed(BaseModel):
         if not isinstance(nested, dict):
             raise ValueError(f"parameters: {nested!r} is not a table")
         flat = {**nested, **flat}
-        owners = [device for device in DEVICES if str(flat.get("name")) in known(device)]
-        if "device" not in flat and len(owners) == 1:
-            flat["device"] = owners[0]
+        if isinstance(flat.get("name"), str) and "device" not in flat:
+            flat["device"] = _only_device_with(flat["name"])
         return flat
 
     @model_validator(mode="after")
@@ -93,6 +92,16 @@ class Armed(BaseModel):
     def parameters(self) -> dict[str, float]:
         """All parameters of the fault, those that were told over the usual ones."""
         return {**usual(self.device, self.name), **(self.model_extra or {})}
+
+
+def _only_device_with(name: str) -> str:
+    owners = [device for device in DEVICES if name in known(device)]
+    if not owners:
+        every = sorted({fault for device in DEVICES for fault in known(device)})
+        raise ValueError(f"name: {name!r} is no fault; there are {', '.join(every)}")
+    if len(owners) > 1:
+        raise ValueError(f"device: {name} can befall {', '.join(owners)}; say which")
+    return owners[0]
 
 
 class Script(BaseModel):

@@ -73,7 +73,9 @@ def test_the_same_seed_gives_the_same_night_however_devices_take_turns() -> None
 @pytest.mark.parametrize(
     ("request_body", "said"),
     [
-        ({"name": "silence"}, "device"),
+        ({"name": "silence"}, "device: silence can befall scanner, focus, force, camera, video"),
+        ({"name": "disk_full"}, "'disk_full' is no fault; there are black_frame, buffer_overrun,"),
+        ({"device": "scanner"}, "name: Field required"),
         ({"name": "sulk", "device": "scanner"}, "'sulk' is not a fault of scanner, which has silence"),
         ({"name": "silence", "device": "kettle"}, "'kettle' is not one of scanner"),
         ({"name": "silence", "device": "scanner", "colour": 1}, "colour: silence has no parameters"),
