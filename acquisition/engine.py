@@ -16,7 +16,7 @@ from acquisition.plan import OnFailure
 from acquisition.run_store import RunStore
 from acquisition.sweeps import line_scan, middle_s, sweep_along
 from acquisition.write_behind import Pixels, WriteBehind
-from devices.errors import DeviceError, DeviceLost, DeviceTimeout, FrameRepeated, ProtocolError
+from devices.errors import DeviceError, DeviceLost, DeviceTimeout, FrameRepeated, ProtocolError, Stopped
 from devices.protocols import Frame, Positioner
 from devices.rig import Rig
 
@@ -34,7 +34,7 @@ class Outcome(StrEnum):
 
 
 class Instructions:
-    """What the engine is told from other threads; it looks between two tiles."""
+    """What the engine is told from other threads; it looks between two tiles, and during a sweep."""
 
     def __init__(self) -> None:
         self._stop = threading.Event()
@@ -44,7 +44,7 @@ class Instructions:
         return self._stop.is_set()
 
     def stop(self) -> None:
-        """Finish the tile under way, leave the rig safe, keep what was taken."""
+        """Finish the tile or break off the sweep under way, leave the rig safe, keep what was taken."""
         self._stop.set()
 
 
@@ -74,12 +74,14 @@ def _acquire_all(store: RunStore, rig: Rig, told: Instructions, writer: WriteBeh
     failures = _Failures(store.plan.on_failure)
     failures.overcome(lambda: rig.camera.set_exposure_s(store.plan.camera.exposure_s))
     failures.overcome(lambda: _take_up_backlash(rig.scanner, todo[0][0]))
-    taking = failures.overcome(lambda: _Taking(rig, store))
+    taking = failures.overcome(lambda: _Taking(rig, store, told))
     while todo:
         if told.stopped:
             return Outcome.STOPPED
         portion = todo.popleft()
         taken, failure = taking.take(portion)
+        if told.stopped and isinstance(failure, Stopped):
+            return Outcome.STOPPED  # its sweep was broken off, which is nothing against these tiles
         again: list[Portion] = []
         for tile, (attempt, pixels) in zip(portion, taken, strict=True):
             if failure is not None:
@@ -157,8 +159,9 @@ def _retries(policy: str) -> int:
 class _Taking:
     """Takes portions of the plan one after the other, and keeps count of tries, time and frames."""
 
-    def __init__(self, rig: Rig, store: RunStore) -> None:
+    def __init__(self, rig: Rig, store: RunStore, told: Instructions) -> None:
         self._rig = rig
+        self._told = told
         self._plan = store.plan
         self._pixel_size_um = store.field.pixel_size_um
         self._z_um = rig.scanner.read_position_um().get("z")
@@ -210,9 +213,9 @@ class _Taking:
 
     def _sweep(self, row: Portion, attempts: Sequence[Attempt]) -> list[Taken]:
         """Let the scanner sweep over a row and fire the camera; it tells where it was half-way through an exposure."""
-        delay_s = middle_s(self._rig.camera, self._plan.camera.exposure_s)
-        sweep = sweep_along(row, self._plan, self._pixel_size_um, delay_s)
-        frames, places_um = line_scan(self._rig, row[0].y_um, sweep, delay_s)
+        delay_s = middle_s(self._plan.camera.exposure_s, self._rig.camera.skew_s)
+        sweep = sweep_along([tile.x_um for tile in row], self._plan, self._pixel_size_um, delay_s)
+        frames, places_um = line_scan(self._rig, row[0].y_um, sweep, delay_s, lambda: self._told.stopped)
         return [
             self._accepted(attempt, actual_um, frame)
             for attempt, actual_um, frame in zip(attempts, places_um, frames, strict=True)

@@ -1,12 +1,13 @@
 """What must be true before a plan may move anything, and what the plan will cost. Moves nothing itself."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from acquisition.overlap import steps_along
+from acquisition.overlap import grid_um, steps_along
 from acquisition.plan import Plan
-from acquisition.sweeps import sweep_speed_um_per_s
-from devices.protocols import LineScanner, Positioner
+from acquisition.sweeps import middle_s, sweep_along, sweep_speed_um_per_s
+from devices.errors import OutOfRange
+from devices.protocols import Camera, LineScanner, Positioner, Sweep
 
 SETTLE_ALLOWANCE_S = 0.05  # of a step of one field on a piezo scanner; measured times replace it in the report
 BYTES_PER_PIXEL = 2
@@ -63,11 +64,43 @@ def problems(plan: Plan, limits_um: Mapping[str, tuple[float, float]], free_byte
     return found
 
 
-def inabilities(plan: Plan, scanner: Positioner) -> list[str]:
-    """What the plan asks of an open scanner that it cannot do."""
-    if plan.tiles.mode == "line" and not isinstance(scanner, LineScanner):
+def sweep_problems(
+    plan: Plan,
+    limits_um: Mapping[str, tuple[float, float]],
+    field: Field,
+    skew_s: float,
+    sweep_ends_um: Callable[[Sweep], tuple[float, float]],
+) -> list[str]:
+    """Why the rows of a plan that has no other problems cannot be swept; a row of one tile is not swept.
+
+    Args:
+        skew_s: of the camera.
+        sweep_ends_um: of the scanner, see `LineScanner`.
+    """
+    places_um, _ = grid_um(plan, field.size_um)
+    if plan.tiles.mode != "line" or len(places_um) == 1 or "x" not in limits_um:
+        return []
+    sweep = sweep_along(places_um, plan, field.pixel_size_um, middle_s(plan.camera.exposure_s, skew_s))
+    try:
+        begin_um, end_um = sweep_ends_um(sweep)
+    except OutOfRange as refusal:
+        return [f"tiles.mode = 'line': {refusal}"]
+    low_um, high_um = limits_um["x"]
+    if low_um <= begin_um and end_um <= high_um:
+        return []
+    return [
+        f"tiles.mode = 'line': with its run-up a sweep goes over {begin_um:g}..{end_um:g} um, outside the scanner's "
+        f"travel on axis x, {low_um:g}..{high_um:g} um; narrow region.x_um, lower line_blur_px, or use 'step'"
+    ]
+
+
+def inabilities(plan: Plan, field: Field, scanner: Positioner, camera: Camera) -> list[str]:
+    """What a plan that has no other problems asks of an open rig that it cannot do."""
+    if plan.tiles.mode != "line":
+        return []
+    if not isinstance(scanner, LineScanner):
         return ["tiles.mode = 'line': the scanner cannot sweep lines and fire the camera; use 'step'"]
-    return []
+    return sweep_problems(plan, scanner.limits_um, field, camera.skew_s, scanner.sweep_ends_um)
 
 
 def cost(plan: Plan, field: Field) -> Cost:

@@ -1,17 +1,19 @@
 """A row of tiles as one sweep of the scanner: how fast, where each exposure has to begin, and the sweep itself."""
 
 import math
-from collections.abc import Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
-from acquisition.overlap import PlannedTile
 from acquisition.plan import Plan
 from devices.errors import DeviceError, DeviceRejected
-from devices.protocols import Camera, Frame, LineScanner, Sweep
+from devices.protocols import Frame, LineScanner, Sweep
 from devices.rig import Rig
 
 READOUT_S = 0.02
 """Between two exposures: twice what the largest sCMOS frame takes to read out."""
+LOOK_S = 0.1
+"""How often a sweep asks whether it shall stop."""
 
 
 def sweep_speed_um_per_s(plan: Plan, pixel_size_um: float, step_um: float) -> float:
@@ -22,40 +24,67 @@ def sweep_speed_um_per_s(plan: Plan, pixel_size_um: float, step_um: float) -> fl
     return min(unblurred, unhurried)
 
 
-def middle_s(camera: Camera, exposure_s: float) -> float:
+def middle_s(exposure_s: float, skew_s: float) -> float:
     """Time from a trigger to the moment that the lines of a frame show on average."""
-    return (exposure_s + camera.skew_s) / 2
+    return (exposure_s + skew_s) / 2
 
 
-def sweep_along(row: Sequence[PlannedTile], plan: Plan, pixel_size_um: float, middle_s: float) -> Sweep:
-    """Lay a sweep over one row, left to right: each tile is under the camera `middle_s` after its trigger."""
-    step_um = (row[-1].x_um - row[0].x_um) / (len(row) - 1) if len(row) > 1 else 0.0
+def sweep_along(places_um: Sequence[float], plan: Plan, pixel_size_um: float, middle_s: float) -> Sweep:
+    """Lay a sweep over one row, left to right: each place is under the camera `middle_s` after its trigger."""
+    step_um = (places_um[-1] - places_um[0]) / (len(places_um) - 1) if len(places_um) > 1 else 0.0
     speed = sweep_speed_um_per_s(plan, pixel_size_um, step_um)
     way_um = speed * middle_s
-    triggers_um = tuple(tile.x_um - way_um for tile in row)
+    triggers_um = tuple(place_um - way_um for place_um in places_um)
     return Sweep("x", triggers_um[0], triggers_um[-1] + 2 * way_um, speed, triggers_um)
 
 
-def line_scan(rig: Rig, y_um: float, sweep: Sweep, middle_s: float) -> tuple[list[Frame], list[dict[str, float]]]:
+def line_scan(
+    rig: Rig, y_um: float, sweep: Sweep, middle_s: float, stopped: Callable[[], bool]
+) -> tuple[list[Frame], list[dict[str, float]]]:
     """Sweep along the line at `y_um`; the frames, and where all axes were `middle_s` after the trigger of each.
 
     Raises:
-        DeviceError: something failed; sweep and sequence have been ended.
+        Stopped: `stopped` turned true; sweep and sequence have been ended.
+        DeviceError: something failed; so have they.
     """
     scanner, camera = rig.scanner, rig.camera
     if not isinstance(scanner, LineScanner):
         raise DeviceRejected(scanner.name, "cannot sweep lines; use tiles.mode = 'step'")
     count = len(sweep.trigger_at_um)
     interval_s = abs(sweep.to_um - sweep.from_um) / sweep.speed_um_per_s / max(count - 1, 1)
-    try:
-        scanner.move_to({"y": y_um})
-        camera.start_sequence(count, triggered=True, interval_s=interval_s)
-        scanner.start_sweep(sweep)
-        frames = [camera.next_frame() for _ in range(count)]
-        scanner.wait_swept()
-        return frames, scanner.read_swept_um(middle_s)
-    except DeviceError:
-        for stop in (scanner.stop, camera.stop):
+
+    def stop() -> None:
+        for stop_device in (scanner.stop, camera.stop):
             with suppress(DeviceError):  # the first error is the one to tell
-                stop()
+                stop_device()
+
+    try:
+        with _cut_short(stopped, stop):
+            scanner.move_to({"y": y_um})
+            camera.start_sequence(count, triggered=True, interval_s=interval_s)
+            scanner.start_sweep(sweep)
+            frames = [camera.next_frame() for _ in range(count)]
+            scanner.wait_swept()
+            return frames, scanner.read_swept_um(middle_s)
+    except BaseException:
+        stop()
         raise
+
+
+@contextmanager
+def _cut_short(stopped: Callable[[], bool], stop: Callable[[], None]) -> Iterator[None]:
+    """Call `stop` from another thread once `stopped` is true, and again until the block has noticed."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(LOOK_S):
+            if stopped():
+                stop()
+
+    watcher = threading.Thread(target=watch, name="sweep watch")
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()

@@ -51,7 +51,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Of the specimen, the stage errors and the noise.")] = 1,
     speed: Annotated[float, typer.Option(help="How much faster than real the twin's clock runs.")] = 1.0,
     faults: Annotated[str, typer.Option(help="none, night (one operation in 100 fails), or a TOML file.")] = "none",
-    world: Annotated[str, typer.Option(help="lab, still, or a TOML file.")] = "lab",
+    world: Annotated[str, typer.Option(help="lab, still, superlens, diffraction, or a TOML file.")] = "lab",
     model: Annotated[str, typer.Option(help="How frames are restored: none or nlm.")] = "nlm",
     as_json: Json = False,
 ) -> None:

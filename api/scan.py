@@ -10,7 +10,7 @@ from typing import Any
 from acquisition.engine import Instructions, Outcome, run
 from acquisition.journal import Attempt
 from acquisition.plan import Plan, PlanError
-from acquisition.preflight import Field, cost, inabilities, problems
+from acquisition.preflight import Field, cost, inabilities, problems, sweep_problems
 from acquisition.run_store import RunStore, ensure_empty
 from api.worker_process import WorkerProcess
 from devices.rig import RigSettings, open_rig
@@ -48,7 +48,13 @@ def blocking(plan: Plan, settings: RigSettings, out: Path) -> list[str]:
         unknown = []
     except InputError as error:
         unknown = [f"reconstruction.{error}"]
-    return unknown + problems(plan, limits_of(settings), free_bytes(out), field_of(settings))
+    limits_um, field = limits_of(settings), field_of(settings)
+    found = problems(plan, limits_um, free_bytes(out), field)
+    ends_um = getattr(settings.devices.scanner, "sweep_ends_um", None)
+    if not found and ends_um is not None:
+        skew_s = getattr(settings.devices.camera, "skew_s", 0.0)
+        found = sweep_problems(plan, limits_um, field, skew_s, ends_um)
+    return unknown + found
 
 
 def free_bytes(folder: Path) -> int:
@@ -80,7 +86,8 @@ def scan(
     field = field_of(settings)
     watcher.started(cost(plan, field).tiles)
     with open_rig(settings, leave_out=NOT_FOR_TILES) as rig:
-        found = problems(plan, rig.scanner.limits_um, free_bytes(out), field) + inabilities(plan, rig.scanner)
+        found = problems(plan, rig.scanner.limits_um, free_bytes(out), field)
+        found = found or inabilities(plan, field, rig.scanner, rig.camera)
         if found:
             raise PlanError(found)
         options = ["--world", world_url] if world_url else []

@@ -3,11 +3,13 @@
 The volts are taken at their word only while the detector can tell, and while they are of now.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from statistics import fmean
 
-from devices.errors import Saturated, Stale
+from devices.answers import quoted
+from devices.errors import ProtocolError, Saturated, Stale
 from devices.settings import DeflectionSettings
 
 
@@ -27,7 +29,10 @@ class Deflection:
         Raises:
             Saturated: one of the samples, whatever the others say.
             Stale: the reading took too long, or its digits have stood still for too long.
+            ProtocolError: one of the samples is infinite, or not a number.
         """
+        if not all(math.isfinite(sample) for sample in volts):
+            raise ProtocolError(self._name, f"samples that are no numbers: {quoted(str(volts))}")
         self._refuse_old(asked_s)
         self._refuse_frozen(tuple(volts))
         for sample in volts:

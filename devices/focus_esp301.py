@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from devices.answers import number, quoted
 from devices.errors import DeviceError, DeviceRejected, DeviceTimeout, ProtocolError
-from devices.moves import SLOWEST_FACTOR, Move, allowed_s, arrived, refuse_outside, tighter, usable_speed
+from devices.moves import SLOWEST_FACTOR, Move, allowed_s, arrived, plausible, refuse_outside, tighter, usable_speed
 from devices.moving_axes import MovingAxes
 from devices.settings import Esp301Settings
 from devices.transport import Handshake, LineTransport
@@ -42,6 +42,7 @@ class Esp301Focus(MovingAxes):
         super().__init__()
         self.name = name
         self._settings = settings
+        self._motor_off = settings.axis * AXIS_ERROR_BASE + MOTOR_OFF
         self._line = LineTransport(
             name,
             settings.url,
@@ -54,7 +55,7 @@ class Esp301Focus(MovingAxes):
         )
         self._command_lock = threading.RLock()  # a command and its TB? belong together
         try:
-            self._forget_old_errors()
+            self._take_errors()  # what went wrong before our time
             self._refuse_other_units()
             self._travel_um = (self._ask_number("SL?") * UM_PER_MM, self._ask_number("SR?") * UM_PER_MM)
             self.limits_um = {AXIS: tighter(name, AXIS, settings.limits_um, self._travel_um)}
@@ -62,14 +63,18 @@ class Esp301Focus(MovingAxes):
             if settings.motor_on_connect:
                 self._command("MO")
             if settings.home_on_connect:
-                self.home()
+                self._home_at_connecting()
         except DeviceError:
             self.close()
             raise
 
     def read_position_um(self) -> dict[str, float]:
         """Ask TP."""
-        return {AXIS: self._ask_number("TP?") * UM_PER_MM}
+        position_mm = self._ask_number("TP?")
+        try:
+            return plausible({AXIS: position_mm * UM_PER_MM}, {AXIS: self._travel_um})
+        except ValueError as error:
+            raise ProtocolError(self.name, f"TP? answered {position_mm:g}: {error}") from error
 
     def home(self) -> None:
         """Search home (OR); see `Homing`."""
@@ -83,14 +88,14 @@ class Esp301Focus(MovingAxes):
         """Send ST, first past the exchange under way, then once more in turn; see `Positioner`.
 
         The second one catches a move whose command another thread was just sending; it is tried again if the
-        controller does not confirm it, or has an older error to tell first.
+        controller does not confirm it, or has an older error of this axis to tell first.
         """
         self._stop_token = object()
         self._line.tell_past(f"{self._settings.axis}ST")
         try:
-            self._command("ST")
+            self._stop_in_turn()
         except DeviceError:
-            self._command("ST")
+            self._stop_in_turn()
 
     def close(self) -> None:
         """Close the line; the motor stays as it is."""
@@ -126,11 +131,6 @@ class Esp301Focus(MovingAxes):
         if units != MILLIMETRES:
             raise ProtocolError(self.name, f"axis {self._settings.axis} counts in unit {units:g}, not mm (SN = 2)")
 
-    def _forget_old_errors(self) -> None:
-        for _ in range(ERROR_QUEUE_LENGTH):
-            if self._next_error()[0] == 0:
-                return
-
     def _command(self, command: str, stop_token: object | None = None) -> None:
         """Send a command to the axis and read what came of it; with a token, only if no stop came since."""
         with self._command_lock:
@@ -139,23 +139,27 @@ class Esp301Focus(MovingAxes):
             self._line.tell(f"{self._settings.axis}{command}")
             self._refuse_queued_error(command)
 
+    def _stop_in_turn(self) -> None:
+        try:
+            self._command("ST")
+        except DeviceRejected as refused:
+            if refused.code is None or refused.code >= AXIS_ERROR_BASE:  # one of no axis is another command's
+                raise
+
     def _refuse_queued_error(self, command: str) -> None:
         with self._command_lock:
-            code, words = self._take_errors()
-        if code:
-            hint = ""
-            if code == self._settings.axis * AXIS_ERROR_BASE + MOTOR_OFF:
-                hint = "; only a rig file's motor_on_connect switches it on"
-            raise DeviceRejected(self.name, f"{command}: error {code}, {words}{hint}", code)
+            errors = self._take_errors()
+        for code, words in errors:
+            if code // AXIS_ERROR_BASE in (0, self._settings.axis):
+                hint = "; only a rig file's motor_on_connect switches it on" if code == self._motor_off else ""
+                raise DeviceRejected(self.name, f"{command}: error {code}, {words}{hint}", code)
 
-    def _take_errors(self) -> tuple[int, str]:
-        """Empty the queue and return the first error: one that is left would be taken for the next command's."""
-        first = latest = self._next_error()
-        for _ in range(ERROR_QUEUE_LENGTH):
-            if latest[0] == 0:
-                break
-            latest = self._next_error()
-        return first
+    def _take_errors(self) -> list[tuple[int, str]]:
+        """Empty the queue: an error that is left in it would be taken for the next command's."""
+        errors: list[tuple[int, str]] = []
+        while len(errors) <= ERROR_QUEUE_LENGTH and (latest := self._next_error())[0] != 0:
+            errors.append(latest)
+        return errors
 
     def _next_error(self) -> tuple[int, str]:
         """Read TB?: `code, time stamp, WORDS`."""

@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 
 from devices.answers import number, quoted
 from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, ProtocolError, Stopped
-from devices.moves import SLOWEST_FACTOR, Move, allowed_s, arrived, refuse_outside, tighter, usable_speed
+from devices.moves import SLOWEST_FACTOR, Move, allowed_s, arrived, plausible, refuse_outside, tighter, usable_speed
 from devices.moving_axes import MovingAxes
 from devices.settings import XpsSettings
 from devices.xps_line import Reply, XpsLine
@@ -54,15 +54,19 @@ class XpsFocus(MovingAxes):
             if settings.motor_on_connect:
                 self._switch_on()
             if settings.home_on_connect:
-                self.home()
+                self._home_at_connecting()
         except DeviceError:
             self.close()
             raise
 
     def read_position_um(self) -> dict[str, float]:
         """Ask GroupPositionCurrentGet."""
-        (position_mm,) = self._ask_numbers(f"GroupPositionCurrentGet({self._settings.group},double *)", 1)
-        return {AXIS: position_mm * UM_PER_MM}
+        function = f"GroupPositionCurrentGet({self._settings.group},double *)"
+        (position_mm,) = self._ask_numbers(function, 1)
+        try:
+            return plausible({AXIS: position_mm * UM_PER_MM}, {AXIS: self._travel_um})
+        except ValueError as error:
+            raise ProtocolError(self.name, f"{function} answered {position_mm:g}: {error}") from error
 
     def home(self) -> None:
         """Initialise the group and search home, from whatever state it is in; see `Homing`."""

@@ -3,11 +3,12 @@
 The package is imported when a sensor is opened, not before: it is an extra, and NI's driver is not on every machine.
 """
 
-import math
 import time
 from contextlib import suppress
+from numbers import Real
 from typing import Any
 
+from devices.answers import quoted
 from devices.bounded import BoundedCalls
 from devices.deflection import Deflection
 from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, ProtocolError
@@ -18,6 +19,7 @@ GRACE_S = 0.5  # lets the library's own timeout come before ours
 
 SAMPLES_NOT_YET_AVAILABLE = -200284
 GONE = {-200324: "absent", -200220: "not known", -200045: "removed", -201003: "not accessible"}
+BEYOND_ITS_ERRORS = (OSError, RuntimeError, TypeError, ValueError)  # what its calls into C end in where they do not fit
 
 
 class NidaqForce:
@@ -83,10 +85,16 @@ class NidaqForce:
             raise self._meaning(error) from error
         except errors.Error as error:  # NI's driver is not installed, or not for this system
             raise DeviceLost(self.name, _one_line(error)) from error
+        except BEYOND_ITS_ERRORS as error:
+            self._drop()
+            raise DeviceLost(self.name, f"the library failed: {type(error).__name__}: {_one_line(error)}") from error
+        return self._checked(volts)
+
+    def _checked(self, volts: Any) -> list[float]:
+        if not isinstance(volts, list) or not all(isinstance(sample, Real) for sample in volts):
+            raise ProtocolError(self.name, f"no list of samples: {quoted(repr(volts))}")
         if len(volts) != self._settings.samples:
             raise ProtocolError(self.name, f"{len(volts)} samples instead of {self._settings.samples}")
-        if not all(math.isfinite(sample) for sample in volts):
-            raise ProtocolError(self.name, f"samples that are no numbers: {volts}")
         return [float(sample) for sample in volts]
 
     def _open(self) -> Any:
@@ -105,7 +113,7 @@ class NidaqForce:
                 samps_per_chan=settings.samples,
             )
             task.control(constants.TaskMode.TASK_COMMIT)  # makes each start a short one
-        except self._library.errors.Error:
+        except (self._library.errors.Error, *BEYOND_ITS_ERRORS):
             task.close()
             raise
         return task
@@ -113,7 +121,7 @@ class NidaqForce:
     def _drop(self) -> None:
         task, self._task = self._task, None
         if task is not None:
-            with suppress(self._library.errors.Error):  # the device may be gone; the next reading opens it again
+            with suppress(self._library.errors.Error, *BEYOND_ITS_ERRORS):  # the next reading opens it again
                 task.close()
 
     def _meaning(self, error: Any) -> DeviceError:

@@ -36,10 +36,12 @@ def ready(answer: str) -> bool:
     return answer.strip() == READY
 
 
-def parameter(answer: str) -> float:
-    """Read the one value of `1 0xE000200=5e-05\\n`."""
-    (value,) = values(answer).values()
-    return value
+def parameter(answer: str, axis: str, identifier: int) -> float:
+    """Read the one value of `1 0xE000200=5e-05\\n`, which must be about that axis and that parameter."""
+    match [(item.split(), value) for item, value in values(answer).items()]:
+        case [([told_axis, told], value)] if told_axis == axis and int(told, base=0) == identifier:
+            return value
+    raise ValueError(f"not the one value of parameter 0x{identifier:X} of axis {axis}")
 
 
 def bits(answer: str) -> int:
@@ -49,12 +51,23 @@ def bits(answer: str) -> int:
     return int(answer.strip(), base=16)
 
 
-def array(answer: str, rows: int) -> list[list[float]]:
-    """Read the samples of a GCS array, one list a row; there must be `rows` of them, of equal length."""
+def array(answer: str, rows: int, columns: int) -> list[list[float]]:
+    """Read the samples of a GCS array, one list a row; header and body must have it of this size."""
     header, end, body = answer.partition(END_OF_HEADER)
     if not end:
         raise ValueError(f"no {END_OF_HEADER}: {quoted(header)}")
+    if (size := (_told(header, "NDATA"), _told(header, "DIM"))) != (rows, columns):
+        raise ValueError(f"{size[0]:g} rows of {size[1]:g} columns, not {rows} of {columns}")
     samples = [[number(word) for word in line.split()] for line in body.split("\n")[1:] if line.strip()]
-    if len(samples) != rows or len({len(sample) for sample in samples}) > 1:
-        raise ValueError(f"not {rows} equal rows: {quoted(body)}")
+    if len(samples) != rows or any(len(sample) != columns for sample in samples):
+        raise ValueError(f"not {rows} rows of {columns}: {quoted(body)}")
     return samples
+
+
+def _told(header: str, key: str) -> float:
+    """Read the number in the line `# <key> = <number>` of a header."""
+    entries = [line.removeprefix("# ").partition(" = ") for line in header.splitlines()]
+    values = [value for name, _, value in entries if name == key]
+    if len(values) != 1:
+        raise ValueError(f"not one {key} in the header: {quoted(header)}")
+    return number(values[0])

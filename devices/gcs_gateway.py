@@ -21,6 +21,12 @@ LONGEST_ANSWER_BYTES = 2**20  # HPA? and HLP? have some ten thousand
 PILogger.setLevel(WARNING)  # its own handler prints every exchange once a library lowers the root logger's level
 
 
+def shown(text: str) -> str:
+    """Spell a command for a message: a control character by its number, as the manual does, and without line ends."""
+    control = f"#{ord(text[0])} {text[1:]}" if text[0] < " " else text
+    return " ".join(control.split())
+
+
 class GcsGateway(PIGateway):  # type: ignore[misc]  # pipython has no types
     """One TCP connection to a GCS controller; an answer has one deadline, however many pieces it comes in."""
 
@@ -79,7 +85,7 @@ class GcsGateway(PIGateway):  # type: ignore[misc]  # pipython has no types
             DeviceLost: the peer has closed.
         """
         if unasked := self._waiting():
-            raise ProtocolError(self.name, f"{quoted(unasked)} came unasked, before {msg.strip()!r} was sent")
+            raise ProtocolError(self.name, f"{quoted(unasked)} came unasked, before {shown(msg)} was sent")
         self._deadline = time.monotonic() + self._answer_s
         self._received = 0
         self._send(msg)

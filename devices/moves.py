@@ -9,6 +9,7 @@ from devices.errors import OutOfRange
 Limits = Mapping[str, tuple[float, float]]
 
 SLOWEST_FACTOR = 5.0  # a move may take this many times distance / speed before it counts as stuck
+MOST_TRAVELS = 10.0  # no axis is further from its travel than this many times its length, referenced or not
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,19 @@ def allowed_s(
 def arrived(position_um: Mapping[str, float], targets_um: Mapping[str, float], tolerance_um: float) -> bool:
     """Tell whether every target axis is within `tolerance_um`."""
     return all(abs(position_um[axis] - target) <= tolerance_um for axis, target in targets_um.items())
+
+
+def plausible(position_um: dict[str, float], travel_um: Limits) -> dict[str, float]:
+    """Return positions that axes of these travels can have.
+
+    Raises:
+        ValueError: one is far beyond its travel.
+    """
+    for axis, value_um in position_um.items():
+        low, high = travel_um[axis]
+        if not low - MOST_TRAVELS * (high - low) <= value_um <= high + MOST_TRAVELS * (high - low):
+            raise ValueError(f"{axis} = {value_um:g} um is far beyond its travel of {low:g}..{high:g} um")
+    return position_um
 
 
 def usable_speed(value_um_per_s: float) -> bool:

@@ -3,8 +3,9 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
-from devices.errors import DeviceTimeout, Stopped
+from devices.errors import DeviceError, DeviceTimeout, Stopped
 from devices.moves import Move, spell
 
 POLL_SHARE = 0.1  # of the time waited so far: a short move is noticed soon, a long one costs next to nothing
@@ -38,6 +39,23 @@ class MovingAxes(ABC):
     @abstractmethod
     def read_position_um(self) -> dict[str, float]:
         """Ask the hardware where all axes are."""
+
+    @abstractmethod
+    def home(self) -> None:
+        """Search the zero; see `Homing`."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Stop all axes now; see `Positioner`."""
+
+    def _home_at_connecting(self) -> None:
+        """Home, and stop if that fails: whoever cannot connect leaves nothing travelling behind."""
+        try:
+            self.home()
+        except BaseException:
+            with suppress(DeviceError):  # the first error is the one to tell
+                self.stop()
+            raise
 
     @abstractmethod
     def _begin(self, targets_um: Mapping[str, float]) -> Move:

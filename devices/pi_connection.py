@@ -3,7 +3,7 @@
 A query is answered, or stays unanswered when the controller refuses it; then `ERR?` tells why. So a query costs one
 round trip, and `ERR?` is asked only after silence. A command and its `ERR?` travel together, in one more round trip.
 After anything but a clean refusal the connection is dropped, because a late answer would otherwise be taken for the
-answer to the next query.
+answer to the next query. So `ERR?` after silence goes over a new one: the controller keeps one error for all of them.
 """
 
 import re
@@ -17,7 +17,7 @@ from pipython import GCS2Device, GCSError, gcserror
 
 from devices.answers import number, quoted
 from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, ProtocolError, Stopped
-from devices.gcs_gateway import GcsGateway
+from devices.gcs_gateway import GcsGateway, shown
 
 NEWEST_SYNTAX = 2.0  # CSV?: GCS 3.0 controllers speak another language
 STOP_ALL = "\x18"  # #24
@@ -25,6 +25,7 @@ NO_SERVO = 5
 STOPPED_BY_COMMAND = 10
 BUSY = 1005
 BUSY_POLL_S = 0.01
+CONNECT_S = 2.0
 PROMPT_S = 0.01  # an exchange that takes longer than this is stuck; a stop then goes around it
 CODE = re.compile(r"-?\d{1,5}", re.ASCII)
 
@@ -102,9 +103,9 @@ class PiConnection:
     def refusal(self, command: str, code: int) -> DeviceRejected:
         """Make the error of a refused command."""
         if code == STOPPED_BY_COMMAND:
-            return Stopped(self.name, f"{command}: stopped", code)
+            return Stopped(self.name, f"{shown(command)}: stopped", code)
         hint = "; the servo is off, and only a rig file's start_up switches it on" if code == NO_SERVO else ""
-        return DeviceRejected(self.name, f"{command}: error {code}, {_words(code)}{hint}", code)
+        return DeviceRejected(self.name, f"{shown(command)}: error {code}, {_words(code)}{hint}", code)
 
     def close(self) -> None:
         """Close for good; may be called twice."""
@@ -114,14 +115,13 @@ class PiConnection:
 
     def _ask_once(self, query: str, read: Callable[[str], T]) -> T:
         with self._lock, self._dropping():
+            self._connected()
+            began = time.monotonic()
             try:
                 answer = self._exchange(query)
             except DeviceTimeout as silence:
-                code = self._cause_of_silence()
                 self._drop()  # the answer may still come
-                if code:
-                    raise self.refusal(query, code) from silence
-                raise
+                raise self._error_of_silence(query, began) from silence
             return self._read(query, answer, read)
 
     def _tell_once(self, command: str, condition: Callable[[], None]) -> int:
@@ -140,8 +140,10 @@ class PiConnection:
         if gateway := self._gateway:
             with suppress(DeviceLost):  # the one in turn tells, or mends it
                 gateway.send_at_once(STOP_ALL)
-        if self._lock.acquire(timeout=PROMPT_S):
-            self._lock.release()
+            if self._lock.acquire(timeout=PROMPT_S):
+                self._lock.release()
+                return
+        if self._closed:
             return
         with suppress(DeviceLost), GcsGateway(self.name, self._host, self._port, connect_s=self._answer_s) as beside:
             beside.send_at_once(STOP_ALL)
@@ -152,37 +154,53 @@ class PiConnection:
             return str(self._connected().read(text))
         except GCSError as error:
             if error.val == gcserror.E_7_COM_TIMEOUT:
-                raise DeviceTimeout(self.name, f"no answer to {_shown(text)} within {self._answer_s} s") from error
-            raise ProtocolError(self.name, f"{_shown(text)}: {error}") from error
+                raise DeviceTimeout(self.name, f"no answer to {shown(text)} within {self._answer_s} s") from error
+            raise ProtocolError(self.name, f"{shown(text)}: {error}") from error
         except ValueError as error:  # pipython's own message about a line that ends too early
-            raise ProtocolError(self.name, f"cannot read the answer to {_shown(text)}: {error!r}") from error
+            raise ProtocolError(self.name, f"cannot read the answer to {shown(text)}: {error!r}") from error
 
     def _read(self, query: str, answer: str, read: Callable[[str], T]) -> T:
         try:
             return read(answer)
         except ValueError as error:
-            raise ProtocolError(self.name, f"{_shown(query)} answered {quoted(answer)}: {error}") from error
+            raise ProtocolError(self.name, f"{shown(query)} answered {quoted(answer)}: {error}") from error
 
-    def _cause_of_silence(self) -> int:
-        """Ask once why a query got no answer; 0 if that is silent too, or makes no sense."""
+    def _error_of_silence(self, query: str, asked_s: float) -> DeviceError:
+        code = self._cause_of_silence()
+        if code and code != STOPPED_BY_COMMAND:  # a stop refuses no query
+            return self.refusal(query, code)
+        cause = "ERR? is silent, too" if code is None else "ERR? tells of no refusal"
+        waited_s = time.monotonic() - asked_s
+        return DeviceTimeout(self.name, f"no answer to {shown(query)} within {waited_s:.2g} s; {cause}")
+
+    def _cause_of_silence(self) -> int | None:
+        """Ask ERR? on a new connection; None if that brings no code within `answer_s`."""
+        give_up = time.monotonic() + self._answer_s
         try:
+            self._open(connect_s=self._answer_s)
+            self._device.timeout = 1000 * max(give_up - time.monotonic(), 0.0)
             code = _code(self._exchange("ERR?"))
+            self._device.timeout = 1000 * self._answer_s
         except (DeviceError, ValueError):
-            return 0
-        return 0 if code == STOPPED_BY_COMMAND else code  # a stop refuses no query
+            self._drop()
+            return None
+        return code
 
     def _connected(self) -> Any:
         if self._closed:
             raise DeviceLost(self.name, "is closed")
         if self._device is None:
-            self._gateway = GcsGateway(self.name, self._host, self._port, answer_s=self._answer_s)
-            self._device = GCS2Device(gateway=self._gateway)
-            self._device.errcheck = False
+            self._open(CONNECT_S)
             self._read("ERR?", self._exchange("ERR?"), _code)  # forget what went wrong before our time
             syntax = self._read("CSV?", self._exchange("CSV?"), number)
             if syntax > NEWEST_SYNTAX:
                 raise ProtocolError(self.name, f"speaks GCS {syntax}, this driver up to {NEWEST_SYNTAX}")
         return self._device
+
+    def _open(self, connect_s: float) -> None:
+        gateway = GcsGateway(self.name, self._host, self._port, connect_s=connect_s, answer_s=self._answer_s)
+        self._gateway, self._device = gateway, GCS2Device(gateway=gateway)
+        self._device.errcheck = False
 
     @contextmanager
     def _dropping(self) -> Iterator[None]:
@@ -205,11 +223,6 @@ def _code(answer: str) -> int:
     if not CODE.fullmatch(answer.strip()):
         raise ValueError(f"no error code: {quoted(answer)}")
     return int(answer)
-
-
-def _shown(text: str) -> str:
-    """Quote a command in a message without its ends."""
-    return " ".join(f"#{ord(text[0])}{text[1:]}".split() if ord(text[0]) < ord(" ") else text.split())
 
 
 def _words(code: int) -> str:

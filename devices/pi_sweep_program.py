@@ -14,6 +14,7 @@ SPEED_UP_LAGS = 2.0  # the target takes this many lags of the loop to get up to 
 STEADY_LAGS = 5.0  # and the axis as many more until its speed is off by less than exp(-5), or 0.7 %
 EVENNESS = 1e-6  # of the trigger spacing
 MOST_WAVE_POINTS = 4096  # beyond that each point lasts longer; the generator draws straight lines between them
+SPARE_WAVE_POINTS = 3  # the last point of the line, and what rounding may add to both of its parts
 LINEAR_INTERPOLATION = 1  # WTR
 POSITION_DISTANCE, GENERATOR = 0, 4  # CTO trigger modes
 STEP, AXIS, MODE, START, STOP = 1, 2, 3, 8, 9  # CTO parameters
@@ -69,7 +70,7 @@ class SweepProgram:
         """
         generator = numbers[self.sweep.axis]
         begin_um, end_um = self.ends_um
-        rate = math.ceil(self.duration_s / clock.servo_s / MOST_WAVE_POINTS)
+        rate = math.ceil(self.duration_s / clock.servo_s / (MOST_WAVE_POINTS - SPARE_WAVE_POINTS))
         point_s = clock.servo_s * rate
         rounded = max(round(self.speed_up_s / point_s), 1)
         points = round(abs(end_um - begin_um) / (self.sweep.speed_um_per_s * point_s)) + rounded + 1

@@ -88,11 +88,15 @@ class PiSweeps:
         return {axis: all_axes.index(identifier) + 1 for axis, identifier in self._identifiers.items()}
 
     def _read_clockwork(self, identifier: str) -> Clockwork:
-        servo_s = self._connection.ask(f"SPA? {identifier} {SERVO_TIME}", gcs_answers.parameter)
-        length = self._connection.ask(f"SPA? {identifier} {RECORD_LENGTH}", gcs_answers.parameter)
+        servo_s = self._read_parameter(identifier, SERVO_TIME)
+        length = self._read_parameter(identifier, RECORD_LENGTH)
         if servo_s <= 0 or length < 1:
             raise ProtocolError(self._connection.name, f"servo time {servo_s} s, {length} samples in a record")
         return Clockwork(servo_s, int(length))
+
+    def _read_parameter(self, axis: str, parameter: int) -> float:
+        query = f"SPA? {axis} {parameter}"
+        return self._connection.ask(query, lambda answer: gcs_answers.parameter(answer, axis, parameter))
 
     def _read_record(self, rows: int) -> list[list[float]]:
         record: list[list[float]] = []
@@ -101,5 +105,6 @@ class PiSweeps:
         return record
 
     def _read_rows(self, first: int, count: int) -> list[list[float]]:
-        tables = " ".join(str(table) for table in range(1, len(self._identifiers) + 2))
-        return self._connection.ask(f"DRR? {first} {count} {tables}", lambda answer: gcs_answers.array(answer, count))
+        columns = len(self._identifiers) + 1
+        query = f"DRR? {first} {count} {' '.join(str(table) for table in range(1, columns + 1))}"
+        return self._connection.ask(query, lambda answer: gcs_answers.array(answer, count, columns))

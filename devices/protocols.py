@@ -89,6 +89,14 @@ class Sweep:
 class LineScanner(Positioner, Protocol):
     """A positioner that sweeps a line by itself and gives a hardware trigger at places along it."""
 
+    def sweep_ends_um(self, sweep: Sweep) -> tuple[float, float]:
+        """Tell how far down and up a sweep takes its axis, run-up included; asks nobody.
+
+        Raises:
+            ValueError: the sweep contradicts itself.
+            OutOfRange: it is on no axis of this scanner, or faster than the axis.
+        """
+
     def start_sweep(self, sweep: Sweep) -> None:
         """Go to where the run-up begins, set up triggers and recorder, start the sweep, and return.
 

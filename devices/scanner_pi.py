@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from devices import gcs_answers
 from devices.errors import DeviceError, DeviceRejected, OutOfRange, ProtocolError
-from devices.moves import SLOWEST_FACTOR, Move, allowed_s, arrived, refuse_outside, tighter, usable_speed
+from devices.moves import SLOWEST_FACTOR, Move, allowed_s, arrived, plausible, refuse_outside, tighter, usable_speed
 from devices.moving_axes import MovingAxes
 from devices.pi_connection import STOPPED_BY_COMMAND, PiConnection
 from devices.pi_sweep_program import plan_sweep
@@ -50,19 +50,23 @@ class PiScanner(MovingAxes):
         try:
             if "online" in settings.start_up:
                 self._switch_online()
-            self.limits_um = self._read_limits_um()
+            self._travel_um = self._read_travel_um()
+            self.limits_um: dict[str, tuple[float, float]] = {
+                axis: tighter(name, axis, settings.limits_um.get(axis, NO_LIMITS), self._travel_um[axis])
+                for axis in settings.axes
+            }
             self._speeds_um_per_s = self._read_speeds_um_per_s()
             if "servo" in settings.start_up:
                 self._connection.tell(f"SVO {self._for_each_axis('1')}")
             if "autozero" in settings.start_up:
-                self.home()
+                self._home_at_connecting()
         except DeviceError:
             self.close()
             raise
 
     def read_position_um(self) -> dict[str, float]:
         """Ask POS? for all axes."""
-        return self._ask_values("POS?")
+        return self._connection.ask("POS?", self._positions_um)
 
     def home(self) -> None:
         """Run the autozero (ATZ), which takes every axis over its whole travel; see `Homing`.
@@ -77,14 +81,20 @@ class PiScanner(MovingAxes):
         self._connection.tell(f"ATZ {self._for_each_axis('NaN')}", lambda: self._refuse_after_stop(stop_token))
         self._finish(Move({}, AUTOZERO_S, time.monotonic() + AUTOZERO_S, stop_token), self._is_zeroed)
 
+    def sweep_ends_um(self, sweep: Sweep) -> tuple[float, float]:
+        """Add the run-up to both ends of the line; see `LineScanner`."""
+        if sweep.axis not in self.axes:
+            raise OutOfRange(self.name, f"no axis {sweep.axis} (axes: {', '.join(self.axes)})")
+        if sweep.speed_um_per_s > (fastest := self._speeds_um_per_s[sweep.axis]):
+            raise OutOfRange(self.name, f"{sweep.axis} goes {fastest:g} um/s, not {sweep.speed_um_per_s:g} um/s")
+        return self._settings.sweep_ends_um(sweep)
+
     def start_sweep(self, sweep: Sweep) -> None:
         """Send the axis to the beginning of its run-up, and start the wave generator; see `LineScanner`."""
         stop_token = self._stop_token
-        program = plan_sweep(sweep, self._settings.lag_s)
-        for end_um in program.ends_um:
+        for end_um in self.sweep_ends_um(sweep):
             refuse_outside(self.name, {sweep.axis: end_um}, self.limits_um)
-        if sweep.speed_um_per_s > (fastest := self._speeds_um_per_s[sweep.axis]):
-            raise OutOfRange(self.name, f"{sweep.axis} goes {fastest:g} um/s, not {sweep.speed_um_per_s:g} um/s")
+        program = plan_sweep(sweep, self._settings.lag_s)
         begin_um, end_um = program.ends_um
         self.move_to({sweep.axis: begin_um})
         self._sweeps.start(program, lambda: self._refuse_after_stop(stop_token))
@@ -162,13 +172,9 @@ class PiScanner(MovingAxes):
     def _for_each_axis(self, value: str) -> str:
         return " ".join(f"{identifier} {value}" for identifier in self._identifiers.values())
 
-    def _read_limits_um(self) -> dict[str, tuple[float, float]]:
+    def _read_travel_um(self) -> dict[str, tuple[float, float]]:
         lowest, highest = self._ask_values("TMN?"), self._ask_values("TMX?")
-        ours = self._settings.limits_um
-        return {
-            axis: tighter(self.name, axis, ours.get(axis, NO_LIMITS), (lowest[axis], highest[axis]))
-            for axis in self.axes
-        }
+        return {axis: (lowest[axis], highest[axis]) for axis in self.axes}
 
     def _read_speeds_um_per_s(self) -> dict[str, float]:
         if (speed := self._settings.speed_um_per_s) is not None:
@@ -177,6 +183,9 @@ class PiScanner(MovingAxes):
         if not all(usable_speed(speed) for speed in speeds.values()):
             raise ProtocolError(self.name, f"VEL? answered {speeds}; set speed_um_per_s in the rig file")
         return speeds
+
+    def _positions_um(self, answer: str) -> dict[str, float]:
+        return plausible(self._ours(gcs_answers.values(answer)), self._travel_um)
 
     def _ask_values(self, query: str) -> dict[str, float]:
         return self._connection.ask(query, lambda answer: self._ours(gcs_answers.values(answer)))

@@ -16,6 +16,8 @@ from pydantic import (
 )
 
 from devices.model import Model, Number
+from devices.pi_sweep_program import plan_sweep
+from devices.protocols import Sweep
 
 Kind = Literal["positioner", "camera", "force", "video"]
 AxisName = Literal["x", "y", "z"]
@@ -31,6 +33,18 @@ def _low_below_high(limits: tuple[float, float]) -> tuple[float, float]:
 
 
 LimitsUm = Annotated[tuple[Number, Number], AfterValidator(_low_below_high)]
+
+
+def _openable(url: str) -> str:
+    """Refuse a network address that lacks host or port; pyserial has no words for that."""
+    scheme, separator, address = url.partition("://")
+    host, _, port = address.partition("/")[0].rpartition(":")
+    if separator and scheme in ("socket", "rfc2217") and not (host and port.isdecimal() and 0 < int(port) < 65536):
+        raise ValueError(f"{url!r} should be {scheme}://HOST:PORT")
+    return url
+
+
+SerialUrl = Annotated[str, AfterValidator(_openable)]  # of pyserial: /dev/ttyUSB0, COM3, socket://host:port
 
 
 class DriverSettings(Model):
@@ -56,6 +70,11 @@ class PiGcsSettings(DriverSettings):
     start_up: tuple[Literal["online", "servo", "autozero"], ...] = ()  # empty: connecting sends queries only
     trigger_line: Annotated[int, Field(ge=1, le=3)] = 1  # OUT1..OUT3, to the camera's trigger input
     lag_s: PositiveFloat = 0.005  # of the closed loop, bandwidth 30 Hz: a sweep runs up for some of these
+
+    def sweep_ends_um(self, sweep: Sweep) -> tuple[float, float]:
+        """Tell how far down and up a sweep takes its axis, run-up included; see `LineScanner`."""
+        low_um, high_um = sorted(plan_sweep(sweep, self.lag_s).ends_um)
+        return low_um, high_um
 
     @field_validator("axes")
     @classmethod
@@ -86,7 +105,7 @@ class Esp301Settings(DriverSettings):
 
     kind: ClassVar[Kind] = "positioner"
     driver: Literal["esp301"] = "esp301"
-    url: str
+    url: SerialUrl
     axis: Annotated[int, Field(ge=1, le=3)] = 1
     limits_um: LimitsUm
     settle_s: PositiveFloat = 2.0
@@ -161,7 +180,7 @@ class ScpiForceSettings(DeflectionSettings):
     """A SCPI voltmeter on the deflection signal, over any pyserial URL."""
 
     driver: Literal["scpi"] = "scpi"
-    url: str
+    url: SerialUrl
     aperture_s: PositiveFloat | None = None  # over which it averages; None: leave the voltmeter as it is
     answer_s: AnswerTime = 0.5
     baudrate: int = 9600

@@ -5,6 +5,7 @@ After a timeout or a line that makes no sense, the answer to the last query may 
 away. A device answers in order, so nothing late can be taken for a later answer. Opening is the same thing.
 """
 
+import os
 import re
 import socket
 import threading
@@ -120,7 +121,7 @@ class LineTransport:
                 self._shake_hands(self._port)
         except (serial.SerialException, OSError, ValueError) as error:
             self._drop()
-            raise DeviceLost(self.name, f"{self._url}: {error}") from error
+            raise self._lost(error) from error
         except DeviceTimeout:
             self._drop()
             raise
@@ -157,7 +158,7 @@ class LineTransport:
             raise DeviceTimeout(self.name, f"{line} was not taken within {self._answer_s} s") from error
         except (serial.SerialException, OSError) as error:
             self._drop()
-            raise DeviceLost(self.name, f"{self._url}: {error}") from error
+            raise self._lost(error) from error
 
     def _write(self, port: serial.SerialBase, line: str) -> None:
         with self._write_lock:
@@ -179,11 +180,17 @@ class LineTransport:
             raw: bytes = port.read_until(self._receive_end, LONGEST_ANSWER_BYTES)
         except (serial.SerialException, OSError) as error:
             self._drop()
-            raise DeviceLost(self.name, f"{self._url}: {error}") from error
+            raise self._lost(error) from error
         if not raw.endswith(self._receive_end):
             got = f"only {quoted(raw)}" if raw else "nothing"
             raise DeviceTimeout(self.name, f"{line} answered {got} within {self._answer_s} s")
         return raw
+
+    def _lost(self, error: Exception) -> DeviceLost:
+        """Make the error of a broken line, without the address that pyserial repeats."""
+        number = getattr(error, "errno", None)
+        why = os.strerror(number) if number else str(error).removeprefix(f"Could not open port {self._url}: ")
+        return DeviceLost(self.name, f"{self._url}: {why}")
 
     def _drop(self) -> None:
         if self._port is not None:

@@ -1,5 +1,6 @@
 """One opening of a video source, in a thread of its own: a grabber that hangs hangs nobody who waits for its frames."""
 
+import os
 import threading
 import time
 from collections import deque
@@ -19,6 +20,10 @@ GRACE_S = 0.25  # lets our own deadline come before the library's, which ends it
 CLOSE_S = 0.5
 RIPE_S = 0.1  # a live frame that another follows, or no end within this time, was not cut short by the end
 GREY_16 = int.from_bytes(b"Y1\0\x10", "little")  # FFmpeg's tag of gray16le; with its conversion on it comes as 8 bit
+
+# Both libraries write to stderr what goes wrong with a source; it is told once, as an error of the device.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET, read when the first source is opened
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
 class Grab:

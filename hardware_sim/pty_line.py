@@ -20,7 +20,8 @@ class PtyChannel:
     It holds the other end open too, so that clients may come and go; closing both is what hangs up on them.
     """
 
-    def __init__(self, ended: int) -> None:
+    def __init__(self, ended: int, before_hanging_up: Callable[[], None]) -> None:
+        self._before_hanging_up = before_hanging_up
         self._master, self._slave = os.openpty()
         tty.setraw(self._slave)  # else the line would echo, and turn CR into LF
         os.set_blocking(self._master, False)
@@ -55,6 +56,7 @@ class PtyChannel:
         """Hang up: whoever holds the port open reads an error from now on."""
         if not self._closed:
             self._closed = True
+            self._before_hanging_up()
             os.close(self._master)
             os.close(self._slave)
 
@@ -66,12 +68,14 @@ class PtyLine:
         self.path = path
         self._serve = serve
         self._ended, self._end = os.pipe()
-        self._first = self._lay()
+        self._ending = False
+        self._next = self._lay()
         self._thread = threading.Thread(target=self._run, name="pty", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Hang up and take the path away."""
+        self._ending = True
         os.write(self._end, b"!")
         self._thread.join(timeout=1.0)
         self.path.unlink(missing_ok=True)
@@ -80,20 +84,20 @@ class PtyLine:
             os.close(self._ended)
 
     def _run(self) -> None:
-        channel = self._first
-        while True:
-            try:
+        while not self._ending:
+            channel = self._next
+            with suppress(OSError):  # a fault hung up: the port comes back, as after plugging it in again
                 self._serve(channel)
-                return
-            except OSError:
-                pass  # a fault hung up: the port comes back, as after plugging it in again
-            finally:
-                channel.close()
-            channel = self._lay()
+            channel.close()
+
+    def _succeed(self) -> None:
+        """Let the path lead to the next pseudo-terminal before anybody can notice the end of this one."""
+        if not self._ending:
+            self._next = self._lay()
 
     def _lay(self) -> PtyChannel:
         """Open a pseudo-terminal and let the path lead to it."""
-        channel = PtyChannel(self._ended)
+        channel = PtyChannel(self._ended, self._succeed)
         draft = self.path.with_name(self.path.name + ".new")
         draft.unlink(missing_ok=True)
         draft.symlink_to(channel.name)

@@ -87,10 +87,8 @@ class Way:
 
     def between_um(self, from_s: float, to_s: float) -> Vector:
         """How far (x, y, z) it went from one time to another."""
-        there, here = (
-            np.array([np.interp(at_s, self.times_s, column) for column in self.stage_um.T]) for at_s in (to_s, from_s)
-        )
-        return there - here
+        ends_s = np.array([from_s, to_s])
+        return np.array([np.diff(np.interp(ends_s, self.times_s, column))[0] for column in self.stage_um.T])
 
     def mean_between_um(self, from_s: Vector, to_s: Vector) -> Vector:
         """Mean positions (n, 3) between pairs of times (n,); where a pair is empty, any."""

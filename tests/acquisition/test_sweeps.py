@@ -1,5 +1,6 @@
 """Line mode: the geometry of a sweep, and the engine's way with rows of tiles, on stand-ins."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -7,16 +8,18 @@ import pytest
 import zarr
 
 from acquisition.engine import Instructions, Outcome, run
-from acquisition.overlap import PlannedTile
 from acquisition.plan import Plan, PlanError
-from acquisition.preflight import Field, cost, inabilities
+from acquisition.preflight import Field, cost, inabilities, sweep_problems
 from acquisition.run_store import RunStore
-from acquisition.sweeps import middle_s, sweep_along, sweep_speed_um_per_s
-from devices.errors import DeviceTimeout, FramesLost
+from acquisition.sweeps import line_scan, middle_s, sweep_along, sweep_speed_um_per_s
+from devices.errors import DeviceTimeout, FramesLost, OutOfRange, Stopped
 from devices.protocols import Frame, Sweep
+from devices.settings import PiGcsSettings
 
 NewStore = Callable[..., RunStore]
+FIELD = Field((24, 32), 0.1)
 LINE = {"tiles": {"mode": "line"}}
+RUN_UP_UM = 5.0
 
 
 def plan(**changes: Any) -> Plan:
@@ -34,6 +37,9 @@ class Sweeping:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._scanner, name)
+
+    def sweep_ends_um(self, sweep: Sweep) -> tuple[float, float]:
+        return sweep.from_um - RUN_UP_UM, sweep.to_um + RUN_UP_UM
 
     def start_sweep(self, sweep: Sweep) -> None:
         assert self._camera.armed == len(sweep.trigger_at_um), "the camera is armed before the first trigger"
@@ -66,17 +72,16 @@ def sweeping_rig(rig: Any) -> Any:
 
 
 def test_each_tile_is_under_the_camera_in_the_middle_of_its_exposure() -> None:
-    row = [PlannedTile(i, 0, i, 20.0 + 3.0 * i, 30.0) for i in range(4)]
-    sweep = sweep_along(row, plan(camera={"exposure_ms": 10}), pixel_size_um=0.1, middle_s=0.006)
+    row_um = [20.0, 23.0, 26.0, 29.0]
+    sweep = sweep_along(row_um, plan(camera={"exposure_ms": 10}), pixel_size_um=0.1, middle_s=0.006)
     half_way_um = sweep.speed_um_per_s * 0.006
-    assert [at_um + half_way_um for at_um in sweep.trigger_at_um] == pytest.approx([20.0, 23.0, 26.0, 29.0])
+    assert [at_um + half_way_um for at_um in sweep.trigger_at_um] == pytest.approx(row_um)
     assert sweep.from_um == pytest.approx(sweep.trigger_at_um[0])
     assert sweep.to_um == pytest.approx(sweep.trigger_at_um[-1] + 2 * half_way_um)
 
 
-def test_a_rolling_shutter_shows_its_frame_later(rig: Any) -> None:
-    rig.camera.skew_s = 0.004
-    assert middle_s(rig.camera, exposure_s=0.010) == pytest.approx(0.007)
+def test_a_rolling_shutter_shows_its_frame_later() -> None:
+    assert middle_s(exposure_s=0.010, skew_s=0.004) == pytest.approx(0.007)
 
 
 def test_the_sweep_blurs_no_more_than_the_plan_allows() -> None:
@@ -135,15 +140,88 @@ def test_a_failed_sweep_stops_the_scanner_and_the_camera(new_store: NewStore, sw
 
 
 def test_a_line_plan_says_how_long_it_takes() -> None:
-    field = Field((24, 32), 0.1)
     slow = plan(camera={"exposure_ms": 100})
     sweep_s = 0.1 + (7.0 - 3.2) / (0.5 * 0.1 / 0.1)
-    assert cost(slow, field).duration_s == pytest.approx(2 * (sweep_s + 0.5))
+    assert cost(slow, FIELD).duration_s == pytest.approx(2 * (sweep_s + 0.5))
+
+
+def test_a_bug_in_a_sweep_stops_the_scanner_too(sweeping_rig: Any) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    sweeping_rig.camera.before_snap = fail
+    sweep = Sweep("x", 20.0, 30.0, 10.0, (20.0,))
+    with pytest.raises(ZeroDivisionError):
+        line_scan(sweeping_rig, 30.0, sweep, 0.01, lambda: False)
+    assert sweeping_rig.scanner.stops == 1
+
+
+def test_a_stop_breaks_off_the_sweep_and_counts_nothing_against_its_tiles(
+    new_store: NewStore, sweeping_rig: Any
+) -> None:
+    store = new_store(**LINE)
+    told, camera_stopped = Instructions(), threading.Event()
+    sweeping_rig.camera.stop = camera_stopped.set
+
+    def wait_for_a_trigger() -> None:
+        if sweeping_rig.camera.snaps == 1:
+            told.stop()
+            assert camera_stopped.wait(10.0), "nobody stops the sweep"
+            raise Stopped("camera", "stopped")
+
+    sweeping_rig.camera.before_snap = wait_for_a_trigger
+    assert run(store, sweeping_rig, told, lambda attempt: None) is Outcome.STOPPED
+    assert sweeping_rig.scanner.stops
+    assert store.journal.attempts() == []
+
+
+def test_somebody_else_s_stop_is_a_failure_of_the_sweep(new_store: NewStore, sweeping_rig: Any) -> None:
+    store = new_store(**LINE)
+
+    def stop() -> None:
+        raise Stopped("camera", "stopped")
+
+    sweeping_rig.camera.before_snap = stop
+    with pytest.raises(Stopped):
+        run(store, sweeping_rig, Instructions(), lambda attempt: None)
+    assert [attempt.verdict for _, attempt in store.journal.attempts()] == ["failed"]
 
 
 def test_refuses_a_scanner_that_cannot_sweep(rig: Any) -> None:
-    assert "cannot sweep" in inabilities(plan(), rig.scanner)[0]
-    assert inabilities(plan(tiles={"mode": "step"}), rig.scanner) == []
+    assert "cannot sweep" in inabilities(plan(), FIELD, rig.scanner, rig.camera)[0]
+    assert inabilities(plan(tiles={"mode": "step"}), FIELD, rig.scanner, rig.camera) == []
+
+
+@pytest.mark.parametrize("x_um", [(3.0, 20.0), (80.0, 97.0)])
+def test_refuses_a_sweep_whose_run_up_leaves_the_travel(sweeping_rig: Any, x_um: tuple[float, float]) -> None:
+    near = plan(region={"x_um": x_um, "y_um": (30.0, 34.0)})
+    (found,) = inabilities(near, FIELD, sweeping_rig.scanner, sweeping_rig.camera)
+    assert all(words in found for words in ("run-up", "axis x", "0..100 um"))
+
+
+def test_has_nothing_against_a_sweep_with_room_for_its_run_up(sweeping_rig: Any) -> None:
+    assert inabilities(plan(), FIELD, sweeping_rig.scanner, sweeping_rig.camera) == []
+
+
+def test_a_row_of_one_tile_needs_no_run_up(sweeping_rig: Any) -> None:
+    single = plan(region={"x_um": (0.0, 3.0), "y_um": (30.0, 34.0)})
+    assert inabilities(single, FIELD, sweeping_rig.scanner, sweeping_rig.camera) == []
+
+
+def test_refuses_a_sweep_that_the_scanner_refuses(sweeping_rig: Any) -> None:
+    def too_fast(sweep: Sweep) -> tuple[float, float]:
+        raise OutOfRange("scanner", "x goes 1 um/s, not 2 um/s")
+
+    sweeping_rig.scanner.sweep_ends_um = too_fast
+    (found,) = inabilities(plan(), FIELD, sweeping_rig.scanner, sweeping_rig.camera)
+    assert "x goes 1 um/s" in found
+
+
+def test_without_a_rig_the_limits_that_are_known_are_kept() -> None:
+    near = plan(region={"x_um": (3.0, 20.0), "y_um": (30.0, 34.0)})
+    settings = PiGcsSettings.model_validate({"host": "h", "axes": {"x": "1", "y": "2"}, "lag_s": 1.0})
+    assert sweep_problems(near, {"x": (0.0, 100.0)}, FIELD, 0.0, settings.sweep_ends_um)
+    assert sweep_problems(near, {}, FIELD, 0.0, settings.sweep_ends_um) == []
 
 
 def test_refuses_a_spiral_of_lines(tmp_path: Any) -> None:

@@ -11,6 +11,11 @@ import pytest
 from api.twin import Twin
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
+FAST_LINES = """\
+region = { x_um = [0, 30], y_um = [0, 9] }
+tiles = { mode = "line", line_blur_px = 10 }
+camera = { exposure_ms = 0.5 }
+"""
 
 
 def refused(finished: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -27,6 +32,7 @@ def refused(finished: subprocess.CompletedProcess[str], *words: str) -> None:
         ("[region]\nx_um = [0, 9]\ny_um = [-1, 9]", ["axis y", "-1..9", "0..100"]),
         ("[region]\nx_um = [0, 9]\ny_um = [0, 9]\n[tiles]\noverlap = 0.91", ["tiles.overlap", "0.91", "0..0.9"]),
         ("[region]\nx_um = [0, 9]\ny_um = [0, 9]\nspeed = 3", ["region.speed", "unknown key"]),
+        (FAST_LINES, ["tiles.mode = 'line'", "run-up", "axis x", "0..100"]),
         ("[region]\nx_um = [0, 9]\ny_um = [0, 9]\n[reconstruction]\nmodel = 'gan'", ["gan", "nlm", "none"]),
     ],
 )

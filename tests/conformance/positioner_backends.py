@@ -62,14 +62,14 @@ def _e727(bench: Bench) -> PiScanner:
 
 
 def _e517(bench: Bench) -> PiScanner:
-    return _pi(bench, "scanner_e517", "ABC")
+    return _pi(bench, "scanner_e517", "ABC", start_up=["online"])
 
 
-def _pi(bench: Bench, key: str, identifiers: str) -> PiScanner:
+def _pi(bench: Bench, key: str, identifiers: str, **more: Any) -> PiScanner:
     where = bench.ready[key]
     axes = dict(zip("xyz", identifiers, strict=True))
     values = {"host": where["host"], "port": where["port"], "axes": axes, "answer_s": ANSWER_S, "settle_s": SETTLE_S}
-    return PiScanner("device", PiGcsSettings.model_validate(values))
+    return PiScanner("device", PiGcsSettings.model_validate(values | more))
 
 
 def _esp301_socket(bench: Bench) -> Esp301Focus:

@@ -46,10 +46,10 @@ class Peer:
         for thread in self._threads:
             thread.join()
 
-    def say(self, text: bytes) -> None:
+    def say(self, text: bytes, connection: int = -1) -> None:
         """Send something that nobody has just asked for; lost, as on a wire, if nobody is connected any more."""
         with suppress(OSError):
-            self._open[-1].sendall(text)
+            self._open[connection].sendall(text)
 
     def hang_up(self) -> None:
         for connection in self._open:

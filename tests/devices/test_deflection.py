@@ -1,11 +1,12 @@
 """Volts of the optical lever become a force, and only where they can be believed."""
 
+import math
 import time
 
 import pytest
 
 from devices.deflection import Deflection
-from devices.errors import DeviceRejected, DeviceTimeout, Saturated, Stale
+from devices.errors import DeviceRejected, DeviceTimeout, ProtocolError, Saturated, Stale
 from devices.settings import DeflectionSettings
 
 
@@ -25,6 +26,12 @@ def test_the_offset_is_no_force() -> None:
 
 def test_the_samples_of_one_reading_are_averaged() -> None:
     assert deflection().force_nn([1e-3, 3e-3], time.monotonic()) == pytest.approx(4.2)
+
+
+@pytest.mark.parametrize("volts", [math.nan, math.inf, -math.inf])
+def test_what_is_no_number_of_volts_is_no_force(volts: float) -> None:
+    with pytest.raises(ProtocolError, match="no numbers"):
+        deflection().force_nn([0.0, volts], time.monotonic())
 
 
 @pytest.mark.parametrize("volts", [[9.9], [-10.0], [0.0, 9.95, 0.0]])

@@ -188,6 +188,24 @@ def test_fewer_samples_than_asked_for_are_a_protocol_error(library: type[FakeTas
         NidaqForce("force", settings())
 
 
+@pytest.mark.parametrize("answer", [0.1, None, [[0.1, 0.2], [0.3, 0.4]], [None, None], "12"], ids=repr)
+def test_what_is_no_list_of_samples_is_a_protocol_error(library: type[FakeTask], answer: Any) -> None:
+    library.samples = lambda: answer
+    with pytest.raises(ProtocolError, match="no list of samples"):
+        NidaqForce("force", settings())
+
+
+@pytest.mark.parametrize("error", [OSError("x"), RuntimeError("x"), ValueError("x"), TypeError("x")], ids=repr)
+@pytest.mark.parametrize("call", ["add_ai_voltage_chan", "read"])
+def test_a_library_that_fails_in_its_own_way_is_lost_and_its_task_closed(
+    library: type[FakeTask], call: str, error: Exception
+) -> None:
+    library.fails[call] = error
+    with pytest.raises(DeviceLost, match=f"{type(error).__name__}: x"):
+        NidaqForce("force", settings())
+    assert library.made[0].closed
+
+
 def test_without_ni_s_driver_it_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nidaqmx, "Task", Task)
     with pytest.raises(DeviceLost, match=r"^force: Could not find an installation of NI-DAQmx[^\n]*$"):

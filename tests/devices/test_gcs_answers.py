@@ -20,7 +20,7 @@ def test_flags_are_nought_or_one() -> None:
 
 
 def test_a_parameter_has_two_names_and_one_value() -> None:
-    assert gcs_answers.parameter("1 0xE000200=5e-05\n") == 5e-5
+    assert gcs_answers.parameter("1 0xE000200=5e-05\n", "1", 0xE000200) == 5e-5
 
 
 def test_masks_are_hexadecimal() -> None:
@@ -28,7 +28,7 @@ def test_masks_are_hexadecimal() -> None:
 
 
 def test_an_array_has_a_row_a_sample() -> None:
-    assert gcs_answers.array(ARRAY, 2) == [[1.5, 0.0], [2.5, 1.0]]
+    assert gcs_answers.array(ARRAY, 2, 2) == [[1.5, 0.0], [2.5, 1.0]]
 
 
 @pytest.mark.parametrize(
@@ -39,13 +39,20 @@ def test_an_array_has_a_row_a_sample() -> None:
         (gcs_answers.values, "1=nan\n"),
         (gcs_answers.values, "1=1_0\n"),
         (gcs_answers.flags, "1=2\n"),
-        (gcs_answers.parameter, "1 0x1=5 \n2 0x1=5\n"),
+        (lambda answer: gcs_answers.parameter(answer, "1", 1), "1 0x1=5 \n2 0x1=5\n"),
+        (lambda answer: gcs_answers.parameter(answer, "1", 1), "2 0x1=5\n"),
+        (lambda answer: gcs_answers.parameter(answer, "1", 1), "1 0x2=5\n"),
+        (lambda answer: gcs_answers.parameter(answer, "1", 1), "1=5\n"),
         (gcs_answers.bits, "0x1\n"),
         (gcs_answers.bits, "\n"),
         (gcs_answers.ready, "1\n"),
-        (lambda answer: gcs_answers.array(answer, 3), ARRAY),
-        (lambda answer: gcs_answers.array(answer, 2), ARRAY.replace("2.5 1", "2.5")),
-        (lambda answer: gcs_answers.array(answer, 2), ARRAY.replace("# END_HEADER", "# END")),
+        (lambda answer: gcs_answers.array(answer, 3, 2), ARRAY),
+        (lambda answer: gcs_answers.array(answer, 2, 3), ARRAY),
+        (lambda answer: gcs_answers.array(answer, 2, 2), ARRAY.replace("2.5 1", "2.5")),
+        (lambda answer: gcs_answers.array(answer, 2, 2), ARRAY.replace("2.5 1\n", "")),
+        (lambda answer: gcs_answers.array(answer, 2, 2), ARRAY.replace("# DIM = 2", "# DIM = 3")),
+        (lambda answer: gcs_answers.array(answer, 2, 2), ARRAY.replace("# NDATA = 2 \n", "")),
+        (lambda answer: gcs_answers.array(answer, 2, 2), ARRAY.replace("# END_HEADER", "# END")),
     ],
 )
 def test_anything_else_is_no_answer(read: Callable[[str], object], answer: str) -> None:

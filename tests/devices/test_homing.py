@@ -33,6 +33,7 @@ def scanner_of(twin: Twin, **changes: Any) -> PiScanner:
 def modular_scanner_of(twin: Twin, **changes: Any) -> PiScanner:
     where = twin.ready["scanner_e517"]
     settings = {"host": where["host"], "port": where["port"], "axes": {"x": "A", "y": "B", "z": "C"}}
+    settings["start_up"] = ["online"]
     return PiScanner("scanner", PiGcsSettings.model_validate(settings | changes))
 
 
@@ -56,10 +57,12 @@ def test_connecting_to_a_focus_stage_moves_nothing(hasty: Twin, make: Any) -> No
     assert hasty.position_um("focus") == before_um
 
 
-@pytest.mark.parametrize("make", [scanner_of, modular_scanner_of])
-def test_connecting_to_a_scanner_moves_nothing(hasty: Twin, make: Any) -> None:
+@pytest.mark.parametrize(
+    ("make", "start_up"), [(scanner_of, ["servo"]), (modular_scanner_of, ["online", "servo"])]
+)
+def test_connecting_to_a_scanner_moves_nothing(hasty: Twin, make: Any, start_up: list[str]) -> None:
     before_um = hasty.truth()["reported_um"]
-    make(hasty, start_up=["servo"]).close()
+    make(hasty, start_up=start_up).close()
     assert hasty.truth()["reported_um"] == before_um
 
 

@@ -6,9 +6,11 @@ import threading
 import time
 import tty
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from device_peers import HANG_UP, SILENCE, EspPeer, LinePeer
+from pydantic import ValidationError
 
 from devices.errors import DeviceLost, DeviceRejected, DeviceTimeout, OutOfRange, ProtocolError, Stopped
 from devices.focus_esp301 import Esp301Focus
@@ -150,6 +152,33 @@ def test_an_older_error_does_not_hide_that_a_stop_was_taken(esp: EspPeer, focus:
     assert esp.received.count("1ST") == 3  # once past the queue, twice in turn
 
 
+@pytest.mark.parametrize("error", ["203, 5, FOLLOWING ERROR", "7, 5, PARAMETER OUT OF RANGE"])
+def test_an_error_of_another_axis_or_command_is_nothing_against_a_stop(
+    esp: EspPeer, focus: Esp301Focus, error: str
+) -> None:
+    esp.answers["1ST"] = lambda: setattr(esp, "error", error)
+    focus.stop()
+    assert esp.received.count("1ST") == 2  # once past the queue, once in turn
+
+
+def test_an_error_of_this_axis_at_every_stop_is_told(esp: EspPeer, focus: Esp301Focus) -> None:
+    esp.refuse("1ST", "113, 5, MOTOR NOT ENABLED")
+    with pytest.raises(DeviceRejected, match="ST: error 113"):
+        focus.stop()
+
+
+def test_an_older_error_of_another_axis_is_nothing_against_a_move(esp: EspPeer, focus: Esp301Focus) -> None:
+    esp.error = "203, 5, FOLLOWING ERROR"
+    focus.move_to({"z": 1000.0})
+    assert focus.read_position_um() == {"z": 1000.0}
+
+
+def test_a_position_far_beyond_the_travel_is_a_protocol_error(esp: EspPeer, focus: Esp301Focus) -> None:
+    esp.position_mm = 1e9
+    with pytest.raises(ProtocolError, match="far beyond its travel"):
+        focus.read_position_um()
+
+
 def test_switches_on_and_homes_only_if_the_rig_file_asks_for_it(esp: EspPeer) -> None:
     esp.answers["1OH?"] = "10\r\n"
     settings = Esp301Settings(
@@ -163,6 +192,13 @@ def test_a_home_search_that_is_given_up_is_told(esp: EspPeer, focus: Esp301Focus
     esp.answers |= {"1OH?": "10\r\n", "1MD?": lambda: (setattr(esp, "error", "120, 5, HOMING ABORTED"), "1\r\n")[1]}
     with pytest.raises(DeviceRejected, match="HOMING ABORTED"):
         focus.home()
+
+
+def test_a_home_search_at_connecting_that_fails_is_stopped(esp: EspPeer) -> None:
+    esp.answers |= {"1OH?": "10\r\n", "1MD?": SILENCE}
+    with pytest.raises(DeviceTimeout):
+        Esp301Focus("focus", Esp301Settings(url=esp.url, limits_um=(0.0, 1.0), answer_s=ANSWER_S, home_on_connect=True))
+    assert "1ST" in esp.received[esp.received.index("1OR1") :]
 
 
 def test_a_stop_ends_a_home_search(esp: EspPeer, focus: Esp301Focus) -> None:
@@ -254,6 +290,19 @@ def test_nobody_there_is_lost() -> None:
         url = gone.url
     with pytest.raises(DeviceLost, match=url):
         ScpiForce("force", ScpiForceSettings(url=url, stiffness_n_per_m=1.0, sensitivity_nm_per_v=1.0))
+
+
+@pytest.mark.parametrize("url", ["socket://foo", "socket://foo:", "socket://:5000", "rfc2217://foo:0"])
+def test_an_address_without_host_or_port_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="://HOST:PORT"):
+        ScpiForceSettings(url=url, stiffness_n_per_m=1.0, sensitivity_nm_per_v=1.0)
+
+
+def test_a_missing_port_is_said_once(tmp_path: Path) -> None:
+    url = str(tmp_path / "ttyNONE")
+    with pytest.raises(DeviceLost) as lost:
+        ScpiForce("force", ScpiForceSettings(url=url, stiffness_n_per_m=1.0, sensitivity_nm_per_v=1.0))
+    assert str(lost.value) == f"force: {url}: No such file or directory"
 
 
 def test_a_stranger_on_the_line_is_not_taken_for_the_instrument(voltmeter: LinePeer) -> None:

@@ -84,6 +84,48 @@ def test_a_query_that_is_refused_by_silence_tells_the_cause(peer: GcsPeer, scann
     assert refused.value.code == 15
 
 
+def test_the_cause_of_silence_is_asked_on_a_new_connection(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.refuse("POS?", 15)
+    with pytest.raises(DeviceRejected):
+        scanner.read_position_um()
+    assert peer.connections == 2
+
+
+@pytest.mark.parametrize("late", [b"1\n", b"5\n", b"10\n"])
+def test_a_late_answer_is_not_taken_for_the_cause_of_silence(peer: GcsPeer, scanner: PiScanner, late: bytes) -> None:
+    errors = peer.answers["ERR?"]
+
+    def answer_first() -> Answer:
+        peer.say(late, connection=-2)
+        return errors
+
+    peer.answers |= {"POS?": SILENCE, "ERR?": answer_first}
+    with pytest.raises(DeviceTimeout, match=r"ERR\? tells of no refusal"):
+        scanner.read_position_um()
+
+
+def test_a_controller_that_takes_no_second_connection_leaves_a_timeout(peer: GcsPeer, scanner: PiScanner) -> None:
+    errors = peer.answers["ERR?"]
+    peer.answers |= {"POS?": SILENCE, "ERR?": HANG_UP}
+    with pytest.raises(DeviceTimeout, match=r"ERR\? is silent, too"):
+        scanner.read_position_um()
+    peer.answers |= {"POS?": "1=1 \n2=2 \n3=3\n", "ERR?": errors}
+    assert scanner.read_position_um() == {"x": 1.0, "y": 2.0, "z": 3.0}
+
+
+def test_a_stop_refuses_no_query(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.refuse("POS?", 10)
+    with pytest.raises(DeviceTimeout, match="POS"):
+        scanner.read_position_um()
+
+
+def test_a_control_character_is_told_by_its_number(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.answers["SVO?"] = "1=1 \n2=1 \n3=1\n"
+    peer.refuse("\x07", 53)
+    with pytest.raises(DeviceRejected, match=r"^scanner: #7: error 53"):
+        scanner.home()
+
+
 def test_silence_ends_in_a_timeout_soon(peer: GcsPeer, scanner: PiScanner) -> None:
     peer.answers["POS?"] = peer.answers["ERR?"] = SILENCE
     began = time.monotonic()
@@ -412,6 +454,25 @@ def test_start_up_does_what_the_rig_file_asks_for_and_no_more(peer: GcsPeer) -> 
     assert commands == ["ONL 1 1 2 1 3 1", "SVO 1 1 2 1 3 1", "ATZ 1 NaN 2 NaN 3 NaN"]
 
 
+def test_an_autozero_at_start_up_that_fails_is_stopped(peer: GcsPeer) -> None:
+    peer.answers |= {"SVO?": "1=1 \n2=1 \n3=1\n", "\x07": SILENCE}
+    with pytest.raises(DeviceTimeout, match="#7"):
+        connect(peer, start_up=["autozero"])
+    begun = peer.received.index("ATZ 1 NaN 2 NaN 3 NaN")
+    assert "\x18" in peer.received[begun:]
+
+
+def test_an_autozero_at_start_up_is_stopped_by_a_controller_that_falls_silent(peer: GcsPeer) -> None:
+    def fall_silent() -> Answer:
+        peer.answers["ERR?"] = SILENCE
+        return SILENCE
+
+    peer.answers |= {"SVO?": "1=1 \n2=1 \n3=1\n", "\x07": fall_silent}
+    with pytest.raises(DeviceTimeout, match="#7"):
+        connect(peer, start_up=["autozero"])
+    assert "\x18" in peer.received
+
+
 def test_an_autozero_without_servo_is_refused_before_it_is_sent(peer: GcsPeer, scanner: PiScanner) -> None:
     peer.answers["SVO?"] = "1=1 \n2=0 \n3=1\n"
     with pytest.raises(DeviceRejected, match="servo"):
@@ -465,7 +526,14 @@ def test_a_peer_that_never_stops_talking_is_a_protocol_error(peer: GcsPeer, scan
     assert scanner.read_position_um() == {"x": 1.0, "y": 2.0, "z": 3.0}
 
 
-def test_an_absurd_position_does_not_stretch_the_deadline(peer: GcsPeer, scanner: PiScanner) -> None:
-    peer.answers["POS?"] = "1=1e30 \n2=0 \n3=0\n"
+def test_a_position_beyond_its_limits_does_not_stretch_the_deadline(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.answers["POS?"] = "1=1000 \n2=0 \n3=0\n"
     with pytest.raises(DeviceTimeout, match=r"after 0\.65 s"):  # 0.2 + 5 * 90 um / 1000 um/s
         scanner.move_to({"x": 20.0})
+
+
+@pytest.mark.parametrize("absurd", ["1E99", "-1001", "1101"])  # ten times 100 um beyond 0..100 um
+def test_a_position_far_beyond_the_travel_is_a_protocol_error(peer: GcsPeer, scanner: PiScanner, absurd: str) -> None:
+    peer.answers["POS?"] = f"1={absurd} \n2=0 \n3=0\n"
+    with pytest.raises(ProtocolError, match="far beyond its travel"):
+        scanner.read_position_um()

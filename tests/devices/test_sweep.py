@@ -3,7 +3,9 @@
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
+import numpy as np
 import pytest
 from device_peers import SILENCE, Answer, GcsPeer
 from device_twin import Twin
@@ -54,9 +56,17 @@ def test_a_slow_sweep_is_stretched_to_fit_its_tables() -> None:
     slow = Sweep("x", 20.0, 60.0, 1.0, (20.0, 40.0, 60.0))
     told = commands(slow)
     rate, points, record_rate = int(told["WTR"][1]), int(told["WAV"][3]), int(told["RTR"][0])
-    assert points <= 4097
+    assert points <= 4096
     assert points * rate * 50e-6 == pytest.approx(plan_sweep(slow, 0.005).duration_s, rel=2e-3)
     assert plan_sweep(slow, 0.005).duration_s / (record_rate * 50e-6) <= CLOCKWORK.record_length
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 0.003, 0.0041, 0.05])
+def test_no_wave_has_more_points_than_the_driver_means_to_use(lag_s: float) -> None:
+    speeds_um_per_s = np.geomspace(0.5, 1000.0, 997)
+    points = [int(commands(replace(FORTH, speed_um_per_s=speed), lag_s)["WAV"][3]) for speed in speeds_um_per_s]
+    assert max(points) <= 4096
+    assert min(point for point, speed in zip(points, speeds_um_per_s, strict=True) if speed < 10) > 3000
 
 
 @pytest.mark.parametrize(
@@ -95,6 +105,13 @@ def test_a_place_after_the_end_of_the_record_is_not_made_up() -> None:
         at_times([[0.0, 0.0], [1.0, 0.0]], [1.5])
 
 
+def test_the_ends_of_a_sweep_include_the_run_up() -> None:
+    settings = PiGcsSettings.model_validate({"host": "h", "axes": {"x": "1"}})
+    low_um, high_um = settings.sweep_ends_um(BACK)
+    assert low_um == min(plan_sweep(BACK, settings.lag_s).ends_um) < 20.0
+    assert high_um == max(plan_sweep(BACK, settings.lag_s).ends_um) > 60.0
+
+
 @pytest.fixture
 def peer() -> Iterator[GcsPeer]:
     with GcsPeer() as peer:
@@ -115,6 +132,12 @@ def scripted(peer: GcsPeer) -> Iterator[PiScanner]:
     )
     yield scanner
     scanner.close()
+
+
+def record_of(columns: int) -> str:
+    """An answer to DRR? with so many columns."""
+    header = f"# TYPE = 1 \n# SEPARATOR = 32 \n# DIM = {columns} \n# NDATA = 512 \n# END_HEADER \n"
+    return header + " \n".join([" ".join(["0"] * columns)] * 512) + "\n"
 
 
 def is_disarmed(peer: GcsPeer) -> bool:
@@ -198,8 +221,10 @@ def test_nothing_to_wait_for_has_been_swept(scripted: PiScanner) -> None:
         (SILENCE, DeviceTimeout),
         ("# TYPE = 1 \n# END_HEADER \n0 0 0 0\n", ProtocolError),
         ("nothing of the kind\n", ProtocolError),
+        (record_of(columns=3), ProtocolError),
+        (record_of(columns=5), ProtocolError),
     ],
-    ids=str,
+    ids=["silence", "no size", "no array", "3 columns", "5 columns"],
 )
 def test_a_record_that_cannot_be_read_is_no_record(
     peer: GcsPeer, scripted: PiScanner, answer: Answer, error: type[DeviceError]

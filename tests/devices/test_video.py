@@ -105,9 +105,12 @@ def test_what_is_no_video_is_lost(tmp_path: Path, open_video: Open, content: byt
         open_video(path)
 
 
-def test_a_stream_that_nobody_serves_is_lost(open_video: Open) -> None:
+def test_a_stream_that_nobody_serves_is_lost_without_a_word_on_stderr(
+    open_video: Open, capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(DeviceLost, match="cannot be opened"):
         open_video("http://127.0.0.1:9/video")  # discard: no service of ours
+    assert capfd.readouterr().err == ""
 
 
 def test_a_stream_gives_grey_frames_with_rising_times(peer: VideoPeer, open_video: Open) -> None:

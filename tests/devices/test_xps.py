@@ -229,6 +229,19 @@ def test_switches_the_motor_on_if_the_rig_file_asks_for_it(peer: XpsPeer, status
     assert f"{function}(Z)" in peer.received
 
 
+def test_a_home_search_at_connecting_that_fails_is_stopped(peer: XpsPeer) -> None:
+    peer.answers |= {"GroupStatusGet": ok("42"), "GroupHomeSearch": HANG_UP}
+    with pytest.raises(DeviceLost):
+        connect(peer, home_on_connect=True)
+    assert "GroupMoveAbort(Z)" in peer.received
+
+
+def test_a_position_far_beyond_the_travel_is_a_protocol_error(peer: XpsPeer, focus: XpsFocus) -> None:
+    peer.position_mm = 1e9
+    with pytest.raises(ProtocolError, match="far beyond its travel"):
+        focus.read_position_um()
+
+
 def test_a_stop_ends_a_home_search(peer: XpsPeer, focus: XpsFocus) -> None:
     peer.answers["GroupStatusGet"] = ok("42")
     peer.move_until_aborted()
