@@ -113,6 +113,7 @@ def players(world: World, opened: ExitStack) -> list[Player]:
     quick = {"answer_s": ANSWER_S}
     e517, xps, travel = ready["scanner_e517"], ready["xps"], (0.0, 100_000.0)
     at_e517 = {"host": e517["host"], "port": e517["port"], "axes": {"x": "A", "y": "B", "z": "C"}}
+    at_e517["start_up"] = ["online"]
     at_xps = {key: xps[key] for key in ("host", "port", "group", "positioner")}
     force = rig.devices.force
     assert force is not None

@@ -8,8 +8,10 @@ from hardware_sim.motion import Held, Motion, Track, Vector
 from hardware_sim.piezo import Creep, Hysteresis, OpenLoop, crept_um
 from hardware_sim.saturation import Saturated
 from hardware_sim.settings import MechanicsSettings
-from hardware_sim.stage_errors import Play, Slide, play
-from hardware_sim.wave import Wave, wave
+from hardware_sim.stage_errors import Slide
+from hardware_sim.wave import Wave
+from hardware_sim.wave_course import Course
+from hardware_sim.wave_play import Play
 
 Z = 2
 LEAST_PLAY_UM = 0.1
@@ -72,7 +74,18 @@ class Axis:
 
     def is_moving(self, now_s: float) -> bool:
         """Whether it has not arrived yet."""
-        return now_s < self._motions.at(now_s).arrives_s
+        motion = self._motions.at(now_s)
+        return (isinstance(motion, Wave) and now_s < motion.ends_s) or now_s < motion.arrives_s
+
+    def moves_until_s(self, most_s: float) -> float:
+        """World time at which its latest motion has arrived, or `most_s` if that is earlier."""
+        told = self.latest
+        return most_s if isinstance(told, Wave) and most_s < told.ends_s else min(told.arrives_s, most_s)
+
+    def settles_from_s(self) -> float:
+        """World time from which its latest motion is a way to one place."""
+        told = self.latest
+        return told.stands_from_s if isinstance(told, Wave) else told.start_s
 
     def is_on_target(self, now_s: float, settle_s: float) -> bool:
         """Whether it has been inside its tolerance for the settling time."""
@@ -96,19 +109,17 @@ class Axis:
         self._slide(now_s, downwards=target_um < here_um)
         return True
 
-    def follow(self, start_s: float, step_s: float, steps_um: Vector) -> None:
-        """Step the target through `steps_um` from `start_s` on."""
-        like = self._approach(start_s, self.position_um(start_s), float(steps_um[-1]))
-        self._begin(wave(step_s, steps_um, like))
-        told = self.latest
-        if isinstance(told, Wave):
-            self._taken_up.begin(play(told, self._play_um, float(self.taken_up(np.array([told.start_s]))[0])))
+    def follow(self, start_s: float, course: Course) -> None:
+        """Let the target follow a course from `start_s` on."""
+        like = self._approach(start_s, self.position_um(start_s), course.last_um)
+        self._begin(Wave(course, start_s, like))
+        self._play()
 
     def autozero(self, now_s: float) -> None:
         """Drive over the range, then to 0."""
         times_s = np.arange(AUTOZERO_STEP_S, AUTOZERO_S, AUTOZERO_STEP_S)
         way = np.interp(times_s / AUTOZERO_S, *AUTOZERO_WAY)
-        self.follow(now_s, AUTOZERO_STEP_S, self._travel_um * way)
+        self.follow(now_s, Course(self._travel_um * way, AUTOZERO_STEP_S))
         self._zeroing = self.latest
 
     def halt(self, now_s: float) -> None:
@@ -125,6 +136,7 @@ class Axis:
         self._motions.begin(Held(now_s, here_um, told))
         self._motions.begin(told.resumed(self._free_s, here_um))
         self._slide(now_s, downwards=self.latest.target_um < here_um)
+        self._play()
 
     def close_loop(self, now_s: float) -> None:
         """Hold the place where it is."""
@@ -195,3 +207,10 @@ class Axis:
         """Take up the lost motion, or give it back, as the latest motion goes."""
         before = self.taken_up(np.array([now_s]))
         self._taken_up.begin(Slide(now_s, before, np.full(1, float(downwards)), self.latest))
+
+    def _play(self) -> None:
+        """Take up the lost motion, and give it back, along the latest motion if it is a wave."""
+        told = self.latest
+        if isinstance(told, Wave):
+            before = float(self.taken_up(np.array([told.start_s]))[0])
+            self._taken_up.begin(Play(told, self._play_um, before))

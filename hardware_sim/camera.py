@@ -207,7 +207,7 @@ class Camera:
         while (start_s := self._triggers.wait(line, ready_s, given_up)) is not None:
             yield start_s, missed
             ready_s = start_s + timing.period_s
-            missed += sum(start_s < edge_s <= ready_s for edge_s in self._triggers.edges_s(line))
+            missed += sum(start_s < edge_s <= ready_s for edge_s in self._triggers.edges_s(line, ready_s))
 
     def _record(self, start_s: float, timing: Timing, way: Way) -> Exposure:
         x_um, y_um, z_um = (float(value) for value in way.mean_um())

@@ -40,7 +40,7 @@ SOURCES = {
     MOTION_ONCE: "any command changing position, then back to default",
     WAVE: "start of a wave generator",
 }
-"""Nobody triggers from outside here. As there are no other commands that trigger by themselves, 0 is 9."""
+"""As the manual lists them; 3 is refused, for want of a digital input. Nothing else triggers by itself, so 0 is 9."""
 ONCE = (NEXT_COMMAND, AT_ONCE, MOTION_ONCE)
 HIGHEST_RATE = 100_000
 LATCH_S = 1e-9
@@ -163,7 +163,7 @@ class DataRecorder:
         sources: dict[int, int] = {}
         for name, word, _ in groups(words, 3):
             source = whole(word)
-            if source not in SOURCES:
+            if source not in SOURCES or source == EXTERNAL:
                 raise Refusal(Error.OUT_OF_RANGE)
             sources |= dict.fromkeys(range(TABLES) if name == "0" else [self._items.index(name)], source)
         for place, source in sources.items():
@@ -228,8 +228,8 @@ class DataRecorder:
 
     def _pulses(self, line: int, times_s: Values, sample_s: float) -> Values:
         """1 for each sample during which the line fired."""
-        edges_s = np.array(self._triggers.edges_s(line))
-        bounds = np.searchsorted(edges_s, np.append(times_s, times_s[-1] + sample_s))
+        rims_s = np.append(times_s, times_s[-1] + sample_s)
+        bounds = np.searchsorted(self._triggers.edges_s(line, float(rims_s[-1])), rims_s)
         return np.array([float(later > earlier) for earlier, later in pairwise(bounds.tolist())])
 
 

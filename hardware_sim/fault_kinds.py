@@ -57,7 +57,7 @@ BEHIND: Mapping[str, Kinds] = {
 
 OWN: Mapping[str, Kinds] = {
     "scanner": {"controller_error": {"code": Parameter(0, 0, 9999, whole=True)}, "controller_busy": {}},
-    "focus": {"controller_error": {"code": Parameter(0, 0, 999, whole=True)}, "following_error": {}},
+    "focus": {"controller_error": {"code": Parameter(0, -999, 999, whole=True)}, "following_error": {}},
     "force": {"overload": {}, "frozen_reading": {"readings": Parameter(50, 1, 1e6, whole=True)}},
     "camera": {"lost_frame": {}, "frozen_frame": {}, "black_frame": {}, "buffer_overrun": {}},
     "video": {

@@ -13,6 +13,7 @@ from hardware_sim.mechanics import TRAVEL_UM, Scanner
 from hardware_sim.on_target import OnTarget
 
 LOWEST_V, HIGHEST_V = -20.0, 120.0  # P-733.3
+LEAST_VELOCITY_UM_PER_S = 1e-3  # a choice: over the whole travel within a day or so
 OPEN_LOOP_TRAVEL = 1.15  # of the closed-loop one (P-733.3: 115 of 100 um, 11.5 of 10 um)
 
 
@@ -43,6 +44,7 @@ class AxisCommands:
         parameters: ParameterMemory,
         on_target: OnTarget,
         before_motion: Callable[[], None],
+        has_online_switch: bool,
     ) -> None:
         self._axes = axes
         self._channels = numbered(len(axes.names), Error.INVALID_AXIS)
@@ -50,11 +52,12 @@ class AxisCommands:
         self._parameters = parameters
         self._on_target = on_target
         self._before_motion = before_motion
-        self._online = [True for _ in axes.names]  # as a laboratory leaves it
+        self._has_online_switch = has_online_switch
+        self._online = [not has_online_switch for _ in axes.names]
         self._autozeroed: set[int] = set()
         self._open_loop_v = [0.0 for _ in axes.names]
 
-    def commands(self, has_online_switch: bool) -> Commands:
+    def commands(self) -> Commands:
         """List the commands for axes."""
         table = self._axes.table
         scanner = self._scanner
@@ -84,7 +87,7 @@ class AxisCommands:
             "HLT": Command("[{<AxisID>}] - Halt Motion Smoothly", lambda words: self.stop(self._axes.indices(words))),
             "STP": Command("- Stop All Axes", without_arguments(self.stop_all)),
         }
-        if has_online_switch:
+        if self._has_online_switch:
             channels = self._channels
             commands["ONL"] = Command("{<Channel> <State>} - Set Control Mode", self._set_online)
             commands["ONL?"] = Command(
@@ -182,7 +185,7 @@ class AxisCommands:
     def _set_velocity(self, words: list[str]) -> None:
         velocities_um_per_s = self._reals(words)
         fastest = self._scanner.settings.max_slew_um_per_s
-        if not all(0 < velocity <= fastest for velocity in velocities_um_per_s.values()):
+        if not all(LEAST_VELOCITY_UM_PER_S <= velocity <= fastest for velocity in velocities_um_per_s.values()):
             raise Refusal(Error.VELOCITY_OUT_OF_LIMITS)
         for axis, velocity in velocities_um_per_s.items():
             self._scanner.set_slew(axis, velocity)

@@ -50,12 +50,13 @@ class GcsController:
         self._lock = threading.RLock()
         self._error = 0
         self._generators: WaveGenerators | None = None
+        self._outputs: TriggerOutputs | None = None
         self._recorder: DataRecorder | None = None
         axes = Items(profile.axes, Error.INVALID_AXIS)
         parameters = ParameterMemory(axes, parameters_of(scanner.settings, profile.has_wave_generator))
         on_target = OnTarget(scanner, clock, parameters)
-        self._axes = AxisCommands(axes, scanner, parameters, on_target, self._motion_begins)
-        self._commands = self._general() | self._axes.commands(profile.has_online_switch) | parameters.commands()
+        self._axes = AxisCommands(axes, scanner, parameters, on_target, self._motion_begins, profile.has_online_switch)
+        self._commands = self._general() | self._axes.commands() | parameters.commands()
         if profile.has_wave_generator:
             self._recorder = DataRecorder(axes, scanner, triggers, clock, parameters)
             self._outputs = TriggerOutputs(axes, scanner, triggers, clock, parameters, on_target)
@@ -73,6 +74,8 @@ class GcsController:
 
     def _answer(self, request: bytes | None, fault: Fault | None) -> bytes:
         with self._lock:
+            if self._outputs is not None:
+                self._outputs.look_ahead()
             try:
                 lines = self._obey(request) if fault is None else self._suffer(request, fault)
             except Refusal as refusal:
@@ -144,7 +147,8 @@ class GcsController:
     def _waves_begin(self, runs: list[WaveRun]) -> None:
         if self._recorder is not None:
             self._recorder.wave_begins(runs[0].start_s)
-        self._outputs.waves_started(runs)
+        if self._outputs is not None:
+            self._outputs.waves_started(runs)
 
 
 def _trouble(fault: Fault) -> int:

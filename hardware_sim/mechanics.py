@@ -16,6 +16,7 @@ from hardware_sim.sensor_noise import SensorNoise
 from hardware_sim.settings import MechanicsSettings
 from hardware_sim.stage_errors import Slide, bow
 from hardware_sim.vibration import Vibration
+from hardware_sim.wave_course import Course
 
 TRAVEL_UM = ((0.0, 100.0), (0.0, 100.0), (0.0, 10.0))
 """P-733.3: x, y, z."""
@@ -44,6 +45,7 @@ class Scanner:
         self._watchers: list[Callable[[int], None]] = []
         self._backlash_um = settings.backlash_px * pixel_um * np.array([1.0, 1.0, 0.0])
         self._axes = [Axis(axis, settings, TRAVELS_UM[axis], self._backlash_um[axis]) for axis in AXES]
+        self._changed_s = [0.0 for _ in AXES]
         self._landed = Track(Slide(0.0, np.zeros(2), np.zeros(2), self._axes[0].latest))
         self._hysteresis_um = settings.hysteresis_nm / NM_PER_UM * REPEATABILITY_PARTS
         self._linearity = Linearity(settings.linearity_error, TRAVELS_UM, seed)
@@ -60,6 +62,7 @@ class Scanner:
         with self._lock:
             now_s = self._clock.now_s()
             moved = [axis for axis, target_um in targets_um.items() if self._axes[axis].move(now_s, target_um)]
+            self._note(targets_um, now_s)
             if lateral := [axis for axis in moved if axis in LATERAL]:
                 self._land(now_s, lateral)
         self._tell(targets_um)
@@ -69,14 +72,22 @@ class Scanner:
 
         It begins at world time `start_s`, or now where that has passed.
         """
+        self.run(axis, start_s, Course(np.array(targets_um, dtype=np.float64), step_s))
+
+    def run(self, axis: int, start_s: float, course: Course) -> None:
+        """Let the target of a closed-loop axis follow a course from `start_s` on, or from now where that has passed."""
         with self._lock:
-            self._axes[axis].follow(max(start_s, self._clock.now_s()), step_s, np.array(targets_um, dtype=np.float64))
+            begins_s = max(start_s, self._clock.now_s())
+            self._axes[axis].follow(begins_s, course)
+            self._note([axis], begins_s)
         self._tell([axis])
 
     def autozero(self, axis: int) -> None:
         """Drive a closed-loop axis over its range, then to 0."""
         with self._lock:
-            self._axes[axis].autozero(self._clock.now_s())
+            now_s = self._clock.now_s()
+            self._axes[axis].autozero(now_s)
+            self._note([axis], now_s)
         self._tell([axis])
 
     def stop(self, axes: Iterable[int] = AXES) -> None:
@@ -89,12 +100,15 @@ class Scanner:
                     landed_um = self._landed_um(np.array([now_s]))[0]
                     self._landed.begin(Slide(now_s, landed_um, landed_um, self._axes[axis].latest))
                 self._axes[axis].halt(now_s)
+            self._note(axes, now_s)
         self._tell(axes)
 
     def stick(self, axis: int, for_s: float) -> None:
         """Let an axis not follow its commands for so long; then it goes on with what it was told."""
         with self._lock:
-            self._axes[axis].stick(self._clock.now_s(), for_s)
+            now_s = self._clock.now_s()
+            self._axes[axis].stick(now_s, for_s)
+            self._note([axis], now_s)
         self._tell([axis])
 
     def drift_burst(self, x_um: float, y_um: float, over_s: float) -> None:
@@ -113,7 +127,9 @@ class Scanner:
         """Close or open the loop of one axis; it stops where it is."""
         with self._lock:
             switch = self._axes[axis].close_loop if on else self._axes[axis].open_loop
-            switch(self._clock.now_s())
+            now_s = self._clock.now_s()
+            switch(now_s)
+            self._note([axis], now_s)
         self._tell([axis])
 
     def servo_on(self, axis: int) -> bool:
@@ -127,7 +143,9 @@ class Scanner:
             ValueError: its loop is closed.
         """
         with self._lock:
-            self._axes[axis].drive(self._clock.now_s(), um)
+            now_s = self._clock.now_s()
+            self._axes[axis].drive(now_s, um)
+            self._note([axis], now_s)
         self._tell([axis])
 
     def target_um(self) -> list[float]:
@@ -155,6 +173,20 @@ class Scanner:
         """Whether an axis has been inside its tolerance for the settling time."""
         with self._lock:
             return self._axes[axis].is_on_target(self._clock.now_s(), self.settings.settle_s)
+
+    def changed_s(self, axis: int) -> float:
+        """World time from which the latest motion of an axis holds."""
+        return self._changed_s[axis]
+
+    def moves_until_s(self, axis: int, most_s: float) -> float:
+        """World time at which the latest motion of an axis has arrived, or `most_s` if that is earlier."""
+        with self._lock:
+            return self._axes[axis].moves_until_s(most_s)
+
+    def settles_from_s(self, axis: int) -> float:
+        """World time from which the latest motion of an axis is a way to one place; that after a wave, if it is one."""
+        with self._lock:
+            return self._axes[axis].settles_from_s()
 
     def motion_ends_s(self, axis: int) -> float:
         """World time at which the latest motion of an axis has arrived; where it saturates, the end of its reach."""
@@ -224,6 +256,10 @@ class Scanner:
         target_um = np.array([self._axes[axis].latest.target_um for axis in LATERAL])
         lead = max((self._axes[axis].latest for axis in axes), key=lambda motion: motion.arrives_s)
         self._landed.begin(Slide(now_s, before_um, self._landing.next_um(target_um, previous_ended=ended), lead))
+
+    def _note(self, axes: Iterable[int], now_s: float) -> None:
+        for axis in axes:
+            self._changed_s[axis] = now_s
 
     def _tell(self, axes: Iterable[int]) -> None:
         for axis in axes:

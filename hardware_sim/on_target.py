@@ -36,7 +36,9 @@ class OnTarget:
 
     def is_on_target(self, axis: int) -> bool:
         """Tell the state of the signal now."""
-        return self._scanner.servo_on(axis) and self._clock.now_s() >= self.from_s(axis)
+        if not self._scanner.servo_on(axis) or self._scanner.is_following(axis):
+            return False
+        return self._clock.now_s() >= self.from_s(axis)
 
     def from_s(self, axis: int) -> float:
         """World time from which the axis is on target: infinity for never, minus infinity for always."""
@@ -48,12 +50,15 @@ class OnTarget:
         return known[2] + self._parameters.number(SETTLING_S, axis)
 
     def _inside_from_s(self, axis: int, changed_s: float, tolerance_um: float) -> float:
-        ends_s = max(self._scanner.motion_ends_s(axis), changed_s + SHORTEST_LOOK_S)
+        begins_s = max(changed_s, self._scanner.settles_from_s(axis))
+        if math.isinf(begins_s):
+            return math.inf
+        ends_s = max(self._scanner.motion_ends_s(axis), begins_s + SHORTEST_LOOK_S)
         target_um = float(self._scanner.commanded_um_at(axis, np.array([ends_s]))[0])
-        path = Path.between(self._scanner, axis, changed_s, ends_s)
+        path = Path.between(self._scanner, axis, begins_s, ends_s)
         outside = np.flatnonzero(np.abs(path.places_um - target_um) >= tolerance_um)
         if not len(outside):
-            return -math.inf
+            return begins_s if begins_s > changed_s else -math.inf
         last = int(outside[-1])
         if last == len(path.times_s) - 1:
             return math.inf  # the amplifier has come to its end before the axis came to its target

@@ -1,11 +1,13 @@
 """A bench voltmeter on the cantilever's detector: SCPI-99 over TCP, lines that end with LF.
 
-A reading takes as long as its aperture, and is the mean of the detector's signal over that time.
+A reading takes as long as its aperture, and is the mean of the detector's signal over that time; with averaging on,
+it is the mean of so many of them.
 """
 
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TypeVar
 
 from hardware_sim.faults import Fault
@@ -32,6 +34,9 @@ APERTURES_S = (1e-4, 2.0)
 DEFAULT_APERTURE_S = 4e-4
 """0.02 power line cycles, the fastest setting of common meters."""
 MOST_SAMPLES = 1000
+MOST_AVERAGED = 100
+DEFAULT_AVERAGED = 10
+"""As common meters; averaging is off until it is asked for."""
 REGISTER_BITS = 255
 SWITCH = {"0": False, "OFF": False, "1": True, "ON": True}
 TRIGGERS = {"IMM": "IMM", "IMMEDIATE": "IMM", "BUS": "BUS"}
@@ -48,6 +53,8 @@ class Configuration:
     range_v: float = RANGES_V[-1]
     is_auto_range: bool = True
     samples: int = 1
+    averaged: int = DEFAULT_AVERAGED
+    is_averaging: bool = False
     trigger: str = "IMM"
 
 
@@ -99,6 +106,7 @@ class ScpiVoltmeter:
 
     def _listed(self) -> dict[str, Callable[[Parameters], str | None]]:
         status, voltage = self._status, "[SENSe:]VOLTage[:DC]"
+        average = "[SENSe:][VOLTage[:DC]:]AVERage"
         return {
             "*IDN?": _bare(lambda: IDENTITY),
             "*RST": _bare(self._reset),
@@ -129,6 +137,10 @@ class ScpiVoltmeter:
             "TRIGger:SOURce": self._set_trigger,
             "TRIGger:SOURce?": _bare(lambda: self._configuration.trigger),
             "[SENSe:]FUNCtion?": _bare(lambda: '"VOLT"'),
+            f"{average}:COUNt": self._set_averaged,
+            f"{average}:COUNt?": lambda given: self._tell(given, self._configuration.averaged, 1, MOST_AVERAGED),
+            f"{average}[:STATe]": lambda given: setattr(self._configuration, "is_averaging", _chosen(SWITCH, given)),
+            f"{average}[:STATe]?": _bare(lambda: str(int(self._configuration.is_averaging))),
             f"{voltage}:APERture": lambda given: self._set_aperture(given, 1.0),
             f"{voltage}:APERture?": lambda given: self._tell_aperture(given, 1.0),
             f"{voltage}:NPLCycles": lambda given: self._set_aperture(given, POWER_LINE_CYCLE_S),
@@ -189,7 +201,9 @@ class ScpiVoltmeter:
         self._readings = [self._take_reading() for _ in range(self._configuration.samples)]
 
     def _take_reading(self) -> float:
-        volts = self._read_volts(self._configuration.aperture_s)
+        configuration = self._configuration
+        count = configuration.averaged if configuration.is_averaging else 1
+        volts = fmean(self._read_volts(configuration.aperture_s) for _ in range(count))
         if self._overloads:
             self._overloads -= 1
             return OVERLOAD_V
@@ -205,6 +219,9 @@ class ScpiVoltmeter:
         if abs(volts) < most_v:
             return volts
         return OVERLOAD_V if volts > 0 else -OVERLOAD_V
+
+    def _set_averaged(self, given: Parameters) -> None:
+        self._configuration.averaged = _whole(given, 1, MOST_AVERAGED, DEFAULT_AVERAGED)
 
     def _set_trigger(self, given: Parameters) -> None:
         self._configuration.trigger = _chosen(TRIGGERS, given)

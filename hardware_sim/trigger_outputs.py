@@ -1,9 +1,9 @@
 """The digital outputs of the E-727 on the trigger lines: `CTO`, `TWS`, `TWC`."""
 
+import math
 import threading
 from collections.abc import Iterable
 from dataclasses import replace
-from itertools import islice, takewhile
 from typing import Any
 
 import numpy as np
@@ -29,37 +29,56 @@ from hardware_sim.on_target import OnTarget
 from hardware_sim.position_triggers import Event, Mode, Output, State, at_rest, events
 from hardware_sim.sensor_path import Path
 from hardware_sim.trigger_lines import LINES, TriggerLines
-from hardware_sim.wave_generator import MOST_STEPS, WaveRun
+from hardware_sim.wave_generator import WaveRun
+from hardware_sim.wave_tables import MEMORY_POINTS
 
 SMALLEST_STEP_UM = 1e-3
-MOST_EVENTS = 100_000
-"""Of one line in one motion."""
-LATE_S = 0.02
-"""World time that may pass between a motion's change and the word of it."""
+WINDOW_S = 0.25
+"""World time of a motion that is looked at in one go: some milliseconds of work, even where it fires ten times each."""
+FORGOTTEN_S = 60.0
+"""What happened to a line for which nobody asked for so long is not looked up any more."""
 PARAMETERS = ("1", "2", "3", "5", "6", "7", "8", "9")
 STEP, AXIS, MODE, LOW, HIGH, POLARITY, START, STOP = PARAMETERS
 FIELDS = {STEP: "step_um", LOW: "low_um", HIGH: "high_um", START: "start_um", STOP: "stop_um"}
 
 
 class _Line:
-    """One output since it was configured, what is announced of it, and the state that it had before."""
+    """One output since it was configured: what is announced of it, and the state that it had before."""
 
     def __init__(self, output: Output, state: State, since_s: float) -> None:
         self.output = output
-        self.before = state
-        self.settled_s = since_s
-        self.announced: list[Event] = []
+        self.known_until_s = since_s
+        self.is_complete = False
+        """Whether all of the present motion is announced."""
         self.run: WaveRun | None = None
+        self.rising: list[int] = []
+        self.cycles_announced = 0
+        self._before = state
+        self._announced: list[Event] = []
 
-    def settle(self, now_s: float) -> None:
-        """Take for granted what has happened by now, and forget what was announced for later."""
-        for event in takewhile(lambda event: event.time_s <= now_s, self.announced):
-            self.before, self.settled_s = event.state, event.time_s
-        self.announced = []
+    @property
+    def state(self) -> State:
+        """What it is when all has happened that is announced."""
+        return self._announced[-1].state if self._announced else self._before
+
+    def go_to(self, events: list[Event], until_s: float) -> None:
+        """Take in what happens up to a time."""
+        self._announced += events
+        self.known_until_s = until_s
+
+    def settle(self, time_s: float) -> None:
+        """Take for granted what has happened by then, and forget what was announced for later."""
+        happened = [event for event in self._announced if event.time_s <= time_s]
+        self._before = happened[-1].state if happened else self._before
+        self._announced = []
+        self.known_until_s = min(self.known_until_s, time_s)
 
 
 class TriggerOutputs:
-    """All outputs of one controller. Whenever a motion changes, the edges it will make are announced anew."""
+    """All outputs of one controller. Whenever a motion changes, the edges it will make are announced anew.
+
+    They are announced for a window of time; `look_ahead` goes on from there.
+    """
 
     def __init__(
         self,
@@ -81,6 +100,7 @@ class TriggerOutputs:
         self._lines = [_Line(Output(), at_rest(Output(), 0.0), 0.0) for _ in LINES]
         self._switches: dict[int, dict[int, bool]] = {line: {} for line in range(len(LINES))}
         scanner.on_motion(self._moved)
+        triggers.on_demand(self._announce_more)
 
     def commands(self) -> Commands:
         """List the commands for digital outputs."""
@@ -100,25 +120,53 @@ class TriggerOutputs:
             for place, line in enumerate(self._lines):
                 if line.output.mode is Mode.GENERATOR:
                     line.run = next((run for run in runs if run.axis == line.output.axis), runs[0])
-                    self._announce_points(place, line.run)
+                    line.rising, line.cycles_announced = self._rising(place, line.run), 0
+                    self._triggers.cancel(LINES[place], self._clock.now_s())
+                    self._announce_cycles(place, line.run.start_s + WINDOW_S)
 
-    def _announce_points(self, place: int, run: WaveRun) -> None:
+    def look_ahead(self) -> None:
+        """Keep all lines announced, so that nobody has to look back far."""
+        until_s = self._clock.now_s() + WINDOW_S
+        for trigger_line in LINES:
+            self._announce_more(trigger_line, until_s)
+
+    def _announce_more(self, trigger_line: int, until_s: float) -> bool:
+        """Announce another window of a line, unless all is known up to a time; returns whether there was one."""
+        with self._lock:
+            place = LINES.index(trigger_line)
+            line = self._lines[place]
+            match line.output.mode:
+                case Mode.GENERATOR:
+                    return self._announce_cycles(place, until_s)
+                case Mode.ON_TARGET:
+                    return False
+            if line.is_complete or line.known_until_s >= until_s:
+                return False
+            self._announce_window(place)
+            return True
+
+    def _rising(self, place: int, run: WaveRun) -> list[int]:
         switches = self._switches[place]
-        rising = [
+        return [
             point
             for point, on in sorted(switches.items())
             if on and not switches.get(point - 1, False) and point <= run.points
         ]
-        cycle_s = run.step_s * run.points
-        self._triggers.cancel(LINES[place], self._clock.now_s())
+
+    def _announce_cycles(self, place: int, until_s: float) -> bool:
+        line = self._lines[place]
+        if line.run is None or not line.rising or line.cycles_announced >= line.run.cycles:
+            return False
+        run, first = line.run, line.cycles_announced
+        if run.start_s + first * run.cycle_s > until_s:
+            return False
+        line.cycles_announced = int(min(first + 1 + WINDOW_S // run.cycle_s, run.cycles))
+        cycles = range(first, line.cycles_announced)
         self._triggers.schedule(
             LINES[place],
-            (
-                run.start_s + cycle * cycle_s + (point - 1) * run.step_s
-                for cycle in range(run.cycles)
-                for point in rising
-            ),
+            (run.start_s + cycle * run.cycle_s + (point - 1) * run.step_s for cycle in cycles for point in line.rising),
         )
+        return True
 
     def _moved(self, axis: int) -> None:
         with self._lock:
@@ -126,7 +174,7 @@ class TriggerOutputs:
                 if line.output.mode is Mode.GENERATOR:
                     self._stop_points(place, axis)
                 elif line.output.axis == axis:
-                    self._announce(place)
+                    self._announce_anew(place, self._scanner.changed_s(axis))
 
     def _stop_points(self, place: int, axis: int) -> None:
         line = self._lines[place]
@@ -134,23 +182,43 @@ class TriggerOutputs:
             line.run = None
             self._triggers.cancel(LINES[place], self._clock.now_s())
 
-    def _announce(self, place: int) -> None:
-        line, now_s = self._lines[place], self._clock.now_s()
-        line.settle(now_s)
-        self._triggers.cancel(LINES[place], now_s)
-        expected = self._expected(line, max(line.settled_s, now_s - LATE_S))
-        line.announced = list(islice(expected, MOST_EVENTS))
-        self._triggers.schedule(LINES[place], (event.time_s for event in line.announced if event.fires))
+    def _announce_anew(self, place: int, changed_s: float) -> None:
+        line = self._lines[place]
+        line.settle(changed_s)
+        self._triggers.cancel(LINES[place], changed_s)
+        if line.output.mode is Mode.ON_TARGET:
+            self._announce_on_target(place, changed_s)
+            return
+        if line.is_complete:
+            line.go_to([], changed_s)
+        line.is_complete = False
+        line.go_to([], max(line.known_until_s, changed_s - FORGOTTEN_S))
+        while line.known_until_s < changed_s:
+            self._announce_window(place)
+        self._announce_window(place)
 
-    def _expected(self, line: _Line, from_s: float) -> Iterable[Event]:
-        output = line.output
-        if output.mode is Mode.ON_TARGET:
-            on_target_s = self._on_target.from_s(output.axis)
-            is_closed = self._scanner.servo_on(output.axis) and on_target_s > from_s
-            return [Event(on_target_s, line.before, fires=True)] if is_closed else []
-        path = Path.between(self._scanner, output.axis, from_s, self._scanner.motion_ends_s(output.axis))
+    def _announce_on_target(self, place: int, changed_s: float) -> None:
+        axis = self._lines[place].output.axis
+        on_target_s = self._on_target.from_s(axis)
+        if self._scanner.servo_on(axis) and changed_s < on_target_s < math.inf:
+            self._triggers.schedule(LINES[place], [on_target_s])
+
+    def _announce_window(self, place: int) -> None:
+        line = self._lines[place]
+        output, from_s = line.output, line.known_until_s
+        changed_s = self._scanner.changed_s(output.axis)
+        until_s = from_s + WINDOW_S
+        if from_s < changed_s:  # what was before the present motion is past
+            until_s = min(until_s, changed_s)
+        else:
+            ends_s = self._scanner.moves_until_s(output.axis, until_s)
+            line.is_complete = ends_s < until_s
+            until_s = max(from_s, ends_s)
+        path = Path.between(self._scanner, output.axis, from_s, until_s)
         one_way = bool(self._parameters.number(SINGLE_DIRECTION, output.axis))
-        return events(output, path, line.before, one_way)
+        happens = list(events(output, path, line.state, one_way))
+        line.go_to(happens, until_s)
+        self._triggers.schedule(LINES[place], [event.time_s for event in happens if event.fires])
 
     def _configure(self, words: list[str]) -> None:
         """Configure all lines that a command names, or none."""
@@ -166,7 +234,7 @@ class TriggerOutputs:
                 self._triggers.cancel(LINES[place], now_s)
                 self._lines[place] = _Line(output, at_rest(output, float(here_um[output.axis])), now_s)
                 if output.mode is not Mode.GENERATOR:
-                    self._announce(place)
+                    self._announce_anew(place, now_s)
 
     def _changed(self, output: Output, parameter: str, word: str) -> Output:
         match parameter:
@@ -215,7 +283,7 @@ class TriggerOutputs:
     def _set(self, words: list[str]) -> None:
         """Switch lines at points; what was set before stays. A run under way keeps the points it began with."""
         rows = [(self._items.index(line), whole(point), switch(on)) for line, point, on in groups(words, 3)]
-        if not all(1 <= point <= MOST_STEPS for _, point, _ in rows):
+        if not all(1 <= point <= MEMORY_POINTS for _, point, _ in rows):
             raise Refusal(Error.OUT_OF_RANGE)
         for place, point, on in rows:
             self._switches[place][point] = on
@@ -225,7 +293,7 @@ class TriggerOutputs:
         first = whole(words[0]) if words else 1
         last_set = max((point for switches in self._switches.values() for point in switches), default=1)
         count = whole(words[1]) if words[1:] else max(last_set - first + 1, 1)
-        if not (1 <= first <= MOST_STEPS and 1 <= count <= MOST_STEPS):
+        if not (1 <= first <= MEMORY_POINTS and 1 <= count <= MEMORY_POINTS):
             raise Refusal(Error.OUT_OF_RANGE)
         columns = [
             np.array([float(self._switches[line].get(point, False)) for point in range(first, first + count)])

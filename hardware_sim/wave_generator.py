@@ -3,11 +3,11 @@
 A run lasts servo time x table rate x points x cycles (E-727 manual); the axis then holds the last value.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hardware_sim.clock import Clock
 from hardware_sim.gcs_axes import AxisCommands
@@ -15,16 +15,15 @@ from hardware_sim.gcs_errors import Error, Refusal
 from hardware_sim.gcs_language import Command, Commands, Items, groups, number, numbered, real, whole, without_arguments
 from hardware_sim.gcs_parameters import SERVO_TIME_S
 from hardware_sim.mechanics import Scanner
+from hardware_sim.wave_course import Course
 from hardware_sim.wave_tables import TABLES, WaveTables
 
 START_AT_ONCE = 0x1
 START_AT_END_POINT = 0x100
 NO_TABLE = -1
-MOST_STEPS = 400_000
-"""Of one run, so that the twin can tell all of it in advance; one without a number of cycles ends then."""
+MOST_CYCLES = 2**31 - 1
+"""A count of 32 bits (a choice)."""
 HIGHEST_RATE = 100_000
-
-Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,13 @@ class WaveRun:
     step_s: float
     points: int
     """Of one cycle."""
-    cycles: int
+    cycles: float
+    """Infinity for a run without an end."""
+
+    @property
+    def cycle_s(self) -> float:
+        """How long one cycle lasts."""
+        return self.step_s * self.points
 
 
 @dataclass
@@ -105,7 +110,7 @@ class WaveGenerators:
 
     def _set_cycles(self, words: list[str]) -> None:
         cycles = {place: whole(word) for place, word in self._items.pairs(words).items()}
-        if any(count < 0 for count in cycles.values()):
+        if not all(0 <= count <= MOST_CYCLES for count in cycles.values()):
             raise Refusal(Error.OUT_OF_RANGE)
         self._refuse_running(cycles)
         for place, count in cycles.items():
@@ -146,47 +151,34 @@ class WaveGenerators:
         starting = {place: mode for place, mode in modes.items() if mode}
         self._guard.refuse_busy(starting)
         self._guard.refuse_open_loop(starting)
-        targets_um = {place: self._targets_um(place, mode) for place, mode in starting.items()}
-        for place, wave_um in targets_um.items():
-            self._guard.refuse_outside(place, float(wave_um.min()), float(wave_um.max()))
+        courses = {place: self._course(place, mode) for place, mode in starting.items()}
+        for place, course in courses.items():
+            self._guard.refuse_outside(place, *course.range_um)
         self._scanner.stop(place for place in self.running() if place in modes)
-        if targets_um:
-            self._start(starting, targets_um)
+        if courses:
+            self._start(starting, courses)
 
-    def _targets_um(self, place: int, mode: int) -> Values:
-        """Lay all cycles of a run end to end."""
+    def _course(self, place: int, mode: int) -> Course:
         generator = self._generators[place]
         if generator.table == NO_TABLE:
             raise Refusal(Error.NO_WAVE_SELECTED)
         points_um = self._tables.points_um(generator.table)
-        steps = len(points_um) * (generator.rate if generator.interpolation else 1)
-        cycles = generator.cycles or max(MOST_STEPS // steps, 1)
-        if cycles * steps > MOST_STEPS:
-            raise Refusal(Error.NO_MEMORY_FOR_WAVE)
-        step_um = points_um[-1] - points_um[0] if mode & START_AT_END_POINT else 0.0
-        shifts_um = np.arange(cycles) * step_um + generator.offset_um
-        wave_um: Values = (points_um + shifts_um[:, np.newaxis]).ravel()
-        return wave_um
+        return Course(
+            points_um + generator.offset_um,
+            SERVO_TIME_S * generator.rate,
+            is_straight=bool(generator.interpolation),
+            cycles=generator.cycles or math.inf,
+            shift_um=float(points_um[-1] - points_um[0]) if mode & START_AT_END_POINT else 0.0,
+        )
 
-    def _start(self, modes: dict[int, int], targets_um: dict[int, Values]) -> None:
+    def _start(self, modes: dict[int, int], courses: dict[int, Course]) -> None:
         start_s = (int(self._clock.now_s() / SERVO_TIME_S) + 1) * SERVO_TIME_S
         runs = []
-        for place, wave_um in targets_um.items():
+        for place, course in courses.items():
             generator = self._generators[place]
-            points_um = self._tables.points_um(generator.table)
-            cycles = len(wave_um) // len(points_um)
             generator.mode = modes[place]
-            if generator.mode & START_AT_END_POINT:
-                generator.offset_um += cycles * float(points_um[-1] - points_um[0])
-            step_s = SERVO_TIME_S * generator.rate
-            runs.append(WaveRun(place, start_s, step_s, len(points_um), cycles))
-            if generator.interpolation:
-                self._scanner.follow(place, start_s, SERVO_TIME_S, _interpolated(wave_um, generator.rate))
-            else:
-                self._scanner.follow(place, start_s, step_s, wave_um)
+            if course.shift_um:
+                generator.offset_um += course.cycles * course.shift_um
+            runs.append(WaveRun(place, start_s, course.step_s, len(course.points_um), course.cycles))
+            self._scanner.run(place, start_s, course)
         self._started(runs)
-
-
-def _interpolated(wave_um: Values, rate: int) -> Values:
-    """Go straight from point to point, one step every servo cycle."""
-    return np.interp(np.arange(rate * len(wave_um)) / rate, np.arange(len(wave_um)), wave_um)

@@ -18,6 +18,8 @@ MEMORY_POINTS = 262_144
 """For all tables together."""
 LENGTH = 1
 """The only parameter of `WAV?`."""
+MOST_UM = 1e6
+"""Of any point, amplitude and offset, upwards and downwards (a choice): far beyond all travels."""
 ARGUMENTS = {"LIN": 6, "RAMP": 7, "SIN_P": 6}
 APPEND = ("X", "&", "+")
 
@@ -129,7 +131,9 @@ def _points(words: list[str]) -> Values:
     if len(words) != 2 + count:
         raise Refusal(Error.WAVE_PARAMETER_NUMBER)
     points_um = np.array([real(word) for word in words[2:]])
-    return _finite(points_um)
+    if not (np.abs(points_um) <= MOST_UM).all():
+        raise Refusal(Error.WAVE_PARAMETER_OUT_OF_LIMIT)
+    return points_um
 
 
 def _curve(kind: str, words: list[str]) -> Values:
@@ -144,17 +148,13 @@ def _curve(kind: str, words: list[str]) -> Values:
         raise Refusal(Error.WAVE_TOO_LONG)
     speed_points, centre = {"LIN": (*more, points), "RAMP": (*more,), "SIN_P": (0, *more)}[kind]
     shortest_leg = min(centre, points - centre) if kind != "LIN" else points
+    if max(abs(amplitude_um), abs(offset_um)) > MOST_UM:
+        raise Refusal(Error.WAVE_PARAMETER_OUT_OF_LIMIT)
     if not (1 <= points <= length and 0 <= start < length and 0 <= 2 * speed_points <= shortest_leg):
         raise Refusal(Error.WAVE_PARAMETER_OUT_OF_LIMIT)
     if kind != "LIN" and not 0 < centre < points:
         raise Refusal(Error.WAVE_PARAMETER_OUT_OF_LIMIT)
     segment = Segment(length, amplitude_um, offset_um, points, start)
     if kind == "LIN":
-        return _finite(line(segment, speed_points))
-    return _finite(ramp(segment, speed_points, centre) if kind == "RAMP" else sine(segment, centre))
-
-
-def _finite(points_um: Values) -> Values:
-    if not np.isfinite(points_um).all():
-        raise Refusal(Error.WAVE_PARAMETER_OUT_OF_LIMIT)
-    return points_um
+        return line(segment, speed_points)
+    return ramp(segment, speed_points, centre) if kind == "RAMP" else sine(segment, centre)

@@ -221,12 +221,13 @@ class XpsController:
             if trips:
                 following = trips[-1][1] is Trip.FOLLOWING_ERROR
                 self._rest, self._under_way = DISABLED_BY_FOLLOWING_ERROR if following else DISABLED, None
-            if self._under_way is None:
-                return self._rest
-            motion, state = self._under_way
-            if self._drive.motion == motion and self._drive.is_moving():
-                return state
-            self._under_way = None
+            if self._under_way is not None:
+                motion, state = self._under_way
+                if self._drive.motion == motion and self._drive.is_moving():
+                    return state
+                self._under_way = None
+            if self._rest in READY and not self._drive.motor_on:  # another controller has switched it off
+                self._rest = DISABLED
             return self._rest
 
     def _of(self, name: str) -> FocusDrive:

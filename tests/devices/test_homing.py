@@ -57,9 +57,7 @@ def test_connecting_to_a_focus_stage_moves_nothing(hasty: Twin, make: Any) -> No
     assert hasty.position_um("focus") == before_um
 
 
-@pytest.mark.parametrize(
-    ("make", "start_up"), [(scanner_of, ["servo"]), (modular_scanner_of, ["online", "servo"])]
-)
+@pytest.mark.parametrize(("make", "start_up"), [(scanner_of, ["servo"]), (modular_scanner_of, ["online", "servo"])])
 def test_connecting_to_a_scanner_moves_nothing(hasty: Twin, make: Any, start_up: list[str]) -> None:
     before_um = hasty.truth()["reported_um"]
     make(hasty, start_up=start_up).close()

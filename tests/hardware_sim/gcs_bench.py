@@ -86,6 +86,10 @@ class Bench:
         self.do(f"MOV {axis} {target_um!r}")
         self.wait(1.0)
 
+    def edges_s(self, line: int) -> list[float]:
+        """List the edges of a trigger line, past and to come within ten seconds."""
+        return self.triggers.edges_s(line, self.clock.now_s() + 10.0)
+
     def arm(self, name: str, **more: int) -> None:
         """Let a fault befall the next operation."""
         self.faults.arm(Armed.model_validate({"name": name, "device": "scanner", **more}))

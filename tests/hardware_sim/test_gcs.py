@@ -91,7 +91,7 @@ def test_a_second_connection_can_stop_the_first(wire: Wire, still: TwinProcess) 
 def test_another_controller_moves_the_same_stage_by_other_names(wire: Wire, still: TwinProcess) -> None:
     other = Wire(still, "scanner_e517")
     assert other.ask(b"SAI?\n") == b"A \nB \nC\n"
-    assert other.error_after(b"MOV A 2 B 3\n") == 0
+    assert other.error_after(b"ONL 1 1 2 1\nMOV A 2 B 3\n") == 0
     wire.wait_on_target()
     other.socket.close()
     assert wire.ask(b"POS? 1 2\n") == b"1=2.000000000e+00 \n2=3.000000000e+00\n"

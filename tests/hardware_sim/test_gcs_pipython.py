@@ -104,7 +104,7 @@ def test_sweeps_a_line_with_triggers_and_reads_the_record() -> None:
         commanded_um, sensed_um = buffered(device)
         assert commanded_um[0] == pytest.approx(5.0)
         assert sensed_um[-1] > 60
-        assert len(bench.triggers.edges_s(1)) == 141
+        assert len(bench.edges_s(1)) == 141
         device.qGWD(1, 1, 2000)
         assert buffered(device)[0][-1] == pytest.approx(85.0)
 

@@ -120,6 +120,7 @@ def test_reading_twice_gives_the_same_noise_of_the_size_of_the_sensor(bench: Ben
         ("DRC 1 7 2", 59),
         ("DRC 1 5 27", 59),
         ("DRT 1 5 0", 17),
+        ("DRT 1 3 0", 17),
         ("DRT 9 1 0", 57),
         ("DRR? 0 1 1", 17),
         ("RTR 0", 17),

@@ -104,6 +104,7 @@ def test_parameter_help_names_the_type_in_the_fourth_word(bench: Bench) -> None:
         ("MOV 1 ٣", 25),
         ("MVR 1 -1", 7),
         ("VEL 1 0", 8),
+        ("VEL 1 1e-300", 8),
         ("SVO 1 2", 17),
         ("SVA 1 3", 79),
         ("SPA? 1 0x123", 54),
@@ -199,9 +200,9 @@ def test_the_second_controller_names_its_axes_by_letters_and_obeys_only_channels
     bench = Bench(E517)
     assert bench.say(b"SAI?\n") == b"A \nB \nC\n"
     assert b"E-517" in bench.say(b"*IDN?\n")
-    assert bench.values("ONL?") == {"1": "1", "2": "1", "3": "1"}
-    bench.do("MOV A 3")
-    bench.do("ONL 1 0")
+    assert bench.values("ONL?") == {"1": "0", "2": "0", "3": "0"}
+    assert bench.error_after("MOV A 3") == 34
+    bench.do("ONL 1 1", "MOV A 3", "ONL 1 0")
     assert bench.error_after("MOV A 4") == 34
     assert bench.error_after("MOV 1 4") == 15
     assert bench.error_after("WGO 1 1") == 2

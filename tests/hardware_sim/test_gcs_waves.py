@@ -90,6 +90,10 @@ def test_segments_are_appended_and_added(bench: Bench) -> None:
         ("WGO 1 2", 406),
         ("WGO 1 4", 406),
         ("WGC 1 -1", 17),
+        ("WGC 1 1e308", 17),
+        ("WAV 1 X LIN 10 1e308 1e308 10 0 1", 405),
+        ("WAV 1 X SIN_P 10 1e308 -1e308 10 0 5", 405),
+        ("WAV 1 X PNT 1 1 -1e7", 405),
         ("WTR 1 0 0", 17),
     ],
 )
@@ -160,3 +164,42 @@ def test_an_interpolated_table_goes_straight_between_its_points(bench: Bench) ->
     bench.do("WAV 1 X PNT 1 3 0 10 20", "WSL 1 1", "WTR 1 1000 1", "WGO 1 1")
     targets_um = bench.scanner.commanded_um_at(0, bench.clock.now_s() + np.array([0.025, 0.05, 0.075]))
     assert targets_um == pytest.approx([5.0, 10.0, 15.0], abs=0.03)  # two servo cycles of 0.01 um
+
+
+def test_a_slow_line_of_many_points_takes_its_thousand_seconds(bench: Bench) -> None:
+    bench.do("WAV 1 X LIN 4096 80 5 4096 0 0", "WSL 1 1", "WTR 1 4883 1", "WGO 1 1")
+    bench.wait(400.0)
+    speed_um_per_s = 80 / 4095 / (4883 * SERVO_S)
+    lag_s = bench.scanner.settings.time_constant_xy_s
+    # the wave begins in the next servo cycle, and nine digits are written
+    expected_um = 5 + speed_um_per_s * (400.0 - lag_s)
+    assert float(bench.values("POS? 1")["1"]) == pytest.approx(expected_um, abs=speed_um_per_s * SERVO_S + 1e-6)
+    bench.wait(4096 * 4883 * SERVO_S - 400.0)
+    assert bench.say(b"\x09") == b"1\n"
+    bench.wait(2 * SERVO_S)
+    assert bench.say(b"\x09") == b"0\n"
+    bench.wait(0.1)
+    assert float(bench.values("POS? 1")["1"]) == pytest.approx(85.0)
+
+
+def test_without_a_number_of_cycles_a_run_has_no_end(bench: Bench) -> None:
+    bench.do("WAV 1 X SIN_P 400 8 5 400 0 200", "WSL 1 1", "WGC 1 0", "WGO 1 1")
+    cycle_s = 400 * SERVO_S
+    bench.wait(50 * cycle_s)
+    early_um = bench.scanner.reported_um(bench.clock.now_s())[0]
+    bench.wait(1e6 * cycle_s)
+    assert bench.say(b"\x09") == b"1\n"
+    assert bench.say(b"\x05") == b"1\n"
+    assert bench.say(b"ONT? 1\n") == b"1=0\n"
+    # 20000 s in floats of 64 bits, at 1000 um/s
+    assert bench.scanner.reported_um(bench.clock.now_s())[0] == pytest.approx(early_um, abs=1e-6)
+    bench.do("WGO 1 0")
+    assert bench.say(b"\x09") == b"0\n"
+
+
+def test_a_run_that_would_climb_out_of_the_limits_does_not_start(bench: Bench) -> None:
+    bench.do("WAV 1 X LIN 100 10 0 100 0 0", "WSL 1 1", "WGC 1 11")
+    assert bench.error_after("WGO 1 257") == 7
+    bench.do("WGC 1 0")
+    assert bench.error_after("WGO 1 257") == 7
+    bench.do("WGC 1 10", "WGO 1 257")

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from hardware_sim.wave import Wave
 from tests.hardware_sim.stage_bench import PIXEL_UM, Bench, exact_but
 
 SERVO_S = 50e-6
@@ -142,13 +141,3 @@ def test_a_landing_error_stays_during_a_wave() -> None:
     bench.clock.advance(0.25)
     assert bench.scanner.is_following(0)
     assert bench.error_px() == pytest.approx(error_px)
-
-
-def test_a_wave_asked_at_its_corners_is_where_it_was_computed_to_be() -> None:
-    bench = Bench()
-    steps_um = np.random.default_rng(2).uniform(0.0, 100.0, 200)  # far steps, which slew, and near ones
-    bench.scanner.follow(0, 0.0, 0.004, steps_um)
-    motion = bench.scanner._axes[0].latest
-    assert isinstance(motion, Wave)
-    corners_s = 0.004 * np.arange(len(steps_um))
-    assert bench.scanner.reported_um_at(0, corners_s + 1e-12) == pytest.approx(motion.corners_um[:-1], abs=1e-6)

@@ -218,3 +218,31 @@ def test_frozen_readings_repeat_the_latest_digits(bench: Bench) -> None:
 @given(st.binary(max_size=60), st.text(alphabet="MEASVOLTDC:;?* 1,.-+\n", max_size=60))
 def test_whatever_is_sent_it_goes_on_answering(noise: bytes, text: str) -> None:
     assert Bench().answer(noise, text.encode(), b"\n*OPC?\n").endswith(b"1\n")
+
+
+def test_averaging_takes_so_many_apertures_for_each_reading(bench: Bench) -> None:
+    bench.ask("SENS:VOLT:APER 0.01;:SENS:AVER:COUN 4;STAT ON;:SAMP:COUN 2")
+    assert bench.ask("AVER:COUN?;:AVERAGE:STATE?;:SENS:VOLT:DC:AVER?") == "+4.00000000E+00;1;1"
+    assert bench.ask("READ?") == "+5.00000000E-01,+5.00000000E-01"
+    assert bench.apertures_s == [0.01] * 8
+    bench.ask("VOLT:AVER OFF")
+    bench.ask("READ?")
+    assert len(bench.apertures_s) == 10
+    assert bench.errors() == []
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [("AVER:COUN 0", -222), ("AVER:COUN 101", -222), ("SENS:AVER:COUN", -109), ("SENS:AVER 2", -224)],
+)
+def test_averaging_refuses_what_makes_no_sense(bench: Bench, line: str, error: int) -> None:
+    bench.ask(line)
+    assert bench.errors() == [error]
+    assert bench.ask("AVER:COUN?;:AVER?") == "+1.00000000E+01;0"
+
+
+def test_an_average_is_that_of_its_readings(bench: Bench) -> None:
+    volts = iter([0.1, 0.2, 0.6])
+    bench.meter = ScpiVoltmeter(lambda aperture_s: next(volts))
+    bench.ask("AVER:COUN 3;STAT 1")
+    assert bench.ask("READ?") == "+3.00000000E-01"

@@ -16,6 +16,7 @@ from hardware_sim.wire import Listener, Wire
 from hardware_sim.xps_server import XpsController
 from tests.hardware_sim.lines import arm, in_pieces, talk
 
+Connect = tuple["Bench", Callable[[], socket.socket]]
 EXACT = FocusSettings(encoder_noise_um=0.0, play_um=0.0, scatter_um=0.0)
 
 
@@ -42,7 +43,7 @@ def bench() -> Bench:
 
 
 @pytest.fixture
-def connect() -> Iterator[tuple[Bench, Callable[[], socket.socket]]]:
+def connect() -> Iterator[Connect]:
     """A controller on real sockets, in a world that goes four times as fast."""
     bench = Bench(RealClock(speed=4.0))
     with closing(Listener("xps", bench.serve)) as listener:
@@ -70,6 +71,32 @@ def test_connecting_finds_it_homed_and_ready_half_way_up(bench: Bench) -> None:
     assert bench.ask("GroupStatusGet(Z,int *)") == "0,12,EndOfAPI"
     assert bench.ask("GroupPositionCurrentGet(Z,double *)") == "0,50.000000,EndOfAPI"
     assert "XPS" in bench.ask("FirmwareVersionGet(char *)")
+
+
+@pytest.mark.parametrize("torn", ["GroupStatusGet(Z,", "GroupMoveAbsolute(Z,50.", "(", "GroupStatusGet(Z,int *\n"])
+def test_a_torn_call_ends_where_the_next_begins(bench: Bench, torn: str) -> None:
+    assert bench.ask(torn + " FirmwareVersionGet(char *)").startswith("-7,EndOfAPI0,XPS")
+
+
+def test_a_stage_that_another_controller_switches_off_is_disabled(bench: Bench) -> None:
+    bench.drive.switch_motor(False)
+    assert bench.ask("GroupStatusGet(Z,int *)") == "0,20,EndOfAPI"
+    assert bench.ask("GroupMoveAbsolute(Z,40)") == "-22,EndOfAPI"
+    assert bench.ask("GroupMotionEnable(Z)") == "0,EndOfAPI"
+    assert bench.ask("GroupStatusGet(Z,int *)") == "0,13,EndOfAPI"
+
+
+def test_a_motion_that_another_controller_switches_off_ends_disabled(connect: Connect) -> None:
+    bench, connection = connect
+    moving, looking = connection(), connection()
+    moving.sendall(b"GroupMoveAbsolute(Z,10)")
+    while not bench.drive.is_moving():
+        looking.sendall(b"GroupStatusGet(Z,int *)")
+        read(looking)
+    bench.drive.switch_motor(False)
+    assert read(moving) == "-27,EndOfAPI"
+    looking.sendall(b"GroupStatusGet(Z,int *)")
+    assert read(looking) == "0,20,EndOfAPI"
 
 
 def test_a_call_ends_where_its_parentheses_close_however_it_was_cut(bench: Bench) -> None:
@@ -174,7 +201,7 @@ def test_faults_of_the_wire_spoil_one_answer(bench: Bench, fault: str) -> None:
 
 
 def test_an_abort_on_another_connection_answers_the_move_that_it_cuts_short(
-    connect: tuple[Bench, Callable[[], socket.socket]],
+    connect: Connect,
 ) -> None:
     bench, connection = connect
     mover, watcher = connection(), connection()
@@ -193,7 +220,7 @@ def test_an_abort_on_another_connection_answers_the_move_that_it_cuts_short(
     assert bench.drive.target_mm < 100.0
 
 
-def test_a_move_holds_its_connection_until_it_ends(connect: tuple[Bench, Callable[[], socket.socket]]) -> None:
+def test_a_move_holds_its_connection_until_it_ends(connect: Connect) -> None:
     bench, connection = connect
     mover = connection()
     mover.sendall(b"GroupMoveAbsolute(Z,54)GroupPositionCurrentGet(Z,double *)")
