@@ -14,7 +14,7 @@ from acquisition.journal import Attempt, JournalError, utc_now
 from acquisition.overlap import PlannedTile
 from acquisition.plan import OnFailure
 from acquisition.run_store import RunStore
-from acquisition.sweeps import line_scan, middle_s, sweep_along
+from acquisition.sweeps import APPROACH_UM, line_scan, middle_s, sweep_along
 from acquisition.write_behind import Pixels, WriteBehind
 from devices.errors import DeviceError, DeviceLost, DeviceTimeout, FrameRepeated, ProtocolError, Stopped
 from devices.protocols import Frame, Positioner
@@ -23,8 +23,6 @@ from devices.rig import Rig
 T = TypeVar("T")
 Portion = list[PlannedTile]
 Taken = tuple[Attempt, Pixels]
-
-APPROACH_UM = 1.0  # how far before the first tile the scanner comes from, to take up its backlash
 
 
 class Outcome(StrEnum):

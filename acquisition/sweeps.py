@@ -12,6 +12,8 @@ from devices.rig import Rig
 
 READOUT_S = 0.02
 """Between two exposures: twice what the largest sCMOS frame takes to read out."""
+APPROACH_UM = 1.0
+"""How far before its first place the scanner comes from, to take up its backlash."""
 LOOK_S = 0.1
 """How often a sweep asks whether it shall stop."""
 
@@ -60,7 +62,7 @@ def line_scan(
 
     try:
         with _cut_short(stopped, stop):
-            scanner.move_to({"y": y_um})
+            scanner.move_to({sweep.axis: _before(scanner, sweep), "y": y_um})
             camera.start_sequence(count, triggered=True, interval_s=interval_s)
             scanner.start_sweep(sweep)
             frames = [camera.next_frame() for _ in range(count)]
@@ -69,6 +71,12 @@ def line_scan(
     except BaseException:
         stop()
         raise
+
+
+def _before(scanner: LineScanner, sweep: Sweep) -> float:
+    """Find a place below the run-up, so that the play of the axis is taken up before the sweep."""
+    begin_um, _ = scanner.sweep_ends_um(sweep)
+    return max(begin_um - APPROACH_UM, scanner.limits_um[sweep.axis][0])
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from acquisition.plan import Plan, PlanError
 from acquisition.preflight import Field, cost, inabilities, problems, sweep_problems
 from acquisition.run_store import RunStore, ensure_empty
 from api.worker_process import WorkerProcess
+from devices.errors import DeviceRejected
+from devices.protocols import Camera
 from devices.rig import RigSettings, open_rig
 from reconstruction.errors import InputError
 from reconstruction.restore import restorer
@@ -57,6 +59,13 @@ def blocking(plan: Plan, settings: RigSettings, out: Path) -> list[str]:
     return unknown + found
 
 
+def _refuse_exposure(plan: Plan, camera: Camera) -> None:
+    try:
+        camera.set_exposure_s(plan.camera.exposure_s)
+    except DeviceRejected as refusal:
+        raise PlanError([f"camera.exposure_ms = {plan.camera.exposure_ms:g}: {refusal}"]) from refusal
+
+
 def free_bytes(folder: Path) -> int:
     """Free space where `folder` is, or will be."""
     while not folder.exists():
@@ -90,6 +99,7 @@ def scan(
         found = found or inabilities(plan, field, rig.scanner, rig.camera)
         if found:
             raise PlanError(found)
+        _refuse_exposure(plan, rig.camera)
         options = ["--world", world_url] if world_url else []
         with (
             closing(RunStore.create(out, plan, field, settings.model_dump(mode="json"), seed)) as store,

@@ -44,7 +44,7 @@ class XpsFocus(MovingAxes):
         self.name = name
         self._settings = settings
         self._asking, self._moving = self._line(), self._line()
-        self._begin_lock = threading.Lock()  # an abort, and the motion call after it, belong together
+        self._begin_lock = threading.RLock()  # an abort, and the motion call after it, belong together
         self._motion = ""
         self._reply: Reply | None = None  # to that motion call
         try:
@@ -115,7 +115,7 @@ class XpsFocus(MovingAxes):
         """Begin a motion call, after ending the one that may still be under way: a group refuses a second."""
         with self._begin_lock:
             if not self._has_answered():
-                self._abort(self._asking)
+                self._abort_for_sure()
                 with suppress(DeviceTimeout):  # then that reply is lost, and the connection was dropped with it
                     self._moving.wait(self._settings.settle_s)
             self._refuse_after_stop(stop_token)

@@ -19,7 +19,8 @@ GRACE_S = 0.5  # lets the library's own timeout come before ours
 
 SAMPLES_NOT_YET_AVAILABLE = -200284
 GONE = {-200324: "absent", -200220: "not known", -200045: "removed", -201003: "not accessible"}
-BEYOND_ITS_ERRORS = (OSError, RuntimeError, TypeError, ValueError)  # what its calls into C end in where they do not fit
+# what the library's calls into C end in where they do not fit
+BEYOND_ITS_ERRORS = (AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError)
 
 
 class NidaqForce:

@@ -114,7 +114,7 @@ class GcsGateway(PIGateway):  # type: ignore[misc]  # pipython has no types
                 self._received += len(piece)
                 if self._received > LONGEST_ANSWER_BYTES:
                     raise ProtocolError(self.name, f"an answer of more than {LONGEST_ANSWER_BYTES} bytes")
-                return piece.decode(PI_CONTROLLER_CODEPAGE, errors="ignore")
+                return piece.decode("latin-1")  # each byte a character: none may vanish from the middle of a number
 
     def flush(self) -> None:
         """Throw away what has arrived; a peer that does not stop is left to `send`, which refuses unasked data."""

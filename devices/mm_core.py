@@ -15,6 +15,7 @@ _root_level = logging.getLogger().level
 from pymmcore_plus.experimental.unicore import CameraDevice, Device, UniMMCore  # noqa: E402
 
 logging.getLogger().setLevel(_root_level)
+logging.getLogger("pymmcore-plus").setLevel(logging.CRITICAL)  # it logs, with a traceback, what it also raises
 
 __all__ = ["CameraDevice", "Core", "Pixels", "Shape"]
 

@@ -2,7 +2,8 @@
 
 After a timeout or a line that makes no sense, the answer to the last query may still be on its way. The line is then
 *stale*: before the next exchange a `Handshake` is asked, and everything before its own unmistakable answer is thrown
-away. A device answers in order, so nothing late can be taken for a later answer. Opening is the same thing.
+away, the late answers to earlier handshakes included. A device answers in order, so nothing late can be taken for a
+later answer. Opening is the same thing.
 """
 
 import os
@@ -58,6 +59,7 @@ class LineTransport:
         self._write_lock = threading.Lock()  # a line goes out whole
         self._port: serial.SerialBase | None = None
         self._stale = True
+        self._owed = 0  # handshakes that were not answered, or not yet
         self._closed = False
 
     def tell(self, line: str) -> None:
@@ -134,14 +136,27 @@ class LineTransport:
         return port
 
     def _shake_hands(self, port: serial.SerialBase) -> None:
-        """Throw away all that comes before the answer to the handshake."""
-        query, deadline = self._handshake.query, time.monotonic() + self._answer_s
+        """Throw away all that comes before the answer to this handshake; the answers to earlier ones come first.
+
+        An earlier one may have been lost on the way: then nothing more comes for a whole answer time.
+        """
+        query, deadline = self._handshake.query, time.monotonic() + 2 * self._answer_s
         self._stale = True
-        port.reset_input_buffer()
         self._send(port, query)
-        while not re.search(self._handshake.answer, self._receive_bytes(port, query).decode("ascii", "replace")):
+        self._owed += 1
+        heard = 0
+        while heard < self._owed:
+            try:
+                line = self._receive_bytes(port, query).decode("ascii", "replace")
+            except DeviceTimeout:
+                if heard == 0:
+                    raise
+                break
+            heard += bool(re.search(self._handshake.answer, line))
             if time.monotonic() > deadline:
-                raise DeviceTimeout(self.name, f"no proper answer to {query} within {self._answer_s} s")
+                self._owed -= heard
+                raise DeviceTimeout(self.name, f"no proper answer to {query} within {2 * self._answer_s} s")
+        self._owed = 0
         self._drain(port)
         self._stale = False
 

@@ -6,11 +6,14 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from hardware_sim.errors import UsageError
+
+T = TypeVar("T")
 
 SPEED_RANGE = (0.01, 1000.0)
 PIXEL_NM_RANGE = (0.1, 1e6)
@@ -86,6 +89,16 @@ def _forget(ready_file: Path | None) -> None:
         raise UsageError(f"--ready-file: {ready_file} cannot be written: {error.strerror}") from error
 
 
+def _made(asked: str, make: Callable[[], T]) -> T:
+    """Make a part of the world out of numbers that are each within their range."""
+    try:
+        return make()
+    except (ArithmeticError, ValueError, MemoryError) as error:
+        if isinstance(error, UsageError):
+            raise
+        raise UsageError(f"{asked}: these numbers do not go together: {error}") from error
+
+
 def _serve(options: argparse.Namespace) -> None:
     # Imported late: a signal that comes while the heavy libraries load must already find its handler.
     from hardware_sim.clock import CountedClock, RealClock
@@ -97,11 +110,14 @@ def _serve(options: argparse.Namespace) -> None:
 
     settings, script = load_world(options.world), load_script(options.faults)
     ready_file: Path | None = options.ready_file
-    specimen = load_specimen(options.specimen, options.pixel_nm, options.seed)
+    specimen = _made(
+        f"--specimen {options.specimen}, --pixel-nm {options.pixel_nm}",
+        lambda: load_specimen(options.specimen, options.pixel_nm, options.seed),
+    )
     if specimen.remark:
         print(f"hardware_sim: {specimen.remark}", file=sys.stderr)
     clock = CountedClock() if settings.time == "counted" else RealClock(options.speed)
-    world = World(settings, specimen, clock, options.seed, script)
+    world = _made(f"--world {options.world}", lambda: World(settings, specimen, clock, options.seed, script))
     with Twin(world, options.speed, ready_file) as twin:
         addresses = json.dumps(twin.ready)
         if ready_file is not None:

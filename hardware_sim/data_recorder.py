@@ -5,7 +5,6 @@ Nothing is sampled while it runs: a recording is a time at which it began, and i
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,8 @@ from hardware_sim.gcs_errors import Error, Refusal
 from hardware_sim.gcs_language import Command, Commands, Items, array, groups, numbered, only, whole, without_arguments
 from hardware_sim.gcs_parameters import RECORDER_LENGTH, SERVO_TIME_S, TABLE_POINTS, TABLES, ParameterMemory
 from hardware_sim.mechanics import Scanner
-from hardware_sim.trigger_lines import LINES, TriggerLines
+from hardware_sim.trigger_lines import LINES
+from hardware_sim.trigger_outputs import TriggerOutputs
 from hardware_sim.wave_tables import asked_points
 
 NOTHING, COMMANDED, ACTUAL, DEVIATION, VOLTAGE, INPUT, OUTPUT, TIME = 0, 1, 2, 3, 7, 26, 27, 44
@@ -76,13 +76,13 @@ class DataRecorder:
         self,
         axes: Items,
         scanner: Scanner,
-        triggers: TriggerLines,
+        outputs: TriggerOutputs,
         clock: Clock,
         parameters: ParameterMemory,
     ) -> None:
         self._axes = axes
         self._scanner = scanner
-        self._triggers = triggers
+        self._trigger_outputs = outputs
         self._clock = clock
         self._parameters = parameters
         self._items = numbered(TABLES, Error.INVALID_RECORDER_TABLE)
@@ -221,16 +221,10 @@ class DataRecorder:
             case 7:
                 return um_to_volts(source, self._scanner.reported_um_at(source, times_s))
             case 27:
-                return self._pulses(LINES[source], times_s, recording.sample_s)
+                return self._trigger_outputs.sampled(source, times_s, recording.sample_s)
             case 44:
                 return times_s
         return np.zeros(len(times_s))
-
-    def _pulses(self, line: int, times_s: Values, sample_s: float) -> Values:
-        """1 for each sample during which the line fired."""
-        rims_s = np.append(times_s, times_s[-1] + sample_s)
-        bounds = np.searchsorted(self._triggers.edges_s(line, float(rims_s[-1])), rims_s)
-        return np.array([float(later > earlier) for earlier, later in pairwise(bounds.tolist())])
 
 
 def _help() -> list[str]:

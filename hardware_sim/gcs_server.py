@@ -58,8 +58,8 @@ class GcsController:
         self._axes = AxisCommands(axes, scanner, parameters, on_target, self._motion_begins, profile.has_online_switch)
         self._commands = self._general() | self._axes.commands() | parameters.commands()
         if profile.has_wave_generator:
-            self._recorder = DataRecorder(axes, scanner, triggers, clock, parameters)
             self._outputs = TriggerOutputs(axes, scanner, triggers, clock, parameters, on_target)
+            self._recorder = DataRecorder(axes, scanner, self._outputs, clock, parameters)
             self._generators = WaveGenerators(scanner, clock, axes, self._axes, self._waves_begin)
             for part in (self._recorder, self._outputs, self._generators):
                 self._commands |= part.commands()

@@ -72,15 +72,20 @@ class Scanner:
 
         It begins at world time `start_s`, or now where that has passed.
         """
-        self.run(axis, start_s, Course(np.array(targets_um, dtype=np.float64), step_s))
+        self.run({axis: Course(np.array(targets_um, dtype=np.float64), step_s)}, start_s)
 
-    def run(self, axis: int, start_s: float, course: Course) -> None:
-        """Let the target of a closed-loop axis follow a course from `start_s` on, or from now where that has passed."""
+    def run(self, courses: Mapping[int, Course], start_s: float) -> float:
+        """Let the targets of closed-loop axes follow their courses, all from the same moment on, which is returned.
+
+        It is `start_s`, or now where that has passed.
+        """
         with self._lock:
             begins_s = max(start_s, self._clock.now_s())
-            self._axes[axis].follow(begins_s, course)
-            self._note([axis], begins_s)
-        self._tell([axis])
+            for axis, course in courses.items():
+                self._axes[axis].follow(begins_s, course)
+            self._note(list(courses), begins_s)
+        self._tell(courses)
+        return begins_s
 
     def autozero(self, axis: int) -> None:
         """Drive a closed-loop axis over its range, then to 0."""

@@ -115,7 +115,11 @@ def _black_below(world: World) -> str:
     camera, specimen = world.settings.camera, world.specimen
     if world.settings.optics.kind != "conventional":
         return ""
-    side_px = [max(round(side * world.microscope.pixel_um / specimen.pixel_um), 1) for side in camera.frame_shape_px]
+    scale = world.microscope.pixel_um / specimen.pixel_um
+    side_px = [
+        max(round(min(side * scale, most)), 1)
+        for side, most in zip(camera.frame_shape_px, specimen.reflectance.shape, strict=True)
+    ]
     darkest = float(cv2.blur(specimen.reflectance, side_px[::-1]).min())
     faintest_dn = darkest * camera.electrons_per_s * SHORTEST_EXPOSURE_S / camera.electrons_per_dn
     if faintest_dn < 2 * DARKER_THAN_ANY_DN:

@@ -20,7 +20,7 @@ class Model(BaseModel):
 class CameraSettings(Model):
     """pco.edge 5.5 behind a microscope; light and optics belong to it here."""
 
-    pixel_nm: PositiveFloat | None = None
+    pixel_nm: Annotated[float, Field(ge=0.1, le=1e5)] | None = None
     """On the specimen; None takes the specimen's own pixel."""
     frame_shape_px: tuple[FrameSidePx, FrameSidePx] = (512, 512)
     """Rows, columns."""
@@ -289,7 +289,7 @@ def load_world(name: str) -> WorldSettings:
     try:
         changes = tomllib.loads(path.read_text(encoding="utf-8"))
         base = changes.pop("base", "lab")
-        if base not in NAMED:
+        if not isinstance(base, str) or base not in NAMED:
             raise UsageError(f"--world {name}: base: {base!r} is not one of {', '.join(NAMED)}")
         return WorldSettings.model_validate(_merged(NAMED[base].model_dump(), changes))
     except ValidationError as error:

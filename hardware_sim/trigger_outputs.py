@@ -24,10 +24,11 @@ from hardware_sim.gcs_language import (
     without_arguments,
 )
 from hardware_sim.gcs_parameters import SERVO_TIME_S, SINGLE_DIRECTION, ParameterMemory
+from hardware_sim.line_levels import Levels
 from hardware_sim.mechanics import Scanner
 from hardware_sim.on_target import OnTarget
 from hardware_sim.position_triggers import Event, Mode, Output, State, at_rest, events
-from hardware_sim.sensor_path import Path
+from hardware_sim.sensor_path import Path, Values
 from hardware_sim.trigger_lines import LINES, TriggerLines
 from hardware_sim.wave_generator import WaveRun
 from hardware_sim.wave_tables import MEMORY_POINTS
@@ -52,6 +53,8 @@ class _Line:
         """Whether all of the present motion is announced."""
         self.run: WaveRun | None = None
         self.rising: list[int] = []
+        self.falling: list[int] = []
+        """Points of the run at which the line is switched."""
         self.cycles_announced = 0
         self._before = state
         self._announced: list[Event] = []
@@ -98,6 +101,7 @@ class TriggerOutputs:
         self._items = Items([str(line) for line in LINES], Error.OUT_OF_RANGE)
         self._lock = threading.RLock()  # a motion may be changed by another controller
         self._lines = [_Line(Output(), at_rest(Output(), 0.0), 0.0) for _ in LINES]
+        self._levels = [Levels() for _ in LINES]
         self._switches: dict[int, dict[int, bool]] = {line: {} for line in range(len(LINES))}
         scanner.on_motion(self._moved)
         triggers.on_demand(self._announce_more)
@@ -120,9 +124,20 @@ class TriggerOutputs:
             for place, line in enumerate(self._lines):
                 if line.output.mode is Mode.GENERATOR:
                     line.run = next((run for run in runs if run.axis == line.output.axis), runs[0])
-                    line.rising, line.cycles_announced = self._rising(place, line.run), 0
-                    self._triggers.cancel(LINES[place], self._clock.now_s())
+                    line.rising, line.falling = self._switched(place, line.run)
+                    line.cycles_announced = 0
+                    self._rest(place, self._clock.now_s())
                     self._announce_cycles(place, line.run.start_s + WINDOW_S)
+
+    def sampled(self, place: int, times_s: Values, sample_s: float) -> Values:
+        """Return 1 for each time (n,) at which a line is active or became so within `sample_s` before, else 0.
+
+        A line that a generator switches, a band and on-target are levels; position distance makes pulses of no length.
+        """
+        with self._lock:
+            while self._announce_more(LINES[place], float(times_s[-1])):
+                pass
+            return self._levels[place].sampled(times_s, sample_s)
 
     def look_ahead(self) -> None:
         """Keep all lines announced, so that nobody has to look back far."""
@@ -145,13 +160,11 @@ class TriggerOutputs:
             self._announce_window(place)
             return True
 
-    def _rising(self, place: int, run: WaveRun) -> list[int]:
-        switches = self._switches[place]
-        return [
-            point
-            for point, on in sorted(switches.items())
-            if on and not switches.get(point - 1, False) and point <= run.points
-        ]
+    def _switched(self, place: int, run: WaveRun) -> tuple[list[int], list[int]]:
+        """List the points of a run at which a line rises and falls; the last point is followed by the first."""
+        high = {point for point, on in self._switches[place].items() if on and point <= run.points}
+        rising = [point for point in sorted(high) if point - 1 not in high]
+        return rising, sorted({point % run.points + 1 for point in high} - high)
 
     def _announce_cycles(self, place: int, until_s: float) -> bool:
         line = self._lines[place]
@@ -162,10 +175,12 @@ class TriggerOutputs:
             return False
         line.cycles_announced = int(min(first + 1 + WINDOW_S // run.cycle_s, run.cycles))
         cycles = range(first, line.cycles_announced)
-        self._triggers.schedule(
-            LINES[place],
-            (run.start_s + cycle * run.cycle_s + (point - 1) * run.step_s for cycle in cycles for point in line.rising),
-        )
+        rises_s = _times_s(run, cycles, line.rising)
+        self._triggers.schedule(LINES[place], rises_s)
+        self._levels[place].announce((time_s, True) for time_s in rises_s)
+        self._levels[place].announce((time_s, False) for time_s in _times_s(run, cycles, line.falling))
+        if line.cycles_announced == run.cycles:
+            self._levels[place].announce([(run.start_s + run.cycles * run.cycle_s, False)])
         return True
 
     def _moved(self, axis: int) -> None:
@@ -180,12 +195,21 @@ class TriggerOutputs:
         line = self._lines[place]
         if line.run is not None and line.run.axis == axis and not self._scanner.is_following(axis):
             line.run = None
-            self._triggers.cancel(LINES[place], self._clock.now_s())
+            self._rest(place, self._clock.now_s())
+
+    def _rest(self, place: int, from_s: float) -> None:
+        """Let a line be at rest from some time on, whatever was announced."""
+        self._take_back(place, from_s)
+        self._levels[place].announce([(from_s, False)])
+
+    def _take_back(self, place: int, after_s: float) -> None:
+        self._triggers.cancel(LINES[place], after_s)
+        self._levels[place].take_back(after_s)
 
     def _announce_anew(self, place: int, changed_s: float) -> None:
         line = self._lines[place]
         line.settle(changed_s)
-        self._triggers.cancel(LINES[place], changed_s)
+        self._take_back(place, changed_s)
         if line.output.mode is Mode.ON_TARGET:
             self._announce_on_target(place, changed_s)
             return
@@ -200,8 +224,11 @@ class TriggerOutputs:
     def _announce_on_target(self, place: int, changed_s: float) -> None:
         axis = self._lines[place].output.axis
         on_target_s = self._on_target.from_s(axis)
-        if self._scanner.servo_on(axis) and changed_s < on_target_s < math.inf:
+        servo_on = self._scanner.servo_on(axis)
+        self._levels[place].announce([(changed_s, servo_on and on_target_s <= changed_s)])
+        if servo_on and changed_s < on_target_s < math.inf:
             self._triggers.schedule(LINES[place], [on_target_s])
+            self._levels[place].announce([(on_target_s, True)])
 
     def _announce_window(self, place: int) -> None:
         line = self._lines[place]
@@ -218,7 +245,12 @@ class TriggerOutputs:
         one_way = bool(self._parameters.number(SINGLE_DIRECTION, output.axis))
         happens = list(events(output, path, line.state, one_way))
         line.go_to(happens, until_s)
-        self._triggers.schedule(LINES[place], [event.time_s for event in happens if event.fires])
+        fires_s = [event.time_s for event in happens if event.fires]
+        self._triggers.schedule(LINES[place], fires_s)
+        if output.mode is Mode.BAND:
+            self._levels[place].announce((event.time_s, event.state.active) for event in happens)
+        else:
+            self._levels[place].announce((time_s, on) for time_s in fires_s for on in (True, False))
 
     def _configure(self, words: list[str]) -> None:
         """Configure all lines that a command names, or none."""
@@ -231,7 +263,7 @@ class TriggerOutputs:
             now_s = self._clock.now_s()
             here_um = self._scanner.reported_um(now_s)
             for place, output in changed.items():
-                self._triggers.cancel(LINES[place], now_s)
+                self._rest(place, now_s)
                 self._lines[place] = _Line(output, at_rest(output, float(here_um[output.axis])), now_s)
                 if output.mode is not Mode.GENERATOR:
                     self._announce_anew(place, now_s)
@@ -300,3 +332,7 @@ class TriggerOutputs:
             for line in lines
         ]
         return array(columns, [f"Trigger Line {self._items.names[line]}" for line in lines], SERVO_TIME_S)
+
+
+def _times_s(run: WaveRun, cycles: Iterable[int], points: list[int]) -> list[float]:
+    return [run.start_s + cycle * run.cycle_s + (point - 1) * run.step_s for cycle in cycles for point in points]

@@ -1,9 +1,12 @@
 """The wave generators of the E-727, one per axis: `WSL`, `WGC`, `WTR`, `WOS`, `WGO`.
 
-A run lasts servo time x table rate x points x cycles (E-727 manual); the axis then holds the last value.
+A run lasts servo time x table rate x points x cycles (E-727 manual); the axis then holds the last value. A run that
+begins each cycle at the end of the one before leaves its end value in the offset; if it is stopped, it leaves the
+offset as it was (a choice).
 """
 
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -52,6 +55,9 @@ class _Generator:
     interpolation: int = 0
     offset_um: float = 0.0
     mode: int = 0
+    ends_s: float = math.inf
+    climb_um: float = 0.0
+    """What the run adds to the offset at its end."""
 
 
 class WaveGenerators:
@@ -68,6 +74,8 @@ class WaveGenerators:
         self._tables_or_none = Items(["0", *numbered(TABLES, Error.WAVE_INDEX).names], Error.WAVE_INDEX)
         self._generators = [_Generator() for _ in axes.names]
         self._tables = WaveTables(self._is_in_use)
+        self._lock = threading.Lock()  # a motion may be changed by another controller
+        scanner.on_motion(self._moved)
 
     def commands(self) -> Commands:
         """List the commands for wave generators and their tables."""
@@ -79,7 +87,7 @@ class WaveGenerators:
             "WTR": Command("{<WaveGenID> <Rate> <Interpolation>} - Set Wave Generator Table Rate", self._set_rate),
             "WTR?": self._query("Get Wave Generator Table Rate", lambda gen: f"{gen.rate} {gen.interpolation}"),
             "WOS": Command("{<WaveGenID> <Offset>} - Set Wave Generator Output Offset", self._set_offset),
-            "WOS?": self._query("Get Wave Generator Output Offset", lambda gen: number(gen.offset_um)),
+            "WOS?": Command("[{<WaveGenID>}] - Get Wave Generator Output Offset", self._offsets),
             "WGO": Command("{<WaveGenID> <StartMode>} - Set Wave Generator Start/Stop Mode", self._go),
             "WGO?": Command("[{<WaveGenID>}] - Get Wave Generator Start/Stop Mode", self._modes),
             "TWG?": Command("- Get Number Of Wave Generators", without_arguments(lambda: [str(len(self._generators))])),
@@ -88,6 +96,25 @@ class WaveGenerators:
     def running(self) -> list[int]:
         """List the generators that run."""
         return [place for place in range(len(self._generators)) if self._scanner.is_following(place)]
+
+    def _moved(self, place: int) -> None:
+        """Forget the climb of a run that was stopped."""
+        if not self._scanner.is_following(place):
+            self._end_climb(place, self._scanner.changed_s(place))
+            with self._lock:
+                self._generators[place].climb_um = 0.0
+
+    def _end_climb(self, place: int, now_s: float) -> None:
+        """Add the climb of a run that has come to its end to the offset."""
+        generator = self._generators[place]
+        with self._lock:
+            if now_s >= generator.ends_s:
+                generator.offset_um += generator.climb_um
+                generator.climb_um = 0.0
+
+    def _offset_um(self, place: int) -> float:
+        self._end_climb(place, self._clock.now_s())
+        return self._generators[place].offset_um
 
     def _query(self, meaning: str, value: Callable[[_Generator], str]) -> Command:
         def answer(words: list[str]) -> list[str]:
@@ -136,7 +163,11 @@ class WaveGenerators:
             raise Refusal(Error.OUT_OF_RANGE)
         self._refuse_running(dict.fromkeys(offsets_um, 0))
         for place, offset_um in offsets_um.items():
+            self._end_climb(place, self._clock.now_s())
             self._generators[place].offset_um = offset_um
+
+    def _offsets(self, words: list[str]) -> list[str]:
+        return self._items.table(words, lambda place: number(self._offset_um(place)))
 
     def _modes(self, words: list[str]) -> list[str]:
         running = self.running()
@@ -164,7 +195,7 @@ class WaveGenerators:
             raise Refusal(Error.NO_WAVE_SELECTED)
         points_um = self._tables.points_um(generator.table)
         return Course(
-            points_um + generator.offset_um,
+            points_um + self._offset_um(place),
             SERVO_TIME_S * generator.rate,
             is_straight=bool(generator.interpolation),
             cycles=generator.cycles or math.inf,
@@ -172,13 +203,13 @@ class WaveGenerators:
         )
 
     def _start(self, modes: dict[int, int], courses: dict[int, Course]) -> None:
-        start_s = (int(self._clock.now_s() / SERVO_TIME_S) + 1) * SERVO_TIME_S
+        next_s = (int(self._clock.now_s() / SERVO_TIME_S) + 1) * SERVO_TIME_S
+        start_s = self._scanner.run(courses, next_s)
         runs = []
         for place, course in courses.items():
             generator = self._generators[place]
             generator.mode = modes[place]
-            if course.shift_um:
-                generator.offset_um += course.cycles * course.shift_um
+            generator.ends_s = start_s + course.duration_s
+            generator.climb_um = course.cycles * course.shift_um if course.shift_um else 0.0
             runs.append(WaveRun(place, start_s, course.step_s, len(course.points_um), course.cycles))
-            self._scanner.run(place, start_s, course)
         self._started(runs)

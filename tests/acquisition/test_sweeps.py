@@ -106,6 +106,14 @@ def test_takes_every_row_in_one_sweep_from_left_to_right(new_store: NewStore, sw
     assert len(sweeping_rig.scanner.sweeps) == 2
 
 
+def test_comes_to_every_sweep_from_the_left(new_store: NewStore, sweeping_rig: Any) -> None:
+    run(new_store(**LINE), sweeping_rig, Instructions(), lambda attempt: None)
+    before_um = [move["x"] for move in sweeping_rig.scanner.moves if "x" in move][-2:]
+    for x_um, sweep in zip(before_um, sweeping_rig.scanner.sweeps, strict=True):
+        begin_um, _ = sweeping_rig.scanner.sweep_ends_um(sweep)
+        assert x_um == pytest.approx(begin_um - 1.0)
+
+
 def test_a_sweep_with_a_lost_frame_counts_for_nothing_and_is_stepped_through(
     new_store: NewStore, sweeping_rig: Any
 ) -> None:

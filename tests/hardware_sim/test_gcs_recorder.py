@@ -51,7 +51,51 @@ def test_a_digital_output_is_kept_with_its_pulses(bench: Bench) -> None:
     bench.wait(0.1)
     pulses, sensed_um = bench.rows("DRR? 1 400 1 2").T
     assert pulses.sum() == 8
-    assert sensed_um[pulses > 0] == pytest.approx(np.arange(2.0, 10.0), abs=1000 * SERVO_S)
+    one_cycle_um = 1000 * SERVO_S
+    assert sensed_um[pulses > 0] - np.arange(2.0, 10.0) == pytest.approx(one_cycle_um / 2, abs=one_cycle_um / 2 + 1e-5)
+
+
+def test_a_line_that_a_generator_switches_is_kept_as_its_level(bench: Bench) -> None:
+    bench.do("WAV 5 X PNT 1 4 20 20 20 20", "WSL 1 5", "WTR 1 20 0", "WGC 1 3", "RTR 1", "DRC 1 1 1 2 1 27", "TWC")
+    bench.do("CTO 1 3 4", "TWS 1 1 1 1 2 1 1 3 0 1 4 0", "WGO 1 1")
+    bench.wait(0.1)
+    levels = bench.rows("DRR? 1 260 1 2")[:, 1]
+    high = [*range(40), *range(80, 120), *range(160, 200)]  # two points of four, 20 servo cycles each, three times
+    assert np.flatnonzero(levels).tolist() == high
+
+
+def test_a_line_high_at_all_points_falls_at_the_end_or_the_stop_of_the_run(bench: Bench) -> None:
+    bench.do("WAV 5 X PNT 1 2 0 0", "WSL 1 5", "WTR 1 20 0", "WGC 1 2", "DRC 1 1 27", "DRT 1 9 0")
+    bench.do("CTO 1 3 4", "TWS 1 1 1 1 2 1", "WGO 1 1")
+    bench.wait(0.1)
+    assert np.flatnonzero(bench.rows("DRR? 1 200 1")).tolist() == list(range(80))
+    bench.do("WGO 1 1")
+    bench.wait(30.5 * SERVO_S)
+    bench.do("WGO 1 0")
+    bench.wait(0.1)
+    assert bench.rows("DRR? 1 200 1").sum() == pytest.approx(30, abs=1)  # it began at the next servo cycle
+
+
+def test_a_band_is_kept_as_the_level_that_the_sensor_gives(bench: Bench) -> None:
+    bench.do("VEL 1 1000", "CTO 2 2 1 2 3 3 2 5 4 2 6 8", "DRC 1 2 27 2 1 2", "DRT 0 1 0", "MOV 1 20")
+    bench.wait(0.1)
+    levels, sensed_um = bench.rows("DRR? 1 1000 1 2").T
+    inside = (sensed_um >= 4) & (sensed_um <= 8)
+    assert inside.sum() == pytest.approx(80, abs=1)
+    assert np.count_nonzero(levels != inside) <= 2  # a rim that is met to rounding may fall to either side
+
+
+def test_on_target_is_kept_as_a_level_that_falls_when_the_axis_leaves(bench: Bench) -> None:
+    bench.move(5.0)
+    bench.do("CTO 2 2 1 2 3 2", "DRC 1 2 27", "DRT 1 4 0")
+    bench.wait(10.5 * SERVO_S)
+    bench.do("MOV 1 10")
+    bench.wait(0.5)
+    levels = bench.rows("DRR? 1 10000 1")[:, 0]
+    falls, rises = np.flatnonzero(np.diff(levels) < 0), np.flatnonzero(np.diff(levels) > 0)
+    assert levels[0] == levels[-1] == 1
+    assert falls.tolist() == [10]
+    assert len(rises) == 1
 
 
 @pytest.mark.parametrize(

@@ -245,3 +245,12 @@ def test_a_faulty_line_leaves_its_code(bench: Bench, line: str, code: int) -> No
     before = bench.say(b"CTO?\n")
     assert bench.error_after(line) == code
     assert bench.say(b"CTO?\n") == before
+
+
+def test_generators_that_start_together_run_together_however_long_that_takes() -> None:
+    bench = Bench(clock=HurriedClock())
+    bench.say(b"WAV 5 X SIN_P 2000 50 10 2000 0 1000\nWAV 6 X SIN_P 2000 50 10 2000 0 1000\nWSL 1 5 2 6\nWGO 1 1 2 1\n")
+    times_s = np.linspace(0.0, bench.clock.now_s(), 2000)
+    x_um, y_um = (bench.scanner.reported_um_at(axis, times_s) for axis in (0, 1))
+    assert np.ptp(x_um) > 1.0, "it moves"
+    assert x_um == pytest.approx(y_um, abs=1e-9)

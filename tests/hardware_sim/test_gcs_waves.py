@@ -151,6 +151,22 @@ def test_a_run_can_go_on_from_the_end_of_the_one_before(bench: Bench) -> None:
     bench.wait(1.0)
     assert float(bench.values("POS? 1")["1"]) == pytest.approx(20.0)
     assert bench.values("WOS? 1") == {"1": "2.000000000e+01"}
+    bench.do("WGO 1 257")
+    bench.wait(1.0)
+    assert bench.values("WOS? 1") == {"1": "4.000000000e+01"}
+
+
+def test_only_a_run_that_came_to_its_end_leaves_its_end_value_in_the_offset(bench: Bench) -> None:
+    bench.do("WAV 1 X LIN 1000 10 0 1000 0 100", "WSL 1 1", "WGC 1 2", "WOS 1 3", "WGO 1 257")
+    bench.wait(0.07)
+    assert bench.values("WOS? 1") == {"1": "3.000000000e+00"}
+    bench.do("WGO 1 0")
+    bench.wait(1.0)
+    assert bench.values("WOS? 1") == {"1": "3.000000000e+00"}
+    bench.do("WGO 1 257")
+    bench.wait(1.0)
+    bench.do("MOV 1 50")
+    assert bench.values("WOS? 1") == {"1": "2.300000000e+01"}
 
 
 def test_a_wave_beyond_the_limits_or_with_the_servo_off_does_not_start(bench: Bench) -> None:

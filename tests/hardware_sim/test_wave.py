@@ -105,7 +105,7 @@ def test_lost_motion_along_a_wave_is_that_of_small_steps() -> None:
 
 def test_a_wave_without_an_end_can_be_stuck_and_stopped() -> None:
     bench = Bench()
-    bench.scanner.run(0, 0.0, Course(POINTS_UM, 0.01, is_straight=True, cycles=math.inf))
+    bench.scanner.run({0: Course(POINTS_UM, 0.01, is_straight=True, cycles=math.inf)}, 0.0)
     bench.clock.advance(0.3)
     bench.scanner.stick(0, 0.2)
     stuck_um = bench.reported_um()[0]
