@@ -25,7 +25,18 @@ from urllib.parse import urlsplit
 
 import numpy as np
 
-from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, ProtocolError
+from devices.errors import (
+    DeviceError,
+    DeviceLost,
+    DeviceRejected,
+    DeviceTimeout,
+    FrameBlack,
+    FrameRepeated,
+    FramesLost,
+    ProtocolError,
+    Saturated,
+    Stale,
+)
 from devices.rig import open_device
 from devices.rig_file import RigSettings
 from devices.settings import DriverSettings, Esp301Settings, PiGcsSettings, XpsSettings
@@ -34,14 +45,43 @@ from hardware_sim.fault_kinds import known
 ANSWER_S = 0.15
 LATE_S = 0.3
 """Twice what the drivers wait."""
-CALL_S = 4.0
-"""Longest a query may take: its answer, the reason of its silence, and a new connection, on a busy machine."""
-MOVE_S = 8.0
-FRAME_S = 6.0
+CALL_S = 1.5
+"""Longest a query may take: four answers (silence, its reason, a handshake, the line's quiet), on a busy machine."""
+MOVE_S = 6.0
+"""A move over 80 um or some millimetres, with settling and an answer or two that stay away."""
+FRAME_S = 4.0
+"""Three frames, `readout_s` and `first_frame_s` of 1 s each."""
+BRAKING_S = {"scanner": 0.05, "focus": 0.4}
 RECOVERIES = 8
 SCANNER_UM, FOCUS_UM, AT_REST_NN = 0.01, 2.0, 20.0
 """How far a reading may be from the truth: sensor noise of 0.4 nm, encoder steps and play, detector noise and drift."""
-KINDS = (DeviceTimeout, DeviceLost, ProtocolError, DeviceRejected)
+SILENT, LOST, NONSENSE, REFUSED = {DeviceTimeout}, {DeviceLost}, {ProtocolError, DeviceTimeout}, {DeviceRejected}
+EXPECTED: dict[str, set[type[DeviceError]]] = {
+    "silence": SILENT,
+    "late_answer": SILENT,
+    "garbage": NONSENSE,
+    "partial_line": NONSENSE,
+    "closed_socket": LOST,
+    "controller_error": REFUSED,
+    "controller_busy": REFUSED,
+    "following_error": REFUSED,
+    "stuck_axis": {DeviceTimeout, DeviceRejected},
+    "drift_burst": set(),
+    "force_runaway": set(),
+    "overload": {Saturated},
+    "frozen_reading": {Stale},
+    "lost_frame": {DeviceTimeout, FramesLost},
+    "frozen_frame": {FrameRepeated},
+    "black_frame": {FrameBlack},
+    "buffer_overrun": {FramesLost},
+}
+"""What may come of the act that a fault befell, if not a right result."""
+ON_FRAMES: dict[str, set[type[DeviceError]]] = {
+    "silence": {DeviceTimeout, FramesLost},
+    "garbage": {ProtocolError, DeviceLost, FramesLost},
+    "partial_line": {DeviceTimeout, DeviceLost, FramesLost},
+}
+"""The same for the wire that carries frames, where one message of many may be struck."""
 
 
 @dataclass
@@ -85,6 +125,8 @@ class Storm:
 
     outcomes: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     broken: list[str] = field(default_factory=list)
+    told: str = ""
+    """By the latest error."""
     slowest: dict[str, float] = field(default_factory=dict)
     """Longest call of each player, as a part of what it may take."""
 
@@ -140,7 +182,7 @@ def _acts(world: World, device: str, driver: Any) -> tuple[dict[str, Callable[[]
         return _positioner_acts(world, device, driver), MOVE_S
     if device == "force":
         return {"read": lambda: _read_force(driver)}, CALL_S
-    return {"snap": lambda: _snap(driver), "sequence": lambda: _sequence(driver)}, FRAME_S
+    return _camera_acts(driver), FRAME_S
 
 
 def _positioner_acts(world: World, device: str, driver: Any) -> dict[str, Callable[[], None]]:
@@ -171,7 +213,19 @@ def _positioner_acts(world: World, device: str, driver: Any) -> dict[str, Callab
         read()
 
     def stop() -> None:
-        driver.stop()
+        """Stop on the way: whatever came of the answers, the stage stands soon after."""
+        axis = driver.axes[0]
+        low_um, high_um = (45_000.0, 55_000.0) if device == "focus" else (10.0, 90.0)
+        here_um = where()[axis]
+        try:
+            driver.start_move({axis: high_um if here_um < (low_um + high_um) / 2 else low_um})
+        finally:
+            driver.stop()
+        time.sleep(BRAKING_S[device])
+        before_um = where()
+        time.sleep(0.05)
+        moved_um = max(abs(place_um - before_um[name]) for name, place_um in where().items())
+        assert moved_um <= tolerance_um, f"goes on by {moved_um} um after a stop"
         read()
 
     return {"read": read, "move": move, "stop": stop}
@@ -182,24 +236,29 @@ def _read_force(driver: Any) -> None:
     assert abs(force_nn) <= AT_REST_NN, f"{force_nn} nN on a probe that touches nothing"
 
 
-def _snap(driver: Any) -> None:
-    _refuse_bad(driver.snap(), None)
+def _camera_acts(driver: Any) -> dict[str, Callable[[], None]]:
+    latest: Any = None
 
+    def accept(frame: Any) -> None:
+        nonlocal latest
+        assert float(frame.pixels.mean()) > 110.0, "a black frame"  # 100 is the dark offset
+        if latest is not None:
+            assert frame.number > latest.number, f"frame {frame.number} after {latest.number}"
+            assert not np.array_equal(frame.pixels, latest.pixels), "the same picture twice"
+        latest = frame
 
-def _sequence(driver: Any) -> None:
-    before = None
-    driver.start_sequence(3)
-    for _ in range(3):
-        frame = driver.next_frame()
-        _refuse_bad(frame, before)
-        before = frame
+    def snap() -> None:
+        accept(driver.snap())
 
+    def sequence() -> None:
+        driver.start_sequence(3)
+        frames = [driver.next_frame() for _ in range(3)]
+        numbers = [frame.number for frame in frames]
+        assert numbers == list(range(numbers[0], numbers[0] + 3)), f"frames {numbers} in a row"
+        for frame in frames:
+            accept(frame)
 
-def _refuse_bad(frame: Any, before: Any) -> None:
-    assert float(frame.pixels.mean()) > 110.0, "a black frame"  # 100 is the dark offset
-    if before is not None:
-        assert frame.number == before.number + 1, f"frame {frame.number} after {before.number}"
-        assert not np.array_equal(frame.pixels, before.pixels), "the same picture twice"
+    return {"snap": snap, "sequence": sequence}
 
 
 def rage(world: World, drivers: list[Player], faults: int, seed: int, said: Callable[[str], None]) -> Storm:
@@ -214,20 +273,45 @@ def rage(world: World, drivers: list[Player], faults: int, seed: int, said: Call
             "stuck_axis": {"for_s": 0.5},
             "frozen_reading": {"readings": 5},
         }.get(name, {})
+        _change_the_world(world, player, drivers)
         before = world.injected()
         world.arm({"name": name, "device": player.device, "after": dice.randrange(3), **extra})
+        struck = False
         for _ in range(RECOVERIES):
             outcome = _one_act(player, act, f"{number}: {name} on {player.name}, {act}", storm)
             storm.outcomes[player.name, name, outcome] += 1
-            if world.injected() > before and outcome == "right":
+            befell, struck = not struck and world.injected() > before, struck or world.injected() > before
+            if befell and outcome not in _allowed(player.device, name):
+                storm.broken.append(f"{number}: {name} on {player.name}, {act}: ended in {outcome}, {storm.told}")
+            if struck and outcome == "right":
                 break
-            if player.device == "focus":
-                _switch_motor_on(world)
+            _change_the_world(world, player, drivers)
         else:
             storm.broken.append(f"{number}: {name} on {player.name}, {act}: does not recover, last {outcome}")
         if (number + 1) % 50 == 0:
             said(f"{number + 1} of {faults} faults, {len(storm.broken)} rules broken")
     return storm
+
+
+def _allowed(device: str, fault: str) -> set[str]:
+    """Name the outcomes that a fault may have; a stop that another thread asked for is none of them."""
+    errors = EXPECTED[fault] | (ON_FRAMES.get(fault, set()) if device == "camera" else set())
+    if device == "force":
+        errors = errors | {Stale}  # the readings of an earlier fault may still be frozen
+    if device == "focus":
+        errors = errors | REFUSED  # a following error that found nothing moving waits for the next motion
+    return {"right", *(error.__name__ for error in errors)}
+
+
+def _change_the_world(world: World, player: Player, drivers: list[Player]) -> None:
+    """Take the stage elsewhere by another driver, so that an old value is not right by chance."""
+    if player.device == "focus":
+        _switch_motor_on(world)
+    for other in drivers:
+        if other.device == player.device and other is not player:
+            with suppress(DeviceError, AssertionError):  # it may be struck itself; then it is looked at another time
+                other.acts["move"]()
+            return
 
 
 def _switch_motor_on(world: World) -> None:
@@ -251,9 +335,7 @@ def _one_act(player: Player, act: str, what: str, storm: Storm) -> str:
         player.acts[act]()
         outcome = "right"
     except DeviceError as error:
-        outcome = next((kind.__name__ for kind in KINDS if isinstance(error, kind)), "undocumented")
-        if outcome == "undocumented":
-            storm.broken.append(f"{what}: {error!r}")
+        outcome, storm.told = type(error).__name__, str(error)
     except AssertionError as wrong:
         outcome = "WRONG"
         storm.broken.append(f"{what}: {wrong}")
