@@ -51,6 +51,8 @@ MOVE_S = 6.0
 """A move over 80 um or some millimetres, with settling and an answer or two that stay away."""
 FRAME_S = 4.0
 """Three frames, `readout_s` and `first_frame_s` of 1 s each."""
+WAITING = 3
+"""So many of the latest faults may strike now: one of a wire waits there for the next answer, and a device has two."""
 BRAKING_S = {"scanner": 0.05, "focus": 0.4}
 RECOVERIES = 8
 SCANNER_UM, FOCUS_UM, AT_REST_NN = 0.01, 2.0, 20.0
@@ -96,10 +98,10 @@ class World:
             found: dict[str, Any] = json.load(answer)
         return found
 
-    def injected(self) -> int:
-        """How many faults have befallen an operation."""
+    def injected(self, device: str) -> list[str]:
+        """Names of the faults that have befallen an operation of a device, oldest first."""
         with urllib.request.urlopen(self.ready["world"]["url"] + "/faults", timeout=10) as answer:
-            return len(json.load(answer))
+            return [fault["name"] for fault in json.load(answer) if fault["device"] == device]
 
     def arm(self, fault: Mapping[str, Any]) -> None:
         """Arm one fault."""
@@ -274,14 +276,15 @@ def rage(world: World, drivers: list[Player], faults: int, seed: int, said: Call
             "frozen_reading": {"readings": 5},
         }.get(name, {})
         _change_the_world(world, player, drivers)
-        before = world.injected()
+        before = len(world.injected(player.device))
         world.arm({"name": name, "device": player.device, "after": dice.randrange(3), **extra})
         struck = False
         for _ in range(RECOVERIES):
             outcome = _one_act(player, act, f"{number}: {name} on {player.name}, {act}", storm)
             storm.outcomes[player.name, name, outcome] += 1
-            befell, struck = not struck and world.injected() > before, struck or world.injected() > before
-            if befell and outcome not in _allowed(player.device, name):
+            injected = world.injected(player.device)
+            befell, struck = not struck and len(injected) > before, struck or len(injected) > before
+            if befell and outcome not in _allowed(player.device, injected[-WAITING:]):
                 storm.broken.append(f"{number}: {name} on {player.name}, {act}: ended in {outcome}, {storm.told}")
             if struck and outcome == "right":
                 break
@@ -293,13 +296,15 @@ def rage(world: World, drivers: list[Player], faults: int, seed: int, said: Call
     return storm
 
 
-def _allowed(device: str, fault: str) -> set[str]:
-    """Name the outcomes that a fault may have; a stop that another thread asked for is none of them."""
-    errors = EXPECTED[fault] | (ON_FRAMES.get(fault, set()) if device == "camera" else set())
+def _allowed(device: str, faults: list[str]) -> set[str]:
+    """Name the outcomes that these faults may have."""
+    errors = set[type[DeviceError]]().union(*(EXPECTED[fault] for fault in faults))
+    if device == "camera":
+        errors = errors.union(*(ON_FRAMES.get(fault, set()) for fault in faults))
     if device == "force":
-        errors = errors | {Stale}  # the readings of an earlier fault may still be frozen
+        errors |= {Stale}  # the readings of an earlier fault may still be frozen
     if device == "focus":
-        errors = errors | REFUSED  # a following error that found nothing moving waits for the next motion
+        errors |= REFUSED  # a following error that found nothing moving waits for the next motion
     return {"right", *(error.__name__ for error in errors)}
 
 
