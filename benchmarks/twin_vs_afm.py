@@ -158,9 +158,10 @@ def curve_panels(real: Values, twin: Values) -> list[Panel]:
         curves.append(Curve(name, (touch_um - curve[near, 0])[::4], force_nn[near][::4]))
         counts, edges = np.histogram(noise_nm / noise_nm.std(), bins=31, range=(-4, 4), density=True)
         histograms.append(Curve(name, (edges[1:] + edges[:-1]) / 2, counts))
-        spectra.append(Curve(name, *welch(noise_nm, CURVE_HZ, nperseg=256)))
+        frequency_hz, power = welch(noise_nm, CURVE_HZ, nperseg=256)
+        spectra.append(Curve(name, frequency_hz, power))
         excess = float(np.mean((noise_nm / noise_nm.std()) ** 4) - 3)
-        slow = float(spectra[-1].y[1:9].mean() / spectra[-1].y[-40:].mean())  # type: ignore[index]
+        slow = float(power[1:9].mean() / power[-40:].mean())
         print(
             f"free probe, {name:<9}: {noise_nm.std():.3f} nm rms, excess kurtosis {excess:+.2f}, slow/fast {slow:.1f}"
         )

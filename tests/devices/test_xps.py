@@ -123,8 +123,10 @@ def test_a_stop_takes_a_connection_of_its_own_while_a_question_hangs(peer: XpsPe
     focus.close()
 
 
-def test_stopping_what_does_not_move_is_nothing_wrong(focus: XpsFocus) -> None:
+def test_stopping_what_does_not_move_is_nothing_wrong(peer: XpsPeer, focus: XpsFocus) -> None:
     focus.stop()
+    assert any(command.startswith("GroupMoveAbort") for command in peer.received)
+    assert focus.read_position_um() == {"z": 50_000.0}
 
 
 def test_a_move_during_a_move_ends_the_first(peer: XpsPeer, focus: XpsFocus) -> None:
@@ -134,6 +136,23 @@ def test_a_move_during_a_move_ends_the_first(peer: XpsPeer, focus: XpsFocus) -> 
     peer.answers["GroupMoveAbsolute"] = ok()
     focus.move_to({"z": 20_000.0})
     assert focus.read_position_um() == {"z": 20_000.0}
+
+
+def test_an_abort_that_overtakes_its_move_is_sent_again(peer: XpsPeer, focus: XpsFocus) -> None:
+    peer.move_until_aborted()
+    focus.start_move({"z": 90_000.0})
+    assert peer.under_way.wait(5.0)
+    abort = peer.answers["GroupMoveAbort"]
+
+    def too_early() -> str:
+        peer.answers["GroupMoveAbort"] = abort
+        return refused(-22)
+
+    peer.answers["GroupMoveAbort"] = too_early
+    peer.answers["GroupMoveAbsolute"] = ok()
+    focus.move_to({"z": 20_000.0})
+    aborts = [command for command in peer.received if command.startswith("GroupMoveAbort")]
+    assert len(aborts) == 2
 
 
 def test_a_move_that_never_answers_times_out_by_distance_and_speed(peer: XpsPeer, focus: XpsFocus) -> None:
