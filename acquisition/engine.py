@@ -1,236 +1,301 @@
-"""One plan on one rig: move, settle, expose, store; or sweep row by row. Moves on while the last frame is written."""
+"""One plan on one rig: take what the store does not hold yet, as it was told, and leave the rig safe.
 
-import threading
-import time
-from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+preparing    exposure, backlash
+acquiring    a tile or a row at a time; between two of them, and by cutting short, what people tell is honoured
+paused       the rig is safe; nothing moves until it is told to go on
+finishing    the rig is made safe
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
-from enum import StrEnum
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
-from typing import TypeVar
+from typing import Any
 
-from acquisition.journal import Attempt, JournalError, utc_now
+from acquisition.failures import Action, Failures, cause_of
+from acquisition.field import Field
+from acquisition.heartbeat import Heartbeat
+from acquisition.instructions import Cut, Instructions
+from acquisition.journal import Attempt, JournalError
+from acquisition.keeping import Keeping
+from acquisition.layout import camera_area, runs
+from acquisition.neighbour_check import NeighbourCheck
 from acquisition.overlap import PlannedTile
-from acquisition.plan import OnFailure
+from acquisition.overlap_control import OverlapControl
+from acquisition.quality import QualityControl
 from acquisition.run_store import RunStore
-from acquisition.sweeps import APPROACH_UM, line_scan, middle_s, sweep_along
-from acquisition.write_behind import Pixels, WriteBehind
-from devices.errors import DeviceError, DeviceLost, DeviceTimeout, FrameRepeated, ProtocolError, Stopped
-from devices.protocols import Frame, Positioner
+from acquisition.states import Outcome, State
+from acquisition.sweeps import APPROACH_UM
+from acquisition.taking import Portion, Taken, Taking
+from acquisition.write_behind import WriteBehind
+from devices.errors import DeviceError
+from devices.protocols import Positioner
 from devices.rig import Rig
 
-T = TypeVar("T")
-Portion = list[PlannedTile]
-Taken = tuple[Attempt, Pixels]
+
+@dataclass(frozen=True)
+class Watcher:
+    """Who is told how far the acquisition is; `acquired` is called from the writing thread, once it is durable."""
+
+    acquired: Callable[[Attempt], None] = lambda attempt: None
+    state: Callable[[State], None] = lambda state: None
 
 
-class Outcome(StrEnum):
-    COMPLETED = "completed"
-    STOPPED = "stopped"
-    FAILED = "failed"
+def run(
+    store: RunStore,
+    rig: Rig,
+    told: Instructions,
+    watcher: Watcher = Watcher(),
+    heart: Heartbeat | None = None,
+) -> Outcome:
+    """Acquire every tile of the store's plan that it does not hold; leave the rig safe, however it ends.
 
-
-class Instructions:
-    """What the engine is told from other threads; it looks between two tiles, and during a sweep."""
-
-    def __init__(self) -> None:
-        self._stop = threading.Event()
-
-    @property
-    def stopped(self) -> bool:
-        return self._stop.is_set()
-
-    def stop(self) -> None:
-        """Finish the tile or break off the sweep under way, leave the rig safe, keep what was taken."""
-        self._stop.set()
-
-
-def run(store: RunStore, rig: Rig, told: Instructions, progress: Callable[[Attempt], None]) -> Outcome:
-    """Acquire every tile of the store's plan; leave the rig safe, however it ends.
-
-    `progress` is called, from the writing thread, with each attempt once it is durable.
+    Args:
+        heart: where the engine gives signs of life to a guardian; None: there is none.
 
     Raises:
         DeviceError: a device failed and the plan's policy for it is to abort; the journal says which and why.
         OSError: a frame or a line of the journal could not be stored.
     """
-    store.journal.add_event("run_started")
+    note = store.journal.add_event
+    note("run_resumed" if store.attempts() else "run_started", missing=len(store.missing()))
+    failures = Failures(store.plan.on_failure, told)
+    heart = heart or Heartbeat.unshared()
     try:
-        with WriteBehind(store.record, progress) as writer, rig.safe_on_exit():
-            outcome = _acquire_all(store, rig, told, writer)
+        with (
+            WriteBehind(store.record, watcher.acquired, store.encode) as writer,
+            rig.safe_on_exit(),
+            failures.overcome(lambda: Keeping(store, rig, told, note, heart)) as keeping,
+        ):
+            outcome = _Engine(store, rig, told, watcher, writer, keeping, failures).acquire()
+            watcher.state(State.FINISHING)
+            told.notice()
+    except Cut:
+        outcome = _ended(told)
     except Exception as error:
         with suppress(JournalError):  # it may be what failed; then that is the error to tell
-            store.journal.add_event("run_ended", outcome=Outcome.FAILED, reason=str(error))
+            note("run_failed", reason=str(error))
         raise
-    store.journal.add_event("run_ended", outcome=outcome, reason="")
+    note(f"run_{outcome}", reason=told.reason)
     return outcome
 
 
-def _acquire_all(store: RunStore, rig: Rig, told: Instructions, writer: WriteBehind) -> Outcome:
-    todo = deque(_portions(store))
-    failures = _Failures(store.plan.on_failure)
-    failures.overcome(lambda: rig.camera.set_exposure_s(store.plan.camera.exposure_s))
-    failures.overcome(lambda: _take_up_backlash(rig.scanner, todo[0][0]))
-    taking = failures.overcome(lambda: _Taking(rig, store, told))
-    while todo:
-        if told.stopped:
-            return Outcome.STOPPED
-        portion = todo.popleft()
-        taken, failure = taking.take(portion)
-        if told.stopped and isinstance(failure, Stopped):
-            return Outcome.STOPPED  # its sweep was broken off, which is nothing against these tiles
-        again: list[Portion] = []
-        for tile, (attempt, pixels) in zip(portion, taken, strict=True):
-            if failure is not None:
-                attempt = replace(attempt, verdict=failures.verdict(tile, failure), reason=str(failure))
-            writer.put(attempt, pixels)
-            if attempt.verdict == "retry":
-                again.append([tile])
-            elif attempt.verdict == "skipped" and failures.skips[tile.index] == 1:
-                todo.append([tile])
-            elif attempt.verdict == "failed":
-                assert failure is not None
-                raise failure
-        todo.extendleft(reversed(again))
-    return Outcome.COMPLETED
+def _ended(told: Instructions) -> Outcome:
+    return Outcome.FAILED if told.aborted else Outcome.STOPPED
 
 
-def _portions(store: RunStore) -> list[Portion]:
-    """What is taken in one go: a tile or, in line mode, a row of them; what fails there is tried again tile by tile."""
-    tiles = store.tiles()
+def _portions(store: RunStore, after_row: int = -1) -> Iterator[Portion]:
+    """What is taken in one go: a tile or, in line mode, a row without gaps; what fails there is stepped through."""
+    missing = [tile for tile in store.missing() if tile.row > after_row]
     if store.plan.tiles.mode == "step":
-        return [[tile] for tile in tiles]
-    return [list(row) for _, row in groupby(tiles, key=lambda tile: tile.row)]
+        yield from ([tile] for tile in missing)
+        return
+    for _, row in groupby(missing, key=lambda tile: tile.row):
+        yield from runs(list(row))
 
 
-class _Failures:
-    """What becomes of a tile at which a device failed, by the plan's policy for that kind of failure."""
+class _Engine:
+    """The loop over the portions that are left."""
 
-    def __init__(self, on_failure: OnFailure) -> None:
-        self._on_failure = on_failure
-        self._retries: Counter[int] = Counter()
-        self.skips: Counter[int] = Counter()
-
-    def overcome(self, preparation: Callable[[], T]) -> T:
-        """Do what no tile can go without, again as often as the policy for its failure allows.
-
-        Raises:
-            DeviceError: it failed once more than that, or the policy is to skip or to abort.
-        """
-        failed = 0
-        while True:
-            try:
-                return preparation()
-            except DeviceError as failure:
-                failed += 1
-                if failed > _retries(self._policy(failure)):
-                    raise
-
-    def verdict(self, tile: PlannedTile, failure: DeviceError) -> str:
-        """`retry`, `skipped` or, when the run is to end, `failed`."""
-        policy = self._policy(failure)
-        if policy == "skip":
-            self.skips[tile.index] += 1
-            return "skipped"
-        if self._retries[tile.index] < _retries(policy):
-            self._retries[tile.index] += 1
-            return "retry"
-        return "failed"
-
-    def _policy(self, failure: DeviceError) -> str:
-        match failure:
-            case DeviceTimeout():
-                return self._on_failure.timeout
-            case DeviceLost():
-                return self._on_failure.lost
-            case ProtocolError():
-                return self._on_failure.protocol
-        return self._on_failure.rejected
-
-
-def _retries(policy: str) -> int:
-    """How often a policy allows to try again."""
-    return int(policy.removeprefix("retry:")) if policy.startswith("retry:") else 0
-
-
-class _Taking:
-    """Takes portions of the plan one after the other, and keeps count of tries, time and frames."""
-
-    def __init__(self, rig: Rig, store: RunStore, told: Instructions) -> None:
+    def __init__(
+        self,
+        store: RunStore,
+        rig: Rig,
+        told: Instructions,
+        watcher: Watcher,
+        writer: WriteBehind,
+        keeping: Keeping,
+        failures: Failures,
+    ) -> None:
+        self._store = store
         self._rig = rig
         self._told = told
-        self._plan = store.plan
-        self._pixel_size_um = store.field.pixel_size_um
-        self._z_um = rig.scanner.read_position_um().get("z")
-        self._tries: Counter[int] = Counter()
-        self._last_frame: int | None = None
-        self._last_end = time.perf_counter()
+        self._watcher = watcher
+        self._writer = writer
+        self._keeping = keeping
+        self._failures = failures
+        plan, tiles = store.plan, store.tiles()
+        history = [attempt for _, attempt in store.journal.attempts()]
+        self._quality = QualityControl(plan.quality, store.field, len(tiles), history)
+        self._neighbours = NeighbourCheck(store)
+        self._overlap = OverlapControl(store, rig.scanner.limits_um, store.journal.add_event, told)
+        self._todo = deque(_portions(store))
+        self._last_row: int | None = None
 
-    def take(self, portion: Portion) -> tuple[list[Taken], DeviceError | None]:
-        """Take a tile by stepping there, several by sweeping over them; the attempts, and what went wrong if anything.
+    def acquire(self) -> Outcome:
+        """Take what is left, in stretches between pauses."""
+        while True:
+            with self._told.cutting(self._rig.halt):
+                self._acquire_until_told()
+            if self._told.stopped:
+                return _ended(self._told)
+            if not self._todo and not self._failures.disk_fails:
+                return Outcome.COMPLETED
+            self._pause()
 
-        A sweep counts as a whole: once a frame of it is missing, none can be told for sure from its neighbour.
-        """
-        began = [self._begin(tile) for tile in portion]
-        taken: list[Taken] = [(attempt, None) for attempt in began]
-        failure = None
-        try:
-            taken = self._sweep(portion, began) if len(portion) > 1 else [self._step(began[0])]
-        except DeviceError as error:
-            failure = error
-        started, self._last_end = self._last_end, time.perf_counter()
-        share_s = (self._last_end - started) / len(portion)
-        return [(replace(attempt, total_s=share_s), pixels) for attempt, pixels in taken], failure
+    def _acquire_until_told(self) -> None:
+        """Take one portion after the other until none is left, or the run is to pause or to end."""
+        taking = None
+        while not self._told.stopped:
+            row_ended = not self._todo or self._todo[0][0].row != self._last_row
+            if self._told.wants_pause(row_ended) and (self._todo or self._failures.disk_fails):
+                return
+            try:
+                if row_ended and self._last_row is not None:
+                    self._after_row(self._last_row)
+                if not self._todo:
+                    self._stored(self._wait_written)
+                    return
+                taking = taking or self._prepare(self._todo[0][0])
+                if self._told.take_skip():
+                    self._skip_first(taking)
+                else:
+                    self._take_first(taking)
+            except Cut:
+                self._told.notice()
 
-    def _begin(self, tile: PlannedTile) -> Attempt:
-        self._tries[tile.index] += 1
-        return Attempt(
-            tile=tile.index,
-            attempt=self._tries[tile.index],
-            row=tile.row,
-            col=tile.col,
-            started_at=utc_now(),
-            target_x_um=tile.x_um,
-            target_y_um=tile.y_um,
-            target_z_um=self._z_um,
-            exposure_s=self._plan.camera.exposure_s,
+    def _prepare(self, first: PlannedTile) -> Taking:
+        """Do what no tile can go without."""
+        self._watcher.state(State.PREPARING)
+        self._stored(self._wait_written)
+        plan = self._store.plan
+        area, _ = camera_area(plan, Field.calibrated(self._rig.settings.calibration))
+        self._failures.overcome(self._rig.retract)
+        if area is not None:
+            self._failures.overcome(lambda: self._rig.camera.set_roi(area))
+        self._failures.overcome(lambda: self._rig.camera.set_exposure_s(plan.camera.exposure_s))
+        self._failures.overcome(lambda: self._keeping.prepare(first))
+        self._failures.overcome(lambda: _take_up_backlash(self._rig.scanner, first))
+        before_exposure = partial(self._stored, self._wait_written)
+        taking = self._failures.overcome(
+            lambda: Taking(self._rig, self._store, self._told, self._keeping, before_exposure)
         )
+        self._watcher.state(State.ACQUIRING)
+        return taking
 
-    def _step(self, attempt: Attempt) -> Taken:
-        """Bring the tile's centre under the camera and expose it."""
-        began = time.perf_counter()
-        self._rig.scanner.move_to({"x": attempt.target_x_um, "y": attempt.target_y_um})
-        settled = time.perf_counter()
-        actual_um = self._rig.scanner.read_position_um()
-        force_nn = self._rig.force.read_force_nn() if self._rig.force else None
-        frame = self._rig.camera.snap()
-        if frame.number == self._last_frame:
-            raise FrameRepeated(self._rig.camera.name, f"frame {frame.number} came twice")
-        return self._accepted(replace(attempt, force_nn=force_nn, settle_s=settled - began), actual_um, frame)
+    def _skip_first(self, taking: Taking) -> None:
+        for tile in self._todo.popleft():
+            self._skip(taking.given_up(tile, f"told to skip it {self._told.reason}".strip()), final=True)
 
-    def _sweep(self, row: Portion, attempts: Sequence[Attempt]) -> list[Taken]:
-        """Let the scanner sweep over a row and fire the camera; it tells where it was half-way through an exposure."""
-        delay_s = middle_s(self._plan.camera.exposure_s, self._rig.camera.skew_s)
-        sweep = sweep_along([tile.x_um for tile in row], self._plan, self._pixel_size_um, delay_s)
-        frames, places_um = line_scan(self._rig, row[0].y_um, sweep, delay_s, lambda: self._told.stopped)
-        return [
-            self._accepted(attempt, actual_um, frame)
-            for attempt, actual_um, frame in zip(attempts, places_um, frames, strict=True)
-        ]
+    def _take_first(self, taking: Taking) -> None:
+        """Take the first portion and put back what of it has to be taken again.
 
-    def _accepted(self, attempt: Attempt, actual_um: Mapping[str, float], frame: Frame) -> Taken:
-        self._last_frame = frame.number
-        return replace(
-            attempt,
-            actual_x_um=actual_um["x"],
-            actual_y_um=actual_um["y"],
-            actual_z_um=actual_um.get("z"),
-            mean=float(frame.pixels.mean()),
-            sd=float(frame.pixels.std()),
-            camera_frame=frame.number,
-            verdict="ok",
-        ), frame.pixels
+        Raises:
+            Cut: it was given up; what is left to do is as it was.
+            DeviceError: something failed, and the run is to end with it.
+        """
+        portion = self._todo[0]
+        taken, failure = taking.take(portion)
+        self._todo.popleft()
+        self._last_row = portion[-1].row
+        if failure is None:
+            self._keep(portion, taken)
+            return
+        action = self._failures.action(portion[0], failure)
+        if len(portion) > 1 and action == "skip":
+            action = "retry"  # a sweep that failed is stepped through before a tile of it is given up
+        for tile, (attempt, _) in zip(portion, taken, strict=True):
+            self._settle(tile, replace(attempt, cause=cause_of(failure), reason=str(failure)), action)
+            if action == "abort":
+                raise failure
+        if action in ("retry", "pause"):
+            self._todo.extendleft([tile] for tile in reversed(portion))
+        if action == "pause":
+            self._told.pause("now", str(failure))
+        if action == "retry":
+            self._told.wait(self._failures.wait_s(portion[0], failure))
+
+    def _keep(self, portion: Portion, taken: list[Taken]) -> None:
+        """Store what was taken; what is not good enough, or what the disk does not take, is to be taken again."""
+        again: list[PlannedTile] = []
+        try:
+            for place, (tile, (attempt, pixels)) in enumerate(zip(portion, taken, strict=True)):
+                assert pixels is not None
+                judged = self._quality.judge(attempt, pixels)
+                if judged.again:
+                    again.append(tile)
+                    self._note("quality_refused", tile=tile.index, reason=judged.attempt.reason)
+                try:
+                    self._stored(partial(self._writer.put, judged.attempt, judged.pixels))
+                except Cut:
+                    again = [*(tile for tile in again if tile not in portion[place:]), *portion[place:]]
+                    raise
+                self._failures.went_well(tile)
+        finally:
+            self._todo.extendleft([tile] for tile in reversed(again))
+
+    def _after_row(self, row: int) -> None:
+        """Judge a row that is taken as a whole: how it overlaps, and whether its tiles match their neighbours."""
+        self._last_row = None
+        if self._store.plan.tiles.order == "spiral":
+            return
+        if self._store.plan.tiles.overlap_band is not None:
+            self._stored(self._wait_written)
+        if self._overlap.after_row(row):
+            earlier = [portion for portion in self._todo if portion[0].row <= row]
+            self._todo = deque([*_portions(self._store, after_row=row), *earlier])
+
+    def _settle(self, tile: PlannedTile, attempt: Attempt, action: Action) -> None:
+        """Record an attempt that failed, and put its tile at the end if it is to be tried again there."""
+        match action:
+            case "retry" | "pause":
+                self._put(replace(attempt, verdict="retry"))
+            case "skip":
+                comes_back = self._failures.may_come_back(tile)
+                if comes_back:
+                    self._todo.append([tile])
+                self._skip(attempt, final=not comes_back)
+            case "abort":
+                self._put(replace(attempt, verdict="failed"))
+
+    def _stored(self, act: Callable[[], None]) -> None:
+        """Do what waits for the disk, as often as the policy for a failing one allows; see `Failures.disk_failed`."""
+        while True:
+            try:
+                act()
+            except OSError as error:
+                self._failures.disk_failed(error)
+                self._writer.retry()
+            else:
+                self._failures.stored()
+                return
+
+    def _wait_written(self) -> None:
+        self._writer.wait_written(lambda: self._told.interrupting)
+        if self._told.interrupting:
+            raise Cut(self._told.reason)
+
+    def _put(self, attempt: Attempt) -> None:
+        self._stored(lambda: self._writer.put(attempt, None))
+
+    def _skip(self, attempt: Attempt, final: bool) -> None:
+        self._put(replace(attempt, verdict="skipped"))
+        self._note("tile_skipped", tile=attempt.tile, reason=attempt.reason, final=final)
+
+    def _pause(self) -> None:
+        """Leave the rig safe and wait until somebody says what to do next."""
+        self._told.notice()
+        trouble = None
+        try:
+            self._keeping.retract()
+            self._rig.make_safe()
+        except DeviceError as error:
+            trouble = str(error)
+        with suppress(OSError):  # it may be why the run pauses
+            self._writer.wait_written(lambda: self._told.stopped)
+        self._watcher.state(State.PAUSED)
+        self._note("paused", reason=self._told.reason, trouble=trouble)
+        self._told.wait_while_paused()
+        self._failures.start_over()
+        self._writer.retry()
+        if not self._told.stopped:
+            self._note("continued")
+
+    def _note(self, kind: str, **data: Any) -> None:
+        with suppress(JournalError):  # a disk that takes nothing is told of where frames are stored
+            self._store.journal.add_event(kind, **data)
 
 
 def _take_up_backlash(scanner: Positioner, first: PlannedTile) -> None:

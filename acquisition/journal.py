@@ -5,18 +5,23 @@ of them, and with `synchronous=FULL` also that of the machine.
 """
 
 import json
+import os
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from acquisition.events import KINDS
 from reconstruction.registration import Edge
 
 BUSY_S = 10.0  # the other process commits in milliseconds; beyond this something is wrong
+NOTE_S = 0.1  # what a note may cost whoever makes it, such as a loop that holds the force
+MOST_NOTES = 10_000  # that wait for a journal that cannot be written; some 3 MB
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,11 @@ class Attempt:
     sd: float | None = None
     camera_frame: int | None = None  # the camera's own count
     settle_s: float | None = None
+    drift_x_um: float = 0.0  # of the specimen, as far as it was known: part of the target, none of the place on it
+    drift_y_um: float = 0.0
     total_s: float = 0.0  # since the attempt before it ended
     verdict: str = "failed"  # ok, retry, skipped, failed
+    cause: str | None = None  # of a verdict that is not ok: a kind of failure as plans name it, `quality`, or `told`
     reason: str | None = None
     frame: int | None = None  # its place in raw.zarr
 
@@ -63,6 +71,8 @@ class JournalError(OSError):
 
 _ATTEMPT = [field.name for field in fields(Attempt)]
 _EDGE = [field.name for field in fields(Edge)]
+_INTO_TILES = f"INSERT INTO tiles ({', '.join(_ATTEMPT)})"
+_INTO_EVENTS = "INSERT INTO events (at, kind, data)"
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS tiles ({", ".join(_ATTEMPT)}, PRIMARY KEY (tile, attempt));
 CREATE TABLE IF NOT EXISTS edges ({", ".join(_EDGE)}, PRIMARY KEY (a, b));
@@ -76,50 +86,109 @@ class Journal:
     def __init__(self, path: Path, mode: Literal["create", "open"] = "open") -> None:
         self._path = path
         self._lock = threading.Lock()
-        address = f"{path.absolute().as_uri()}?mode={'rwc' if mode == 'create' else 'rw'}"
+        self._notes: deque[tuple[str, str, str]] = deque(maxlen=MOST_NOTES)
         with self._telling():
-            self._db = sqlite3.connect(address, timeout=BUSY_S, check_same_thread=False, isolation_level=None, uri=True)
+            self._db = sqlite3.connect(
+                _address(path, mode), timeout=BUSY_S, check_same_thread=False, isolation_level=None, uri=True
+            )
             if mode == "create":
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.executescript(_SCHEMA)
             self._db.execute("PRAGMA synchronous=FULL")
+            there = {name for _, name, *_ in self._db.execute("PRAGMA table_info(tiles)")}
+            self._columns = [name for name in _ATTEMPT if name in there]
             self._db.execute("SELECT count(*) FROM tiles")
+
+    def add_new_columns(self) -> None:
+        """Bring the journal of an older version up to date; what was never measured reads as its default."""
+        with self._writing(BUSY_S):
+            for field in fields(Attempt):
+                if field.name not in self._columns:
+                    default = "NULL" if field.default is None else repr(field.default)
+                    self._db.execute(f"ALTER TABLE tiles ADD COLUMN {field.name} DEFAULT {default}")
+            self._columns = _ATTEMPT
 
     def record(self, attempt: Attempt) -> None:
         """Commit one attempt."""
-        self._insert("INSERT INTO tiles", astuple(attempt))
+        self._insert(_INTO_TILES, astuple(attempt))
 
     def attempts(self, after: int = 0) -> list[tuple[int, Attempt]]:
         """Attempts in the order in which they ended, each with its row number; only those after row number `after`."""
-        with self._rows("SELECT rowid, * FROM tiles WHERE rowid > ? ORDER BY rowid", after) as rows:
-            return [(number, Attempt(*values)) for number, *values in rows]
+        wanted = ", ".join(self._columns)
+        with self._rows(f"SELECT rowid, {wanted} FROM tiles WHERE rowid > ? ORDER BY rowid", after) as rows:
+            return [(number, Attempt(**dict(zip(self._columns, values, strict=True)))) for number, *values in rows]
+
+    def give_up(self, frames: Collection[int], reason: str) -> None:
+        """Take back that these frames were stored: their attempts count as failed, for this reason."""
+        with self._writing(BUSY_S):
+            self._db.executemany(
+                "UPDATE tiles SET frame = NULL, verdict = 'failed', cause = 'disk', reason = ? WHERE frame = ?",
+                [(reason, frame) for frame in frames],
+            )
 
     def add_event(self, kind: str, **data: object) -> None:
-        """Commit one event."""
-        self._insert("INSERT INTO events (at, kind, data)", (utc_now(), kind, json.dumps(data)))
+        """Commit one event.
 
-    def events(self, after: int = 0) -> list[Event]:
-        """Events in their order; only those after number `after`."""
-        with self._rows("SELECT seq, at, kind, data FROM events WHERE seq > ? ORDER BY seq", after) as rows:
+        Raises:
+            ValueError: nobody would know whom to tell of this kind; `events.KINDS` lists those that exist.
+        """
+        self._insert(_INTO_EVENTS, _event(kind, data))
+
+    def note(self, kind: str, **data: object) -> None:
+        """Commit one event soon: at once, or, where the journal is busy or cannot be written, with what comes next.
+
+        Raises:
+            ValueError: as `add_event`; never `JournalError`.
+        """
+        self._notes.append(_event(kind, data))
+        with suppress(JournalError):
+            self._commit_notes(NOTE_S)
+
+    def events(self, after: int = 0, kind: str | None = None) -> list[Event]:
+        """Events in their order; only those after number `after`, and of one kind if it is given."""
+        chosen = "SELECT seq, at, kind, data FROM events WHERE seq > ? AND kind = coalesce(?, kind) ORDER BY seq"
+        with self._rows(chosen, after, kind) as rows:
             return [Event(seq, at, kind, json.loads(data)) for seq, at, kind, data in rows]
 
     def add_edge(self, edge: Edge) -> None:
         """Commit one edge; measured again, it replaces what was there."""
         self._insert("INSERT OR REPLACE INTO edges", astuple(edge))
 
-    def edges(self) -> list[Edge]:
-        """Every edge measured so far."""
-        with self._rows("SELECT * FROM edges ORDER BY a, b") as rows:
+    def edges(self, since: int = 0) -> list[Edge]:
+        """Every edge measured so far; only those whose later tile has at least the index `since`."""
+        with self._rows("SELECT * FROM edges WHERE b >= ? ORDER BY a, b", since) as rows:
             found = [dict(zip(_EDGE, values, strict=True)) for values in rows]
         return [Edge(**values | {"accepted": bool(values["accepted"])}) for values in found]
 
     def close(self) -> None:
         """May be called twice."""
+        with suppress(JournalError):
+            self._commit_notes(NOTE_S)
         self._db.close()
 
     def _insert(self, into: str, values: tuple[object, ...]) -> None:
-        with self._lock, self._telling():
+        if self._notes:
+            self._commit_notes(BUSY_S)
+        with self._writing(BUSY_S):
             self._db.execute(f"{into} VALUES ({', '.join('?' * len(values))})", values)
+
+    def _commit_notes(self, patience_s: float) -> None:
+        with self._writing(patience_s):
+            while self._notes:
+                self._db.execute(f"{_INTO_EVENTS} VALUES (?, ?, ?)", self._notes[0])
+                self._notes.popleft()
+
+    @contextmanager
+    def _writing(self, patience_s: float) -> Iterator[None]:
+        """Wait so long for the other threads of this process, and as long again for other processes."""
+        if not self._lock.acquire(timeout=patience_s):
+            raise JournalError(f"journal {self._path}: busy for {patience_s:g} s")
+        try:
+            with self._telling():
+                self._db.execute(f"PRAGMA busy_timeout={round(1e3 * patience_s)}")
+                yield
+        finally:
+            self._lock.release()
 
     @contextmanager
     def _rows(self, query: str, *values: object) -> Iterator[sqlite3.Cursor]:
@@ -132,6 +201,23 @@ class Journal:
             yield
         except sqlite3.Error as error:
             raise JournalError(f"journal {self._path}: {error}") from error
+
+
+def _address(path: Path, mode: str) -> str:
+    """Where SQLite finds the journal; on a disk that cannot be written it needs to be told that nobody else writes."""
+    if mode == "create":
+        how = "mode=rwc"
+    elif os.access(path.parent, os.W_OK) or path.with_name(f"{path.name}-wal").exists():
+        how = "mode=rw"
+    else:
+        how = "mode=ro&immutable=1"
+    return f"{path.absolute().as_uri()}?{how}"
+
+
+def _event(kind: str, data: dict[str, object]) -> tuple[str, str, str]:
+    if kind not in KINDS:
+        raise ValueError(f"event {kind!r} is not listed in acquisition/events.py")
+    return utc_now(), kind, json.dumps(data)
 
 
 def utc_now() -> str:

@@ -1,10 +1,7 @@
-"""Which fields of view cover a region: exactly, with at least the overlap asked for."""
+"""How far fields of view lie apart: evenly, filling a span exactly, with at least the overlap asked for."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-
-from acquisition.plan import Plan
 
 ROUNDING = 1e-9  # relative; keeps a region of exactly n steps from needing a tile more
 
@@ -38,38 +35,6 @@ def steps_along(length_um: float, field_um: float, overlap: float) -> int:
     return max(math.ceil(beyond_um / (field_um * (1 - overlap)) * (1 - ROUNDING)), 0)
 
 
-def grid_um(plan: Plan, field_um: tuple[float, float]) -> tuple[list[float], list[float]]:
-    """Centres of the columns (x) and of the rows (y), for a field of view (x, y)."""
-    x_um = centres_um(*plan.region.x_um, field_um[0], plan.tiles.overlap)
-    y_um = centres_um(*plan.region.y_um, field_um[1], plan.tiles.overlap)
-    return x_um, y_um
-
-
-def tiles(plan: Plan, field_um: tuple[float, float]) -> list[PlannedTile]:
-    """Every tile of the plan in the order in which it is taken, for a field of view (x, y)."""
-    x_um, y_um = grid_um(plan, field_um)
-    order = {"raster": _raster, "serpentine": _serpentine, "spiral": _spiral}[plan.tiles.order]
-    if plan.tiles.mode == "line":
-        order = _raster  # every sweep comes from the same side, so play and lag of the stage are the same in all rows
-    places = order(len(y_um), len(x_um))
-    return [PlannedTile(i, row, col, x_um[col], y_um[row]) for i, (row, col) in enumerate(places)]
-
-
-def _raster(rows: int, cols: int) -> Iterator[tuple[int, int]]:
-    return ((row, col) for row in range(rows) for col in range(cols))
-
-
-def _serpentine(rows: int, cols: int) -> Iterator[tuple[int, int]]:
-    return ((row, col if row % 2 == 0 else cols - 1 - col) for row in range(rows) for col in range(cols))
-
-
-def _spiral(rows: int, cols: int) -> Iterator[tuple[int, int]]:
-    """From the middle outwards, in arms of length 1, 1, 2, 2, 3, 3 and so on."""
-    row, col = (rows - 1) // 2, (cols - 1) // 2
-    yield row, col
-    for arm in range(2 * max(rows, cols)):
-        down, right = ((0, 1), (1, 0), (0, -1), (-1, 0))[arm % 4]
-        for _ in range(arm // 2 + 1):
-            row, col = row + down, col + right
-            if 0 <= row < rows and 0 <= col < cols:
-                yield row, col
+def overlap_of(length_um: float, field_um: float, steps: int) -> float:
+    """Which part of a field neighbours share when so many steps fill a span; 0 for a single field."""
+    return 1 - (length_um - field_um) / steps / field_um if steps else 0.0

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
+from acquisition.region import AnyRegion
 from devices.model import FileError, Model, Number, reasons
 
 
@@ -29,8 +30,8 @@ def within(low: float, high: float) -> Callable[[float], float]:
 
 
 def _known_policy(policy: str) -> str:
-    if not re.fullmatch(r"retry:[1-9]\d?|skip|abort", policy):
-        raise ValueError("should be 'retry:1' to 'retry:99', 'skip' or 'abort'")
+    if not re.fullmatch(r"retry:[1-9]\d?( then (skip|pause|abort))?|skip|pause|abort", policy):
+        raise ValueError("should be 'skip', 'pause', 'abort', 'retry:1' to 'retry:99', or 'retry:3 then skip'")
     return policy
 
 
@@ -38,31 +39,46 @@ Overlap = Annotated[Number, AfterValidator(within(0.0, 0.9))]
 LineBlur = Annotated[Number, AfterValidator(within(0.01, 10.0))]
 ExposureMs = Annotated[Number, AfterValidator(within(0.01, 60_000.0))]
 FailurePolicy = Annotated[str, AfterValidator(_known_policy)]
-
-
-class Region(Model):
-    """The rectangle of the specimen to be covered, in scanner coordinates."""
-
-    x_um: tuple[Number, Number]
-    y_um: tuple[Number, Number]
-
-    @field_validator("x_um", "y_um")
-    @classmethod
-    def _low_before_high(cls, span_um: tuple[float, float]) -> tuple[float, float]:
-        if not span_um[0] < span_um[1]:
-            raise ValueError(f"the first value {span_um[0]:g} must lie below the second {span_um[1]:g}")
-        return span_um
+SpanUm = Annotated[Number, AfterValidator(within(0.01, 1000.0))]
+ForceNn = Annotated[Number, AfterValidator(within(0.1, 1e6))]
+DurationS = Annotated[Number, AfterValidator(within(0.1, 1e6))]
+DwellS = Annotated[Number, AfterValidator(within(0.0, 3600.0))]
 
 
 class Tiles(Model):
     """How the fields of view are laid over the region."""
 
     overlap: Overlap = 0.2  # fraction of the field of view, at least
+    overlap_band: tuple[Overlap, Overlap] | None = None
+    """What the measured overlap may be; given, it is measured between rows and the tiles to come are laid out anew."""
+    fit: Literal["step", "roi"] = "step"
+    """How the region is met exactly: by spacing the tiles, or by cutting the camera area."""
     order: Literal["raster", "serpentine", "spiral"] = "serpentine"
     mode: Literal["step", "line"] = "step"
     """`step`: move, settle, expose. `line`: sweep each row, left to right; position triggers fire the camera."""
     line_blur_px: LineBlur = 0.5
     """How far the specimen may move across the camera during an exposure of a sweep; sets its speed."""
+    dwell_s: DwellS = 0.0
+    """How long to rest on a tile before it is exposed, for what settles slowly; not in `line` mode."""
+
+    @field_validator("overlap_band")
+    @classmethod
+    def _band_is_a_band(cls, band: tuple[float, float] | None) -> tuple[float, float] | None:
+        if band is not None and not band[0] < band[1]:
+            raise ValueError(f"the first value {band[0]:g} must lie below the second {band[1]:g}")
+        return band
+
+    @model_validator(mode="after")
+    def _overlap_in_its_band(self) -> Self:
+        if self.overlap_band is not None and not self.overlap_band[0] <= self.overlap <= self.overlap_band[1]:
+            raise ValueError(f"overlap = {self.overlap:g}: outside overlap_band = {list(self.overlap_band)}")
+        return self
+
+    @model_validator(mode="after")
+    def _rows_to_correct(self) -> Self:
+        if self.overlap_band is not None and self.order == "spiral":
+            raise ValueError("overlap_band is kept row by row, order 'spiral' has none; use 'raster' or 'serpentine'")
+        return self
 
     @model_validator(mode="after")
     def _rows_in_a_line(self) -> Self:
@@ -80,20 +96,81 @@ class CameraSettings(Model):
 
 
 class Focus(Model):
-    policy: Literal["none"] = "none"
+    """When the focus is sought, and how far around the place where it is expected."""
+
+    policy: Literal["none", "once", "row", "tile", "map"] = "none"
+    range_um: SpanUm = 4.0  # of the search: half of it on either side
+    map_points: Annotated[int, Field(ge=3, le=1000)] = 9
+    largest_jump_um: SpanUm = 1.0  # between a measured focus and the one expected there; more is refused
 
 
 class Force(Model):
-    policy: Literal["none"] = "none"
+    """How the probe meets the specimen.
+
+    `contact`: engaged once and held at the set-point, between tiles too. `hover`: lifted between tiles, held at the
+    set-point while a tile is taken. `none`: the probe stays where it is.
+    """
+
+    policy: Literal["none", "hover", "contact"] = "none"
+    set_point_nn: ForceNn = 500.0
+    limit_nn: ForceNn = 2000.0
+    lift_um: SpanUm = 2.0  # between tiles, in `hover`: more than the adhesion pulls (0.83 um for 35 uN at 42 N/m)
+    approach_um: SpanUm = 100.0  # how far the stage that carries the probe may lower it in search of the specimen
+    steepest: Annotated[Number, AfterValidator(within(1e-4, 1.0))] = 0.15
+    """Rise over run of the specimen as the probe feels it; sets how fast it glides in `contact`. A sphere of radius R
+    on an edge of height h: sqrt(2 h / R), for 28.5 um and 0.3 um 0.145."""
+
+    @model_validator(mode="after")
+    def _set_point_below_limit(self) -> Self:
+        if self.set_point_nn >= self.limit_nn:
+            raise ValueError(f"set_point_nn = {self.set_point_nn:g}: must be below limit_nn = {self.limit_nn:g}")
+        return self
+
+
+class Drift(Model):
+    """An anchor field that is visited again and again; how far it has moved corrects the targets to come."""
+
+    policy: Literal["none", "anchor"] = "none"
+    anchor_um: tuple[Number, Number] | None = None  # x, y of its centre; None: the first tile
+    tolerance_px: Annotated[Number, AfterValidator(within(0.05, 100.0))] = 0.5
+    """How far the targets may be off between two visits; the rate that was measured sets the time to the next."""
+    longest_s: DurationS = 900.0
+    shortest_s: DurationS = 20.0
+
+    @model_validator(mode="after")
+    def _shortest_not_above_longest(self) -> Self:
+        if self.shortest_s > self.longest_s:
+            raise ValueError(f"shortest_s = {self.shortest_s:g}: must not be above longest_s = {self.longest_s:g}")
+        return self
+
+
+class Quality(Model):
+    """When a tile is not good enough, and how often it is taken again the same night."""
+
+    policy: Literal["none", "flag", "retake"] = "flag"
+    retakes: Annotated[int, Field(ge=0, le=10)] = 2  # of one tile
+    budget: Annotated[Number, AfterValidator(within(0.0, 1.0))] = 0.1  # retakes of the run, as a part of its tiles
+    saturated_part: Annotated[Number, AfterValidator(within(0.0, 1.0))] = 0.01
+    least_contrast: Annotated[Number, AfterValidator(within(0.0, 10.0))] = 0.0  # sd over mean
+    least_focus: Annotated[Number, AfterValidator(within(0.0, 1.0))] = 0.5
+    """Of the sharpness of the tile before, in the strip that both show."""
 
 
 class OnFailure(Model):
-    """What to do when a device fails at a tile: `retry:N` (then abort), `skip` (come back at the end), `abort`."""
+    """What to do when a device fails at a tile, by type of failure.
 
-    timeout: FailurePolicy = "retry:2"
-    protocol: FailurePolicy = "retry:2"
-    rejected: FailurePolicy = "abort"
-    lost: FailurePolicy = "abort"
+    `retry:N` tries again N times, waiting twice as long each time, and then aborts, or does what stands behind `then`.
+    `skip` comes back to the tile once, at the end. `pause` leaves the rig safe and waits for somebody; where nobody
+    can answer, it aborts. `consecutive` tiles that failed one after the other pause the run whatever the policy.
+    """
+
+    timeout: FailurePolicy = "retry:3 then skip"
+    protocol: FailurePolicy = "retry:3 then skip"
+    rejected: FailurePolicy = "retry:2 then skip"
+    lost: FailurePolicy = "retry:6 then pause"
+    force: FailurePolicy = "retry:2 then skip"  # the trip-wire retracted the probe
+    disk: FailurePolicy = "retry:3 then pause"  # a frame or a line of the journal could not be stored
+    consecutive: Annotated[int, Field(ge=1, le=1000)] = 5
 
 
 class Restoration(Model):
@@ -104,11 +181,13 @@ class Plan(Model):
     """One scan. Only `region` is required."""
 
     name: str = "scan"
-    region: Region
+    region: AnyRegion
     tiles: Tiles = Tiles()
     camera: CameraSettings = CameraSettings()
     focus: Focus = Focus()
     force: Force = Force()
+    drift: Drift = Drift()
+    quality: Quality = Quality()
     on_failure: OnFailure = OnFailure()
     reconstruction: Restoration = Restoration()
 
@@ -135,8 +214,13 @@ class Plan(Model):
     @property
     def hash(self) -> str:
         """SHA-256 of what the plan says, whatever the order and format it was written in."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return hash_of(self.model_dump(mode="json"))
+
+
+def hash_of(plan: object) -> str:
+    """SHA-256 of a plan as JSON gives it, whatever the order of its keys."""
+    canonical = json.dumps(plan, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:

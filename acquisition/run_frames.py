@@ -10,6 +10,9 @@ import zarr
 from numpy.typing import NDArray
 
 from acquisition.journal import Attempt
+from acquisition.layout import Correction
+from acquisition.overlap import PlannedTile
+from acquisition.places import Place, Places
 from acquisition.run_store import RunError, RunStore
 from reconstruction.registration import Edge
 from reconstruction.sources import Tile
@@ -32,42 +35,49 @@ class RunFrames:
         self.store = RunStore(path)
         self.tile_shape = self.store.field.shape_px
         self.dtype: np.dtype[Any] = np.dtype(np.uint16)
-        self.pixel_size_um: float | None = self.store.field.pixel_size_um
         self._remember_edges = remember_edges
-        known_um = self.store.rig.get("calibration", {}).get("backlash_um")
-        self._backlash_um = (known_um["x"], known_um["y"]) if known_um else None
         self._frames: dict[int, int] = {}
-        self._raw = zarr.open_array(path / "raw.zarr", mode="r")
+        self._taken: dict[int, tuple[Attempt, Place]] = {}
+        self._laid_out: list[PlannedTile] = []
+        self._corrections: list[Correction] = []
+        self._read_layout()
+        self._raw = _opened(path)
+
+    @property
+    def pixel_size_um(self) -> float:
+        """Of the frames, as their overlaps have shown it by now."""
+        return self._field.pixel_size_um
 
     def planned(self) -> list[Tile]:
         """Every tile of the plan, where it is meant to be."""
         return [
-            self._tile(tile.index, tile.row, tile.col, tile.x_um, tile.y_um, anchor=True) for tile in self.store.tiles()
+            self._tile(tile.index, tile.row, tile.col, tile.x_um, tile.y_um, 1, anchor=True) for tile in self._laid_out
         ]
 
     def follow(self) -> Iterator[list[Tile]]:
         """Batches of tiles as they become durable, where the scanner says that it was; ends with the acquisition.
 
-        The scanner's word is corrected by its backlash, as far as that was calibrated.
+        The scanner's word is corrected by its backlash, as far as that was calibrated. All tiles come again when the
+        camera's matrix has been corrected, and a single one when it has been taken again.
         """
-        approach = _Approach(sweeping=self.store.plan.tiles.mode == "line")
+        places = Places.of_run(self.store.plan, self.store.rig)
         last_row = 0
         while True:
             live = self.store.is_being_acquired()  # asked before reading: then nothing can come after the last batch
-            batch = []
+            arrived = set()
             for row, attempt in self.store.journal.attempts(after=last_row):
                 last_row = row
-                downwards = approach.downwards(attempt)
-                if attempt.frame is not None and attempt.actual_x_um is not None and attempt.actual_y_um is not None:
+                place = places.of(attempt)
+                if attempt.frame is not None and place is not None:
                     self._frames[attempt.tile] = attempt.frame
-                    lost_um = [lost * down for lost, down in zip(self._backlash_um or (0, 0), downwards, strict=True)]
-                    place_um = attempt.actual_x_um + lost_um[0], attempt.actual_y_um + lost_um[1]
-                    anchor = self._backlash_um is not None or not any(downwards)
-                    batch.append(self._tile(attempt.tile, attempt.row, attempt.col, *place_um, anchor=anchor))
-            yield batch
+                    self._taken[attempt.tile] = attempt, place
+                    arrived.add(attempt.tile)
+            if self._read_layout():
+                arrived = set(self._taken)
+            yield [self._arrived(*self._taken[index]) for index in sorted(arrived)]
             if not live:
                 return
-            if not batch:
+            if not arrived:
                 time.sleep(POLL_S)
 
     def pixels(self, tile: Tile) -> NDArray[np.uint16]:
@@ -78,6 +88,8 @@ class RunFrames:
         """
         frame = self._frames[tile.index]
         try:
+            if frame >= self._raw.shape[0]:  # it has grown since it was opened
+                self._raw = _opened(self.store.path)
             return np.asarray(self._raw[frame])
         except Exception as error:  # whatever the codecs stumbled over
             raise RunError(f"{self.store.path / 'raw.zarr'}: frame {frame} cannot be read: {error}") from error
@@ -91,34 +103,32 @@ class RunFrames:
         if self._remember_edges:
             self.store.journal.add_edge(edge)
 
-    def _tile(self, index: int, row: int, col: int, x_um: float, y_um: float, anchor: bool) -> Tile:
+    def _read_layout(self) -> bool:
+        """Look up how the tiles are laid out by now; whether that has changed."""
+        corrections = self.store.corrections()
+        if self._laid_out and corrections == self._corrections:
+            return False
+        self._corrections = corrections
+        self._laid_out = self.store.tiles()
+        self._field = self.store.field_as_measured()
+        return True
+
+    def _arrived(self, attempt: Attempt, place: Place) -> Tile:
+        anchor = all(place.sure)
+        return self._tile(attempt.tile, attempt.row, attempt.col, place.x_um, place.y_um, attempt.attempt, anchor)
+
+    def _tile(self, index: int, row: int, col: int, x_um: float, y_um: float, take: int, anchor: bool) -> Tile:
         rows, columns = self.tile_shape
-        pixel_um = self.store.field.pixel_size_um
+        x_px, y_px = self._field.to_px((x_um, y_um))
         return Tile(
             index=index,
             name=f"r{row:03d}_c{col:03d}",
-            x_px=x_um / pixel_um - (columns - 1) / 2,
-            y_px=y_um / pixel_um - (rows - 1) / 2,
+            x_px=float(x_px) - (columns - 1) / 2,
+            y_px=float(y_px) - (rows - 1) / 2,
             anchor=anchor,
+            take=take,
         )
 
 
-class _Approach:
-    """From which side each axis came to its last target: where a stage has play, its sensors are right on one only."""
-
-    def __init__(self, sweeping: bool) -> None:
-        self._sweeping = sweeping  # every sweep goes upwards in x
-        self._last_um: tuple[float, float] | None = None
-        self._downwards = (False, False)  # the engine takes up the backlash before the first tile
-
-    def downwards(self, attempt: Attempt) -> tuple[bool, bool]:
-        """Note the attempt's target; whether x and y came to it from above."""
-        target_um = attempt.target_x_um, attempt.target_y_um
-        before_um = self._last_um or target_um
-        x, y = (
-            was if now == before else now < before
-            for now, before, was in zip(target_um, before_um, self._downwards, strict=True)
-        )
-        x = x and not self._sweeping
-        self._last_um, self._downwards = target_um, (x, y)
-        return x, y
+def _opened(run: Path) -> zarr.Array[Any]:
+    return zarr.open_array(run / "raw.zarr", mode="r")

@@ -5,14 +5,17 @@
     raw.zarr/     every accepted frame, as it came
 
 A frame is acknowledged in this order: pixels on the disk, their slot in the shard filled in, the journal's row
-committed. Whoever finds the row finds the frame.
+committed. Whoever finds the row finds the frame. What a crash leaves of a frame that has no row yet is taken away
+when the run is opened again, so that its files end up the same as if nothing had happened.
 """
 
-import fcntl
+import errno
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Self
@@ -20,17 +23,19 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from acquisition.durable import make_folders, sync, write_durably
+from acquisition.field import Field, as_matrix
+from acquisition.frame_array import EncodedFrame, FrameArray
 from acquisition.journal import Attempt, Journal, JournalError, utc_now
-from acquisition.overlap import PlannedTile, tiles
-from acquisition.plan import Plan
-from acquisition.preflight import Field
-from acquisition.shard import FrameArray
+from acquisition.layout import Correction, layout
+from acquisition.overlap import PlannedTile
+from acquisition.plan import Plan, hash_of
+from acquisition.run_folder import JOURNAL, LOCK, NEVER_BEGAN, RAW, RUN, hold, is_held, never_began
+from acquisition.run_folder import RunError as RunError
+from acquisition.run_folder import ensure_empty as ensure_empty
 
 RECORDED_VERSIONS = ("nanoraster", "numpy", "opencv-python", "zarr", "pymmcore-plus", "pipython", "pyserial")
-
-
-class RunError(ValueError):
-    """A folder that is no run, or one that cannot be used as asked."""
+MOST_NAMED = 10  # lost frames in a message
 
 
 class RunStore:
@@ -43,77 +48,149 @@ class RunStore:
             RunError: no run is there, or its `run.json` cannot be read.
         """
         try:
-            run = json.loads((path / "run.json").read_text())
+            run = json.loads((path / RUN).read_text())
             self.plan = Plan.model_validate(run["plan"])
-            self.field = Field(tuple(run["field"]["shape_px"]), run["field"]["pixel_size_um"])
+            self.field = _field(run["field"])
             self.rig: dict[str, Any] = run["rig"]
             self.seed: int | None = run["seed"]
-            self.raw = FrameArray(path / "raw.zarr")
-            self.journal = Journal(path / "journal.db")
+            self._plan_hash = run["plan_hash"]
+            self._plan_as_it_is = hash_of(run["plan"])
+            self.raw = FrameArray(path / RAW)
+            self.journal = Journal(path / JOURNAL)
         except JournalError as error:
             raise RunError(f"{path}: damaged run: {error}") from error
         except OSError as error:
-            raise RunError(f"{path}: not a run directory: {error}") from error
+            reason = NEVER_BEGAN if never_began(path) else f"not a run directory: {error}"
+            raise RunError(f"{path}: {reason}") from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise RunError(f"{path / 'run.json'}: not readable as a run: {error}") from error
+            raise RunError(f"{path / RUN}: not readable as a run: {error}") from error
         self.path = path
-        self._frames = sum(attempt.frame is not None for _, attempt in self.journal.attempts())
         self._hold: int | None = None
+        self._frames = 0
+        self._unsure = False
 
     @classmethod
     def create(cls, path: Path, plan: Plan, field: Field, rig: Mapping[str, Any], seed: int | None = None) -> Self:
         """Lay out a new run in an empty or absent folder, and hold it as its one writer until it is closed.
 
+        `run.json` is written last: a folder without it is that of a run that never began.
+
         Raises:
             RunError: something is there already.
+            OSError: the disk refused.
         """
         ensure_empty(path)
-        path.mkdir(parents=True, exist_ok=True)
-        count = len(tiles(plan, field.size_um))
+        make_folders(path)
+        count = len(layout(plan, field))
         run = {
             "plan": plan.model_dump(mode="json"),
             "plan_hash": plan.hash,
             "rig": rig,
-            "field": {"shape_px": field.shape_px, "pixel_size_um": field.pixel_size_um},
+            "field": asdict(field),
             "tiles": count,
             "seed": seed,
             "versions": {name: version(name) for name in RECORDED_VERSIONS},
             "created_at": utc_now(),
         }
-        FrameArray.create(path / "raw.zarr", field.shape_px, count)
-        Journal(path / "journal.db", mode="create").close()
-        _write_durably(path / "run.json", json.dumps(run, indent=2))
+        held = hold(path)
+        try:
+            FrameArray.create(path / RAW, field.shape_px, count)
+            Journal(path / JOURNAL, mode="create").close()
+            sync(path)
+            write_durably(path / RUN, json.dumps(run, indent=2))
+            store = cls(path)
+        except BaseException:
+            os.close(held)
+            raise
+        store._hold = held
+        return store
+
+    @classmethod
+    def reopen(cls, path: Path, plan: Plan | None = None, mend: bool = False) -> Self:
+        """Open an interrupted run, and hold it as its one writer; raw frames are again what the journal says.
+
+        Args:
+            plan: to be told when it is another than the run's.
+            mend: find damaged frames again, as far as their chunks are whole, and give up the others, so that
+                their tiles are missing; the journal says which.
+
+        Raises:
+            RunError: no run is there, another process acquires it, its plan is not what it was, or frames that
+                the journal names are gone.
+            OSError: the disk refused.
+        """
         store = cls(path)
-        store._hold = os.open(path / "acquiring.lock", os.O_RDWR | os.O_CREAT, 0o644)
-        fcntl.flock(store._hold, fcntl.LOCK_EX)
+        try:
+            store._hold = hold(path)
+            store._check_plan(plan)
+            store.journal.add_new_columns()
+            store._go_back_to_journal(mend)
+        except BaseException:
+            store.close()
+            raise
         return store
 
     def tiles(self) -> list[PlannedTile]:
-        """Every planned tile in the order in which it is taken."""
-        return tiles(self.plan, self.field.size_um)
+        """Every tile in the order in which it is taken, as the plan lays them out and the overlaps corrected it."""
+        return layout(self.plan, self.field, self.corrections())
 
-    def record(self, attempt: Attempt, pixels: NDArray[np.uint16] | None) -> Attempt:
-        """Store an attempt and, if it is to be kept, its frame; returns when both are durable."""
-        if pixels is not None:
-            self.raw.write(self._frames, pixels)
-            attempt = replace(attempt, frame=self._frames)
-            self._frames += 1
-        self.journal.record(attempt)
+    def corrections(self) -> list[Correction]:
+        """What the overlaps have shown of the camera's place in the scanner's frame, in their order."""
+        return [Correction.noted(event.data) for event in self.journal.events(kind="overlap_corrected")]
+
+    def field_as_measured(self) -> Field:
+        """The field of view as it was last corrected."""
+        corrections = self.corrections()
+        return self.field.seen_as(corrections[-1].matrix_um) if corrections else self.field
+
+    def missing(self) -> list[PlannedTile]:
+        """Planned tiles without an accepted frame, in planned order."""
+        taken = {attempt.tile for _, attempt in self.journal.attempts() if attempt.frame is not None}
+        return [tile for tile in self.tiles() if tile.index not in taken]
+
+    def attempts(self) -> Counter[int]:
+        """How often each tile was tried so far."""
+        return Counter(attempt.tile for _, attempt in self.journal.attempts())
+
+    def encode(self, pixels: NDArray[np.uint16]) -> EncodedFrame:
+        """Do ahead, in whatever thread, what `record` would else do before it writes a frame (y, x)."""
+        return self.raw.encode(pixels)
+
+    def record(self, attempt: Attempt, frame: NDArray[np.uint16] | EncodedFrame | None) -> Attempt:
+        """Store an attempt and, if it is to be kept, its frame; returns when both are durable.
+
+        Mean and standard deviation of the frame are entered where the attempt has none.
+
+        Raises:
+            OSError: one of them could not be stored, so neither counts; the same attempt may be recorded again.
+            RunError: the run is not open for writing.
+        """
+        self._check_folder()
+        if self._unsure:
+            self._go_back()
+        if frame is not None:
+            frame = frame if isinstance(frame, EncodedFrame) else self.encode(frame)
+            attempt = replace(
+                attempt,
+                frame=self._frames,
+                mean=frame.mean if attempt.mean is None else attempt.mean,
+                sd=frame.sd if attempt.sd is None else attempt.sd,
+            )
+        try:
+            if frame is not None:
+                self.raw.write(self._frames, frame)
+            self.journal.record(attempt)
+        except OSError:
+            self._unsure = True
+            with suppress(OSError):
+                self._go_back()  # at once, for what half a frame takes of a full disk may be what the journal needs
+            raise
+        self._frames += frame is not None
         return attempt
 
     def is_being_acquired(self) -> bool:
         """Whether a live process holds the run as its writer; the hold ends with that process, however it ends."""
-        try:
-            probe = os.open(self.path / "acquiring.lock", os.O_RDONLY)
-        except FileNotFoundError:
-            return False
-        try:
-            fcntl.flock(probe, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-        finally:
-            os.close(probe)
-        return False
+        return is_held(self.path)
 
     def release(self) -> None:
         """Say that no frame will follow; whoever follows the run then comes to its end. May be called twice."""
@@ -127,29 +204,57 @@ class RunStore:
         self.release()
         self.journal.close()
 
+    def _check_plan(self, plan: Plan | None) -> None:
+        if self._plan_as_it_is != self._plan_hash:
+            raise RunError(
+                f"{self.path / RUN}: its plan was changed: plan_hash = {self._plan_hash}, is {self._plan_as_it_is}"
+            )
+        if plan is not None and plan.hash != self.plan.hash:
+            raise RunError(f"{self.path}: begun with another plan: its hash is {self.plan.hash}, not {plan.hash}")
 
-def ensure_empty(path: Path) -> None:
-    """Raise RunError unless `path` is absent or an empty folder."""
-    if path.is_dir():
-        if any(path.iterdir()):
-            raise RunError(f"output folder in use: {path} is not empty")
-        return
-    for part in (path, *path.absolute().parents):
-        if part.exists():
-            if not part.is_dir():
-                raise RunError(f"output folder {path}: {part} is a file")
-            return
+    def _go_back_to_journal(self, mend: bool) -> None:
+        """Take away what the journal does not name, once all that it names is known to be there."""
+        named = {attempt.frame for _, attempt in self.journal.attempts() if attempt.frame is not None}
+        damaged = sorted(self.raw.lost(named))
+        if damaged and not mend:
+            raise RunError(
+                f"{self.path / RAW}: {len(damaged)} frames that the journal names are damaged: {_some(damaged)}; "
+                "mend the run, which finds what is whole and takes the rest again"
+            )
+        if damaged:
+            named -= self._mend(damaged)
+        self._frames = max(named, default=-1) + 1
+        self._go_back()
+
+    def _mend(self, damaged: Sequence[int]) -> set[int]:
+        """Find damaged frames again and give up the others; those given up."""
+        self.raw.mend()
+        lost = self.raw.lost(damaged)
+        self.journal.give_up(lost, "its frame was damaged on the disk")
+        self.journal.add_event("run_mended", damaged=len(damaged), lost=sorted(lost))
+        return set(lost)
+
+    def _go_back(self) -> None:
+        self.raw.keep(self._frames)
+        self._unsure = False
+
+    def _check_folder(self) -> None:
+        """Raise unless the run is open for writing, and still where it was.
+
+        What is written to files that were removed meanwhile is lost without an error.
+        """
+        if self._hold is None:
+            raise RunError(f"{self.path}: open for reading only")
+        held, there = os.fstat(self._hold), os.stat(self.path / LOCK)
+        if (held.st_dev, held.st_ino) != (there.st_dev, there.st_ino) or not (self.path / JOURNAL).exists():
+            raise FileNotFoundError(errno.ENOENT, "the run has been moved or removed", str(self.path))
 
 
-def _write_durably(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    with partial.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+def _field(noted: Mapping[str, Any]) -> Field:
+    matrix = noted.get("camera_to_stage_um")
+    return Field(tuple(noted["shape_px"]), noted["pixel_size_um"], as_matrix(matrix) if matrix else None)
+
+
+def _some(numbers: Sequence[int]) -> str:
+    more = f" and {len(numbers) - MOST_NAMED} more" if len(numbers) > MOST_NAMED else ""
+    return ", ".join(map(str, numbers[:MOST_NAMED])) + more

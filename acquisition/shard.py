@@ -1,160 +1,204 @@
-"""The append-only shard: raw frames in a sharded Zarr v3 array that is valid after every single frame.
+"""One shard of raw frames: a file that is valid after every single frame.
 
-Zarr v3, `sharding_indexed` codec with `index_location: "start"`: a shard is one file whose head holds an
-(offset, length) pair for each inner chunk and a CRC-32C. One inner chunk is one frame. A frame is appended at
-the end of the file first, and then its slot at the head is filled in, so a reader sees the frame or the fill
-value, never half of it; nothing that was written is ever written again but that one page of slots.
+Zarr v3, `sharding_indexed` codec with `index_location: "start"`: the file's head holds an (offset, length) pair for
+each inner chunk and a CRC-32C. One inner chunk is one frame. A frame is appended at the end of the file first, and
+then its slot at the head is filled in, so a reader sees the frame or the fill value, never half of it; nothing that
+was written is ever written again but that one page of slots.
 """
 
-import contextlib
+import errno
 import mmap
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import google_crc32c
 import numpy as np
-import zarr
 from numcodecs import blosc
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec, ShardingCodecIndexLocation
+
+from acquisition.durable import sync
 
 PAGE = 4096  # what O_DIRECT asks of offsets, lengths and addresses
 FRAMES_PER_SHARD = 128  # the slots of a shard and their checksum fit into one page, which is written at once
 EMPTY = np.iinfo(np.uint64).max  # offset and length of a slot without a chunk
+CHUNK_HEAD = 16  # bytes at the head of a blosc buffer: flags, size of the frame, of a block, and of the buffer
+NOT_DIRECT = (errno.EINVAL, errno.EOPNOTSUPP)  # how file systems refuse O_DIRECT (tmpfs, some network disks)
+
+Slots = NDArray[np.uint64]
+"""(offset, length) in bytes for each frame of a shard."""
 
 
-class FrameArray:
-    """Array (frame, y, x) of uint16 to which frames are appended; readable by any Zarr v3 reader meanwhile.
-
-    Slots that were not written yet read as 0. One writer at a time.
-    """
-
-    def __init__(self, path: Path) -> None:
-        """Open an array that `create` laid out."""
-        self.path = path
-        self._frames, rows, columns = zarr.open_array(path, mode="r").shape
-        self.frame_shape = rows, columns
-        self._shard_number = -1
-        self._shard: _ShardFile | None = None
-
-    @classmethod
-    def create(cls, path: Path, frame_shape: tuple[int, int], frames: int) -> Self:
-        """Lay out an empty array for `frames` frames.
-
-        Raises:
-            FileExistsError: there is an array already.
-        """
-        zarr.create_array(
-            path,
-            shape=(frames, *frame_shape),
-            shards={
-                "shape": (FRAMES_PER_SHARD, *frame_shape),
-                "index_location": ShardingCodecIndexLocation.start,
-            },
-            chunks=(1, *frame_shape),
-            dtype=np.uint16,
-            filters=None,
-            compressors=BloscCodec(typesize=2, cname="lz4", clevel=1, shuffle="bitshuffle"),
-            fill_value=0,
-            dimension_names=("frame", "y", "x"),
-        )
-        return cls(path)
-
-    def write(self, frame: int, pixels: NDArray[np.uint16]) -> None:
-        """Append the pixels (y, x) as number `frame` and return once they are on the disk.
-
-        Raises:
-            ValueError: another shape or type than the array's, or a number beyond its end; nothing was written.
-            OSError: the disk refused; the array is as it was before.
-        """
-        if not 0 <= frame < self._frames:
-            raise ValueError(f"frame {frame} is outside 0..{self._frames - 1}")
-        if pixels.shape != self.frame_shape or pixels.dtype != np.uint16:
-            raise ValueError(f"frame {frame} is {pixels.dtype} {pixels.shape}, the run's are uint16 {self.frame_shape}")
-        number, slot = divmod(frame, FRAMES_PER_SHARD)
-        try:
-            if self._shard is None or number != self._shard_number:
-                self._shard = self._opened(number, raw_bytes=pixels.nbytes)
-            self._shard.append(slot, blosc.compress(np.ascontiguousarray(pixels), b"lz4", 1, blosc.BITSHUFFLE))
-        except OSError as error:
-            raise OSError(error.errno, error.strerror, str(self.path)) from error
-
-    def close(self) -> None:
-        """Release the open shard; may be called twice."""
-        if self._shard is not None:
-            self._shard.close()
-        self._shard, self._shard_number = None, -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _opened(self, number: int, raw_bytes: int) -> "_ShardFile":
-        self.close()
-        path = self.path / "c" / str(number) / "0" / "0"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._shard_number = number
-        return _ShardFile(path, raw_bytes)
+class DamagedShard(ValueError):
+    """The page of slots is not what was written there."""
 
 
-class _ShardFile:
+class Shard:
     """One shard open for appending, past the page cache where the file system allows it."""
 
-    def __init__(self, path: Path, raw_bytes: int) -> None:
+    def __init__(self, path: Path, frame_bytes: int) -> None:
+        """Open the shard, or begin it.
+
+        Args:
+            frame_bytes: of a frame before compression.
+
+        Raises:
+            DamagedShard: its page of slots is torn.
+        """
         self._file = _open_direct(path)
-        size = os.fstat(self._file).st_size
-        self._slots = np.full((FRAMES_PER_SHARD, 2), EMPTY, dtype="<u8")
-        if size:
-            self._slots[:] = np.fromfile(path, dtype="<u8", count=self._slots.size).reshape(self._slots.shape)
-        self._end = _whole_pages(max(size, PAGE))
-        self._page = mmap.mmap(-1, PAGE)
-        self._buffer = mmap.mmap(-1, _whole_pages(raw_bytes + blosc.MAX_OVERHEAD))
-        if not size:
-            self._write_slots()
+        try:
+            self._page = mmap.mmap(-1, PAGE)
+            self._buffer = mmap.mmap(-1, _whole_pages(frame_bytes + blosc.MAX_OVERHEAD))
+            if os.fstat(self._file).st_size:
+                self._slots = read_slots(path)
+            else:
+                self._slots = np.full((FRAMES_PER_SHARD, 2), EMPTY, dtype="<u8")
+                self._write_slots(self._slots)
+                os.fsync(self._file)
+                sync(path.parent)
+        except BaseException:
+            self.close()
+            raise
+        self._end = end_of(self._slots)
 
     def append(self, slot: int, chunk: bytes) -> None:
+        """Return once the chunk is on the disk.
+
+        Raises:
+            OSError: the disk refused, or the file is no longer in its folder; close the shard, then cut it.
+        """
+        if not os.fstat(self._file).st_nlink:
+            raise FileNotFoundError(errno.ENOENT, "the file has been removed from its folder")
         length = _whole_pages(len(chunk))
         self._buffer[: len(chunk)] = chunk
         self._buffer[len(chunk) : length] = bytes(length - len(chunk))
         _write_all(self._file, memoryview(self._buffer)[:length], self._end)
-        before = self._slots[slot].copy()
-        self._slots[slot] = self._end, len(chunk)
-        try:
-            self._write_slots()
-            os.fdatasync(self._file)
-        except OSError:
-            self._slots[slot] = before
-            raise
+        slots = self._slots.copy()
+        slots[slot] = self._end, len(chunk)
+        self._write_slots(slots)
+        os.fdatasync(self._file)
+        self._slots = slots
         self._end += length
 
     def close(self) -> None:
+        """May be called once."""
         os.close(self._file)
 
-    def _write_slots(self) -> None:
-        slots = self._slots.tobytes()
-        head = slots + google_crc32c.value(slots).to_bytes(4, "little")
+    def _write_slots(self, slots: Slots) -> None:
+        head = _head(slots)
         self._page[: len(head)] = head
         _write_all(self._file, memoryview(self._page), 0)
 
 
+def read_slots(path: Path) -> Slots:
+    """The slots of a shard on the disk.
+
+    Raises:
+        DamagedShard: their checksum does not hold.
+        OSError: not there, or not readable.
+    """
+    slots = np.full((FRAMES_PER_SHARD, 2), EMPTY, dtype="<u8")
+    with path.open("rb") as file:
+        head = file.read(slots.nbytes + 4)
+    if len(head) < slots.nbytes + 4 or _head(np.frombuffer(head, "<u8", slots.size)) != head:
+        raise DamagedShard(f"{path}: the checksum of the page of slots does not hold")
+    slots[:] = np.frombuffer(head, "<u8", slots.size).reshape(slots.shape)
+    return slots
+
+
+def lost_slots(path: Path, slots: Sequence[int]) -> list[int]:
+    """Those of `slots` at which the shard holds no whole chunk; reads the first bytes of each chunk only.
+
+    Raises:
+        DamagedShard, OSError: as `read_slots`.
+    """
+    places = read_slots(path)
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+
+        def whole(slot: int) -> bool:
+            offset, length = (int(value) for value in places[slot])
+            if offset + length > size:
+                return False
+            return _chunk_length(file.fileno(), offset) == length
+
+        return [slot for slot in slots if not whole(slot)]
+
+
+def cut(path: Path, slots: int) -> None:
+    """Make the shard what it was before anything came after its first `slots` frames, on the disk.
+
+    Raises:
+        DamagedShard, OSError: as `read_slots`.
+    """
+    places = read_slots(path)
+    with path.open("r+b") as file:
+        if (places[slots:] != EMPTY).any():
+            places[slots:] = EMPTY
+            file.write(_head(places))
+            file.flush()
+            os.fsync(file.fileno())  # before the chunks go: no slot may ever point beyond the end
+        if os.fstat(file.fileno()).st_size != end_of(places):
+            os.ftruncate(file.fileno(), end_of(places))
+            os.fsync(file.fileno())
+
+
+def mend(path: Path, frame_bytes: int) -> None:
+    """Write the page of slots of a shard anew, from the chunks that follow each other in it.
+
+    Args:
+        frame_bytes: of a frame before compression.
+    """
+    places = np.full((FRAMES_PER_SHARD, 2), EMPTY, dtype="<u8")
+    with path.open("r+b") as file:
+        size, offset = os.fstat(file.fileno()).st_size, PAGE
+        for slot in range(FRAMES_PER_SHARD):
+            length = _chunk_length(file.fileno(), offset, frame_bytes)
+            if not CHUNK_HEAD < length <= size - offset:
+                break
+            places[slot] = offset, length
+            offset += _whole_pages(length)
+        file.write(_head(places))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def end_of(slots: Slots) -> int:
+    """Where the next chunk goes, in bytes."""
+    filled = slots[slots[:, 0] != EMPTY]
+    return max((_whole_pages(int(offset) + int(length)) for offset, length in filled), default=PAGE)
+
+
+def _chunk_length(file: int, offset: int, frame_bytes: int | None = None) -> int:
+    """What the head of a blosc buffer says of its length; 0 if there is none, or it is not of such a frame."""
+    head = os.pread(file, CHUNK_HEAD, offset)
+    if len(head) < CHUNK_HEAD or frame_bytes not in (None, int.from_bytes(head[4:8], "little")):
+        return 0
+    return int.from_bytes(head[12:16], "little")
+
+
+def _head(slots: Slots) -> bytes:
+    data = slots.tobytes()
+    return data + int(google_crc32c.value(data)).to_bytes(4, "little")
+
+
 def _open_direct(path: Path) -> int:
-    """Open for writing with O_DIRECT, or plainly where the file system refuses it (tmpfs, some network disks)."""
+    """Open for writing with O_DIRECT, or plainly where the file system refuses it."""
     flags = os.O_RDWR | os.O_CREAT
-    with contextlib.suppress(OSError):
+    try:
         return os.open(path, flags | getattr(os, "O_DIRECT", 0), 0o644)
+    except OSError as error:
+        if error.errno not in NOT_DIRECT:
+            raise
     return os.open(path, flags, 0o644)
 
 
 def _write_all(file: int, data: memoryview, offset: int) -> None:
-    """Write all of `data`; a short write (disk full) ends in the error of the next one."""
+    """Write whole pages; after a short write the disk is asked again, and says why."""
     while data:
-        written = os.pwrite(file, data, offset)
+        written = os.pwrite(file, data, offset) // PAGE * PAGE
+        if not written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         data, offset = data[written:], offset + written
 
 

@@ -1,9 +1,8 @@
 """A row of tiles as one sweep of the scanner: how fast, where each exposure has to begin, and the sweep itself."""
 
 import math
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 
 from acquisition.plan import Plan
 from devices.errors import DeviceError, DeviceRejected
@@ -14,8 +13,6 @@ READOUT_S = 0.02
 """Between two exposures: twice what the largest sCMOS frame takes to read out."""
 APPROACH_UM = 1.0
 """How far before its first place the scanner comes from, to take up its backlash."""
-LOOK_S = 0.1
-"""How often a sweep asks whether it shall stop."""
 
 
 def sweep_speed_um_per_s(plan: Plan, pixel_size_um: float, step_um: float) -> float:
@@ -40,13 +37,11 @@ def sweep_along(places_um: Sequence[float], plan: Plan, pixel_size_um: float, mi
     return Sweep("x", triggers_um[0], triggers_um[-1] + 2 * way_um, speed, triggers_um)
 
 
-def line_scan(
-    rig: Rig, y_um: float, sweep: Sweep, middle_s: float, stopped: Callable[[], bool]
-) -> tuple[list[Frame], list[dict[str, float]]]:
+def line_scan(rig: Rig, y_um: float, sweep: Sweep, middle_s: float) -> tuple[list[Frame], list[dict[str, float]]]:
     """Sweep along the line at `y_um`; the frames, and where all axes were `middle_s` after the trigger of each.
 
     Raises:
-        Stopped: `stopped` turned true; sweep and sequence have been ended.
+        Stopped: somebody stopped the scanner or the camera; sweep and sequence have been ended.
         DeviceError: something failed; so have they.
     """
     scanner, camera = rig.scanner, rig.camera
@@ -54,22 +49,17 @@ def line_scan(
         raise DeviceRejected(scanner.name, "cannot sweep lines; use tiles.mode = 'step'")
     count = len(sweep.trigger_at_um)
     interval_s = abs(sweep.to_um - sweep.from_um) / sweep.speed_um_per_s / max(count - 1, 1)
-
-    def stop() -> None:
-        for stop_device in (scanner.stop, camera.stop):
-            with suppress(DeviceError):  # the first error is the one to tell
-                stop_device()
-
     try:
-        with _cut_short(stopped, stop):
-            scanner.move_to({sweep.axis: _before(scanner, sweep), "y": y_um})
-            camera.start_sequence(count, triggered=True, interval_s=interval_s)
-            scanner.start_sweep(sweep)
-            frames = [camera.next_frame() for _ in range(count)]
-            scanner.wait_swept()
-            return frames, scanner.read_swept_um(middle_s)
+        scanner.move_to({sweep.axis: _before(scanner, sweep), "y": y_um})
+        camera.start_sequence(count, triggered=True, interval_s=interval_s)
+        scanner.start_sweep(sweep)
+        frames = [camera.next_frame() for _ in range(count)]
+        scanner.wait_swept()
+        return frames, scanner.read_swept_um(middle_s)
     except BaseException:
-        stop()
+        for stop in (scanner.stop, camera.stop):
+            with suppress(DeviceError):  # the first error is the one to tell
+                stop()
         raise
 
 
@@ -77,22 +67,3 @@ def _before(scanner: LineScanner, sweep: Sweep) -> float:
     """Find a place below the run-up, so that the play of the axis is taken up before the sweep."""
     begin_um, _ = scanner.sweep_ends_um(sweep)
     return max(begin_um - APPROACH_UM, scanner.limits_um[sweep.axis][0])
-
-
-@contextmanager
-def _cut_short(stopped: Callable[[], bool], stop: Callable[[], None]) -> Iterator[None]:
-    """Call `stop` from another thread once `stopped` is true, and again until the block has noticed."""
-    over = threading.Event()
-
-    def watch() -> None:
-        while not over.wait(LOOK_S):
-            if stopped():
-                stop()
-
-    watcher = threading.Thread(target=watch, name="sweep watch")
-    watcher.start()
-    try:
-        yield
-    finally:
-        over.set()
-        watcher.join()

@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,17 +13,25 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import Abort, TyperException
 
-from acquisition.engine import Instructions, Outcome
+from acquisition.calibrate import Wishes
+from acquisition.instructions import Instructions
 from acquisition.plan import Plan, PlanError
 from acquisition.preflight import cost
+from acquisition.states import Outcome
+from acquisition.telling_trial import try_channels
 from api import demo as demonstration
+from api import queue_commands
+from api.calibrate import place, run_calibration
 from api.errors import BAD_INPUT, DevicesFailed, UsageError, lines
 from api.modules import module_command
+from api.night.report import write_night_report
 from api.preview import write_preview
 from api.reconstruct import reconstruct as reconstruct_source
-from api.scan import blocking, field_of, limits_of
+from api.scan import blocking, field_of, is_finished, limits_of
+from api.scan import resume as resume_run
 from api.scan import scan as run_scan
-from api.show import bars, result, show_check
+from api.serve_command import serve
+from api.show import bars, progress_line, result, show_check
 from devices.rig import RigSettings
 from devices.self_test import check_rig
 
@@ -83,6 +92,25 @@ def check(
 
 
 @app.command()
+def calibrate(
+    rig: Rig,
+    write: Annotated[bool, typer.Option("--write", help="Put what is measured into the rig file.")] = False,
+    at: Annotated[str | None, typer.Option(metavar="X,Y", help="Where, in um; default: around here.")] = None,
+    force: Annotated[bool, typer.Option("--force/--no-force", help="Measure the cantilever in contact.")] = True,
+    force_limit_nn: Annotated[float, typer.Option(min=1.0, max=1e6, help="The probe retracts beyond it.")] = 2000.0,
+    exposure_ms: Annotated[float, typer.Option(min=0.01, max=60_000.0, help="Of each picture.")] = 20.0,
+    as_json: Json = False,
+) -> None:
+    """Measure pixel size, rotation and shear of the camera, backlash, settling, and the cantilever's sensitivity."""
+    wishes = Wishes(place(at), exposure_ms / 1000, force, force_limit_nn)
+    with told_by_signals() as told:
+        made = run_calibration(rig, wishes, write, told, progress_line)
+    result(as_json, made.facts(), made.table())
+    if not made.is_whole:
+        raise typer.Exit(1)
+
+
+@app.command()
 def plan(
     file: PlanFile,
     rig: Rig,
@@ -118,8 +146,24 @@ def scan(
     """Acquire one plan in the foreground and make its mosaic meanwhile."""
     settings, planned = RigSettings.load(rig), Plan.load(file)
     with bars() as shown, told_by_signals() as told:
-        outcome, summary = run_scan(planned, settings, out, told, shown.watcher())
+        outcome, summary = run_scan(planned, settings, out, told, shown.watcher(told))
     report_run(out, outcome, summary, as_json)
+
+
+@app.command()
+def resume(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
+    rig: Annotated[Path | None, typer.Option("--rig", help="Rig file, where devices answer elsewhere now.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with an interrupted run, with its own order, settings and calibration. A finished run is left alone."""
+    if is_finished(run):
+        result(as_json, {"run": run, **where(run), "outcome": Outcome.COMPLETED}, [f"{run} is finished"])
+        return
+    settings = RigSettings.load(rig) if rig else None
+    with bars() as shown, told_by_signals() as told:
+        outcome, summary = resume_run(run, settings, told, shown.watcher(told))
+    report_run(run, outcome, summary, as_json)
 
 
 @app.command()
@@ -146,6 +190,34 @@ def reconstruct(
     result(as_json, {**where(out), "summary": summary}, text)
 
 
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="A run directory, whether its run goes on, ended or was cut off.")],
+    as_json: Json = False,
+) -> None:
+    """Write the morning report of a run as it stands now. Moves nothing."""
+    summary = write_night_report(run)
+    tiles = summary["tiles"]
+    text = [
+        f"{summary['outcome'] or 'not ended'}: {tiles['ok']} of {tiles['planned']} tiles",
+        f"report    {where(run)['report']}",
+    ]
+    result(as_json, {"report": where(run)["report"], "summary": summary}, text)
+
+
+@app.command()
+def tell(rig: Rig, as_json: Json = False) -> None:
+    """Send a test message by every channel of a rig file's [tell] table."""
+    settings = RigSettings.load(rig)
+    if not settings.tell.channels:
+        raise UsageError(f"{rig}: tell: no webhooks and no mails, nobody would be told")
+    trials = list(try_channels(settings.tell, settings.name))
+    text = [f"{trial.channel:<12} {trial.trouble or 'told'}" for trial in trials]
+    result(as_json, {"rig": settings.name, "channels": [vars(trial) for trial in trials]}, text)
+    if any(trial.trouble for trial in trials):
+        raise typer.Exit(1)
+
+
 @app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
     help="The twin alone; the same as `python -m hardware_sim` (try --help).",
@@ -153,6 +225,10 @@ def reconstruct(
 def sim(context: typer.Context) -> None:
     command = module_command("hardware_sim", *context.args)
     os.execv(command[0], command)
+
+
+app.command()(serve)
+app.add_typer(queue_commands.app, name="queue")
 
 
 def report_run(run: Path, outcome: Outcome, summary: dict[str, Any], as_json: bool) -> None:
@@ -186,20 +262,27 @@ def where(folder: Path) -> dict[str, Path]:
 
 @contextmanager
 def told_by_signals() -> Iterator[Instructions]:
-    """Ctrl-C, SIGTERM or a closed terminal end a scan after the tile under way, and later the wait for its mosaic."""
-    told = Instructions()
+    """Ctrl-C, SIGTERM or a closed terminal end a scan at once and cleanly, and later the wait for its mosaic."""
+    told = Instructions(attended=sys.stdin.isatty())
 
     def end(number: int, frame: FrameType | None) -> None:
         if told.stopped:
             raise KeyboardInterrupt
-        told.stop()
+        told.stop(f"told to by {signal.Signals(number).name}")
 
     before = {number: signal.signal(number, end) for number in ENDINGS}
+    if told.attended:
+        threading.Thread(target=_go_on_with_enter, args=[told], daemon=True).start()
     try:
         yield told
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _go_on_with_enter(told: Instructions) -> None:
+    while sys.stdin.readline():
+        told.resume()
 
 
 def main() -> None:

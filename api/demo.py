@@ -9,8 +9,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from acquisition.engine import Instructions, Outcome
-from acquisition.plan import OnFailure, Plan, PlanError
+from acquisition.instructions import Instructions
+from acquisition.plan import Plan, PlanError
+from acquisition.states import Outcome
 from api.errors import UsageError
 from api.scan import limits_of, scan
 from api.show import Bars
@@ -20,7 +21,6 @@ from devices.rig import RigSettings
 from reconstruction.restore import restorer
 
 DEFAULT_REGION_UM = 60.0, 48.0
-PERSISTENT = "retry:9"  # whoever asks for faults wants to see them overcome
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def run_demo(asked: Demo, told: Instructions, shown: Bars) -> tuple[Path, Outcom
         settings = RigSettings.load(twin.rig)
         plan = _plan(asked, _region_um(size_um, _reachable_um(twin, settings)))
         run = _new_folder(asked.out)
-        outcome, summary = scan(plan, settings, run, told, shown.watcher(), asked.seed, twin.world.url)
+        outcome, summary = scan(plan, settings, run, told, shown.watcher(told), asked.seed, twin.world.url)
     return run, outcome, summary
 
 
@@ -88,8 +88,6 @@ def _region_um(
 
 def _plan(asked: Demo, region_um: dict[str, tuple[float, float]]) -> Plan:
     wanted = {"name": "demo", "region": region_um, "tiles": {"overlap": asked.overlap}}
-    if asked.faults != "none":
-        wanted["on_failure"] = dict.fromkeys(OnFailure.model_fields, PERSISTENT)
     try:
         return Plan.model_validate(wanted | {"reconstruction": {"model": asked.model}})
     except ValidationError as error:

@@ -1,5 +1,9 @@
-"""What is said to the user when something is wrong, and with which exit code."""
+"""What is said to the user when something is wrong, with which exit code, and with which HTTP status."""
 
+from http import HTTPStatus
+
+from acquisition.plan import PlanError
+from acquisition.queue_errors import JobRefused, NoSuchJob, QueueError
 from acquisition.run_store import RunError
 from devices.model import FileError
 from reconstruction.errors import InputError
@@ -13,7 +17,26 @@ class DevicesFailed(RuntimeError):
     """A device of the rig did not pass its test."""
 
 
-BAD_INPUT = (UsageError, FileError, RunError, InputError)  # exit code 2: nothing was moved or written
+class NoSuchRun(LookupError):
+    """No run has this name."""
+
+
+BAD_INPUT = (UsageError, FileError, RunError, InputError, NoSuchJob, JobRefused)
+"""Exit code 2: nothing was moved or written."""
+
+STATUS: dict[type[Exception], HTTPStatus] = {
+    NoSuchJob: HTTPStatus.NOT_FOUND,
+    NoSuchRun: HTTPStatus.NOT_FOUND,
+    JobRefused: HTTPStatus.CONFLICT,
+    PlanError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    UsageError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    QueueError: HTTPStatus.SERVICE_UNAVAILABLE,
+    FileError: HTTPStatus.INTERNAL_SERVER_ERROR,  # the rig's, which is not the asker's
+    RunError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    OSError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    Exception: HTTPStatus.INTERNAL_SERVER_ERROR,
+}
+"""What of it HTTP has a number for; the first that fits."""
 
 
 def lines(error: Exception) -> list[str]:

@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from acquisition.overlap import tiles
+from acquisition.layout import camera_area, layout
 from acquisition.plan import Plan
-from acquisition.preflight import Field
+from acquisition.field import Field
 from api.errors import UsageError
 
 LONG_SIDE_PX = 1000
@@ -33,17 +33,17 @@ def write_preview(path: Path, plan: Plan, field: Field, limits_um: Mapping[str, 
         return round((x_um - left) * scale) + MARGIN_PX, round((y_um - top) * scale) + MARGIN_PX
 
     cv2.rectangle(picture, at(left, top), at(right, bottom), TRAVEL, cv2.FILLED)
-    width_um, height_um = field.size_um
-    order = tiles(plan, field.size_um)
+    _, field = camera_area(plan, field)
+    order = layout(plan, field)
+    rim_um = field.corners_um()
     for tile in order:
-        corner = at(tile.x_um - width_um / 2, tile.y_um - height_um / 2)
-        opposite = at(tile.x_um + width_um / 2, tile.y_um + height_um / 2)
-        cv2.rectangle(picture, corner, opposite, TILE, 1, cv2.LINE_AA)
+        corners = np.array([at(tile.x_um + x_um, tile.y_um + y_um) for x_um, y_um in rim_um], np.int32)
+        cv2.polylines(picture, [corners], True, TILE, 1, cv2.LINE_AA)
     way = np.array([at(tile.x_um, tile.y_um) for tile in order], np.int32)
     cv2.polylines(picture, [way], False, PATH, 1, cv2.LINE_AA)
     cv2.circle(picture, tuple(map(int, way[0])), 5, PATH, cv2.FILLED, cv2.LINE_AA)
-    region = plan.region
-    cv2.rectangle(picture, at(region.x_um[0], region.y_um[0]), at(region.x_um[1], region.y_um[1]), REGION, 2)
+    outline = np.array([at(x_um, y_um) for x_um, y_um in plan.region.outline_um], np.int32)
+    cv2.polylines(picture, [outline], True, REGION, 2, cv2.LINE_AA)
     written, png = cv2.imencode(".png", picture)
     assert written
     try:

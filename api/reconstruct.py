@@ -9,6 +9,7 @@ from acquisition.run_store import ensure_empty
 from acquisition.summary import run_facts
 from api.errors import UsageError
 from api.folders import writing_in
+from api.night.report import write_night_report
 from reconstruction.report import write_report
 from reconstruction.restore import restorer
 from reconstruction.sources import FrameSource, TileFolder
@@ -38,7 +39,10 @@ def reconstruct(
 
     with writing_in(out):
         made = follow(frames, out, restore, heard)
-    return write_report(out, made, facts())
+    summary = write_report(out, made, facts())
+    if isinstance(frames, RunFrames):
+        write_night_report(source, out)
+    return summary
 
 
 def _open(source: Path, pixel_nm: float | None) -> tuple[FrameSource, Callable[[], dict[str, object]]]:

@@ -2,20 +2,24 @@
 
 import shutil
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from acquisition.engine import Instructions, Outcome, run
+from acquisition import engine as engine_module
+from acquisition.instructions import Instructions
 from acquisition.journal import Attempt
 from acquisition.plan import Plan, PlanError
-from acquisition.preflight import Field, cost, inabilities, problems, sweep_problems
+from acquisition.preflight import Field, inabilities, problems, sweep_problems
 from acquisition.run_store import RunStore, ensure_empty
+from acquisition.states import Outcome, State
+from acquisition.timeline import ENDS
 from api.worker_process import WorkerProcess
 from devices.errors import DeviceRejected
 from devices.protocols import Camera
-from devices.rig import RigSettings, open_rig
+from devices.rig import Rig, RigFileError, RigSettings, open_rig
 from reconstruction.errors import InputError
 from reconstruction.restore import restorer
 
@@ -27,9 +31,10 @@ NOT_FOR_TILES = ("video",)
 class Watcher:
     """Who is told how far things are; called from several threads."""
 
-    started: Callable[[int], None]  # with the number of tiles
-    acquired: Callable[[Attempt], None]
-    placed: Callable[[dict[str, Any]], None]
+    started: Callable[[int, int], None] = lambda tiles, taken: None
+    acquired: Callable[[Attempt], None] = lambda attempt: None
+    state: Callable[[State], None] = lambda state: None
+    placed: Callable[[dict[str, Any]], None] = lambda said: None
 
 
 def field_of(settings: RigSettings) -> Field:
@@ -93,21 +98,85 @@ def scan(
     if found := blocking(plan, settings, out):
         raise PlanError(found)
     field = field_of(settings)
-    watcher.started(cost(plan, field).tiles)
     with open_rig(settings, leave_out=NOT_FOR_TILES) as rig:
         found = problems(plan, rig.scanner.limits_um, free_bytes(out), field)
         found = found or inabilities(plan, field, rig.scanner, rig.camera)
         if found:
             raise PlanError(found)
         _refuse_exposure(plan, rig.camera)
-        options = ["--world", world_url] if world_url else []
-        with (
-            closing(RunStore.create(out, plan, field, settings.model_dump(mode="json"), seed)) as store,
-            WorkerProcess(out, options, store.journal, watcher.placed) as worker,
-        ):
-            try:
-                outcome = run(store, rig, told, watcher.acquired)
-            finally:
-                told.stop()  # a signal from here on is for the waiting
-                store.release()  # the worker now sees that no frame will follow, and finishes
-            return outcome, worker.summary()
+        with closing(RunStore.create(out, plan, field, settings.model_dump(mode="json"), seed)) as store:
+            return _acquire(store, rig, told, watcher, world_url)
+
+
+def resume(
+    path: Path,
+    settings: RigSettings | None,
+    told: Instructions,
+    watcher: Watcher,
+    world_url: str | None = None,
+) -> tuple[Outcome, dict[str, Any]]:
+    """Go on with an interrupted run, with the order, settings and calibration that it began with.
+
+    Args:
+        settings: of a rig whose devices answer elsewhere now; None: the run's own.
+
+    Raises:
+        RunError, RigFileError: no run, one that another process acquires, or another rig; nothing was moved.
+        DeviceError, OSError, WorkerFailed: as `scan`.
+    """
+    with closing(RunStore.reopen(path)) as store:
+        own = RigSettings.model_validate(store.rig)
+        if not store.missing():
+            return _make_mosaic(store, told, watcher, world_url)
+        with open_rig(_same_rig(own, settings), leave_out=NOT_FOR_TILES) as rig:
+            return _acquire(store, rig, told, watcher, world_url)
+
+
+def is_finished(path: Path) -> bool:
+    """Whether there is nothing left to do for a run: every tile was taken, and its report is written.
+
+    Raises:
+        RunError: not a run.
+    """
+    with closing(RunStore(path)) as store:
+        ends = [event.kind for event in store.journal.events() if event.kind in ENDS]
+        complete = bool(ends) and ends[-1] == "run_completed"
+        return complete and (path / "report" / "summary.json").exists()
+
+
+def _same_rig(own: RigSettings, given: RigSettings | None) -> RigSettings:
+    """The rig as it is reached now, calibrated as it was when the run began."""
+    if given is None:
+        return own
+    if given.name != own.name:
+        raise RigFileError([f"name = {given.name!r}: the run was begun on the rig {own.name!r}"])
+    return given.model_copy(update={"calibration": own.calibration})
+
+
+def _acquire(
+    store: RunStore, rig: Rig, told: Instructions, watcher: Watcher, world_url: str | None
+) -> tuple[Outcome, dict[str, Any]]:
+    """Run the engine, in a thread of its own so that signals are heard at once, and the worker beside it."""
+    planned = len(store.tiles())
+    watcher.started(planned, planned - len(store.missing()))
+    options = ["--world", world_url] if world_url else []
+    with WorkerProcess(store.path, options, store.journal, watcher.placed) as worker:
+        try:
+            with ThreadPoolExecutor(1, "engine") as engine:
+                listener = engine_module.Watcher(watcher.acquired, watcher.state)
+                outcome = engine.submit(engine_module.run, store, rig, told, listener).result()
+        finally:
+            told.stop()  # a signal from here on is for the waiting
+            store.release()  # the worker now sees that no frame will follow, and finishes
+        return outcome, worker.summary()
+
+
+def _make_mosaic(
+    store: RunStore, told: Instructions, watcher: Watcher, world_url: str | None
+) -> tuple[Outcome, dict[str, Any]]:
+    """Let the worker finish what it was kept from; all tiles were taken."""
+    store.release()
+    told.stop()
+    options = ["--world", world_url] if world_url else []
+    with WorkerProcess(store.path, options, store.journal, watcher.placed) as worker:
+        return Outcome.COMPLETED, worker.summary()

@@ -9,7 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from acquisition.instructions import Instructions
 from acquisition.journal import Attempt
+from acquisition.states import State
 from api.scan import Watcher
 from devices.self_test import Check
 
@@ -21,25 +23,33 @@ class Bars:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
 
-    def watcher(self) -> Watcher:
-        """Bars for a scan and its mosaic."""
+    def watcher(self, told: Instructions) -> Watcher:
+        """Bars for a scan and its mosaic; where a person watches, Enter lets a paused scan go on."""
         done: set[int] = set()
-        planned = 0
+        planned = before = 0
 
-        def started(tiles: int) -> None:
-            nonlocal planned
-            planned = tiles
-            self._advance("scan", 0, planned)
+        def started(tiles: int, taken: int) -> None:
+            nonlocal planned, before
+            planned, before = tiles, taken
+            self._advance("scan", before, planned)
 
         def acquired(attempt: Attempt) -> None:
             if attempt.verdict == "ok":
                 done.add(attempt.tile)
-                self._advance("scan", len(done), planned)
+                self._advance("scan", before + len(done), max(planned, before + len(done)))
             else:
-                said = f"tile {attempt.tile}: {attempt.verdict}: {attempt.reason}"
-                self._progress.console.print(said, soft_wrap=True, markup=False, highlight=False)
+                self._say(f"tile {attempt.tile}: {attempt.verdict}: {attempt.reason}")
 
-        return Watcher(started, acquired, self.placed)
+        def state(now: State) -> None:
+            if now is State.PAUSED:
+                self._say(f"paused: {told.reason or 'told to'}. Enter goes on, Ctrl-C ends the scan.")
+            elif now is State.FINISHING and told.reason:
+                self._say(f"ending: {told.reason}")
+
+        return Watcher(started, acquired, state, self.placed)
+
+    def _say(self, text: str) -> None:
+        self._progress.console.print(text, soft_wrap=True, markup=False, highlight=False)
 
     def placed(self, said: Mapping[str, Any]) -> None:
         """Take note of what the worker says."""
@@ -64,6 +74,12 @@ def result(as_json: bool, found: Mapping[str, Any], lines: list[str]) -> None:
     """The one thing that goes to stdout."""
     sys.stdout.write((json.dumps(found, default=str) if as_json else "\n".join(lines)) + "\n")
     sys.stdout.flush()
+
+
+def progress_line(said: str) -> None:
+    """Say on stderr how far something is, where it has no end that a bar could show."""
+    sys.stderr.write(f"{said}\n")
+    sys.stderr.flush()
 
 
 def show_check(check: Check) -> None:

@@ -17,7 +17,8 @@ def compare(world_url: str, store: RunStore, made: Reconstruction, run: Path) ->
     """`truth` and `faults` of `summary.json`; no truth about a run without frames.
 
     Positions are compared tile by tile with where the scanner really was at mid-exposure, the translation common to
-    all of them (`offset_px`) taken out; the mosaic with the specimen, after the best gain and offset.
+    all of them (`offset_px`) taken out; the mosaic with the specimen, after the best gain and offset. Both in the
+    camera's frame, as the run knows it: what it gets wrong about scale and rotation counts as error.
     """
     world = World(world_url)
     if not any(attempt.frame is not None for _, attempt in store.journal.attempts()):
@@ -26,13 +27,14 @@ def compare(world_url: str, store: RunStore, made: Reconstruction, run: Path) ->
     offset_px = error_px.mean(axis=0)
     distance_px = np.hypot(*(error_px - offset_px).T)
     specimen, specimen_pixel_um = world.specimen()
+    turn = store.field_as_measured().turn
     return {
         "truth": {
             "position_error_px_rms": float(np.sqrt(np.mean(distance_px**2))),
             "position_error_px_max": float(distance_px.max()),
             "offset_px": [float(value) for value in offset_px],
-            "psnr_raw_db": _psnr_db(run, "raw", specimen, specimen_pixel_um),
-            "psnr_restored_db": _psnr_db(run, "restored", specimen, specimen_pixel_um),
+            "psnr_raw_db": _psnr_db(run, "raw", specimen, specimen_pixel_um, turn),
+            "psnr_restored_db": _psnr_db(run, "restored", specimen, specimen_pixel_um, turn),
         },
         "faults": world.faults(),
     }
@@ -42,25 +44,30 @@ def _position_errors_px(world: World, store: RunStore, made: Reconstruction) -> 
     """Placed minus true, (tiles, 2) as x, y, of every tile that was taken."""
     true_um = {int(exposure["number"]): (exposure["x_um"], exposure["y_um"]) for exposure in world.exposures()}
     rows, columns = store.field.shape_px
+    field = store.field_as_measured()
     errors = []
     for _, attempt in store.journal.attempts():
         if attempt.frame is None or attempt.camera_frame is None:
             continue
         placed = made.placement.tiles[attempt.tile]
         centre_px = np.array([placed.x_px + (columns - 1) / 2, placed.y_px + (rows - 1) / 2])
-        errors.append(centre_px - np.array(true_um[attempt.camera_frame]) / store.field.pixel_size_um)
+        errors.append(centre_px - field.to_px(true_um[attempt.camera_frame]))
     return np.array(errors)
 
 
-def _psnr_db(run: Path, layer: str, specimen: NDArray[np.float32], specimen_pixel_um: float) -> float:
-    """Peak signal to noise of a layer against the specimen at the layer's own coordinates, in decibel."""
+def _psnr_db(
+    run: Path, layer: str, specimen: NDArray[np.float32], specimen_pixel_um: float, turn: NDArray[np.float64]
+) -> float:
+    """Peak signal to noise of a layer against the specimen at the layer's own coordinates, in decibel.
+
+    `turn` (2, 2) leads from the camera's axes to the stage's.
+    """
     group = zarr.open_group(run / "mosaic.zarr" / layer, mode="r")
     image = np.asarray(zarr.open_array(run / "mosaic.zarr" / layer / "0", mode="r")[:], dtype=np.float32)
     ome: Any = group.attrs["ome"]
     scale, translation = ome["multiscales"][0]["datasets"][0]["coordinateTransformations"]
     (scale_um, _), (top_um, left_um) = scale["scale"], translation["translation"]
-    step = scale_um / specimen_pixel_um
-    into_specimen = np.array([[step, 0, left_um / specimen_pixel_um], [0, step, top_um / specimen_pixel_um]])
+    into_specimen = turn @ np.array([[scale_um, 0, left_um], [0, scale_um, top_um]]) / specimen_pixel_um
     height, width = image.shape
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     true = cv2.warpAffine(specimen, into_specimen, (width, height), flags=flags, borderValue=-1.0)

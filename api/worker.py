@@ -9,13 +9,16 @@ import contextlib
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 from acquisition.run_frames import RunFrames
 from acquisition.summary import run_facts
 from api.folders import writing_in
+from api.night.report import write_night_report
 from api.truth import compare
+from api.worker_process import GO_ON
 from reconstruction.report import write_report
 from reconstruction.restore import restorer
 from reconstruction.worker import Progress, follow
@@ -27,8 +30,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m api.worker")
     parser.add_argument("run", type=Path)
     parser.add_argument("--world")
+    parser.add_argument("--until-stdin-ends", action="store_true", help="end with who started it, unless told 'go on'")
     options = parser.parse_args()
     os.nice(POLITENESS)
+    if options.until_stdin_ends:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     say = Channel()
     try:
         say({"summary": reconstruct_run(options.run, options.world, say)})
@@ -36,6 +42,12 @@ def main() -> int:
         say({"error": f"{type(error).__name__}: {error}"})
         return 1
     return 0
+
+
+def _end_with_stdin() -> None:
+    """End when the service is gone: its successor starts a worker of its own, on the same mosaic."""
+    if sys.stdin.read() != GO_ON:
+        os._exit(1)
 
 
 class Channel:
@@ -65,7 +77,9 @@ def reconstruct_run(run: Path, world_url: str | None, say: Channel) -> dict[str,
         if world_url is not None:
             with contextlib.suppress(OSError):  # a twin that is gone takes its truth along, not the report
                 facts |= compare(world_url, source.store, made, run)
-        return write_report(run, made, facts)
+        summary = write_report(run, made, facts)
+        write_night_report(run)
+        return summary
 
 
 if __name__ == "__main__":

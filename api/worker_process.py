@@ -12,6 +12,7 @@ from typing import Any, Self
 from acquisition.journal import Journal, JournalError
 from api.modules import module_command
 
+GO_ON = "go on\n"  # what a worker hears that is to outlive the one who started it
 STARTS = 5  # a worker that dies this often on one run has a reason that starting it again does not mend
 
 
@@ -28,11 +29,12 @@ class WorkerProcess:
     def __init__(
         self, run: Path, options: Sequence[str], journal: Journal, heard: Callable[[dict[str, Any]], None]
     ) -> None:
-        self._command = module_command("api.worker", str(run), *options)
+        self._command = module_command("api.worker", str(run), "--until-stdin-ends", *options)
         self._journal = journal
         self._heard = heard
         self._summary: dict[str, Any] | None = None
         self._error = ""
+        self._process: subprocess.Popen[str] | None = None
         self._thread = threading.Thread(target=self._supervise, name="worker-supervisor", daemon=True)
 
     def __enter__(self) -> Self:
@@ -42,8 +44,12 @@ class WorkerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not isinstance(error, KeyboardInterrupt):  # whoever insists need not wait: the worker ends by itself
+        if not isinstance(error, KeyboardInterrupt):
             self._thread.join()
+        elif self._process is not None and self._process.stdin is not None:
+            with suppress(OSError):  # whoever insists need not wait: the worker goes on and ends by itself
+                self._process.stdin.write(GO_ON)
+                self._process.stdin.flush()
 
     def summary(self) -> dict[str, Any]:
         """Wait until the mosaic is finished; the run's `summary.json`.
@@ -60,17 +66,20 @@ class WorkerProcess:
         for start in range(STARTS):
             process = subprocess.Popen(
                 self._command,
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,  # it ends with us
                 stdout=subprocess.PIPE,
                 text=True,
                 process_group=0,  # Ctrl-C is for the scan; the worker ends when the scan has ended
             )
+            self._process = process
             self._note("worker_started", pid=process.pid, start=start + 1)
             assert process.stdout is not None
             for line in process.stdout:
                 self._hear(json.loads(line))
             code = process.wait()
             process.stdout.close()
+            if process.stdin is not None:
+                process.stdin.close()
             if self._summary is not None:
                 return
             self._error = self._error or f"ended with code {code}"

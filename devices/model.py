@@ -23,10 +23,11 @@ class FileError(ValueError):
 
 def reasons(error: ValidationError) -> list[str]:
     """One line for each thing that is wrong: key, value, what is wrong with it."""
-    return [_reason(detail) for detail in error.errors(include_url=False)]
+    return [reason(detail) for detail in error.errors(include_url=False)]
 
 
-def _reason(detail: Any) -> str:
+def reason(detail: Any) -> str:
+    """One detail of a `ValidationError` as a line."""
     key = ".".join(str(part) for part in detail["loc"]) or "file"
     match detail["type"]:
         case "extra_forbidden":

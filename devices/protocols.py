@@ -4,7 +4,7 @@ All calls block, and any thread may make them. Each raises `DeviceError` (`error
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -67,6 +67,20 @@ class Homing(Protocol):
             DeviceTimeout: not found by a deadline computed from travel and speed.
             DeviceRejected: the controller refused, or gave up.
             Stopped: `stop()` was called meanwhile.
+        """
+
+
+@runtime_checkable
+class Steerable(Positioner, Protocol):
+    """A positioner that takes a stream of targets for one axis, beside whatever the other axes are doing."""
+
+    def steer(self, axis: str) -> Callable[[float], None]:
+        """Return what sends the axis to a target (um) in one exchange, without waiting for it to arrive.
+
+        It disturbs no move of other axes. What it returns raises:
+            OutOfRange: the target is outside `limits_um`; nothing was sent.
+            Stopped: `stop()` was called since `steer`; nothing was sent.
+            DeviceRejected: the controller refused.
         """
 
 

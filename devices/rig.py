@@ -78,6 +78,16 @@ class Rig:
                 troubles[0].add_note(f"and then {later}")
             raise troubles[0]
 
+    def halt(self) -> None:
+        """Cut short whatever is under way, each device even if the one before failed; tells nobody.
+
+        Who waits for what was cut short leaves with `Stopped`, or finds out otherwise.
+        """
+        devices = [self.scanner, self.camera, *([self.focus] if self.focus else [])]
+        for device in devices:
+            with suppress(DeviceError):
+                device.stop()
+
     @contextmanager
     def safe_on_exit(self) -> Iterator[None]:
         """`make_safe` on leaving, however it is left; an error in the block stays the one that is told.

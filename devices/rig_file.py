@@ -5,19 +5,26 @@ from pathlib import Path
 from typing import Annotated, Any, Self
 
 from pydantic import (
+    AwareDatetime,
     BeforeValidator,
     Field,
     FiniteFloat,
+    NonNegativeFloat,
+    PositiveFloat,
     PositiveInt,
     SerializeAsAny,
     ValidationError,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
+from devices.camera_matrix import Matrix, is_usable, pixel_size_um, rotation_deg, shear_deg
 from devices.drivers import driver_named, driver_names
+from devices.interlock_settings import DeviceSignal, Interlock
 from devices.model import FileError, Model, Number, reasons
 from devices.settings import DriverSettings, Kind
+from devices.telling_settings import TellingSettings
 
 ROLE_KINDS: dict[str, Kind] = {
     "scanner": "positioner",
@@ -26,6 +33,8 @@ ROLE_KINDS: dict[str, Kind] = {
     "force": "force",
     "video": "video",
 }
+SAME_PIXEL = 0.01
+"""By which part the pixel size may differ from what the matrix says: it is written with fewer digits."""
 
 
 class RigFileError(FileError):
@@ -54,12 +63,74 @@ class Backlash(Model):
     y: FiniteFloat = 0.0
 
 
+class SettleTime(Model):
+    """How long an axis takes from the command of a step of a quarter field until it rests within half a pixel."""
+
+    x: NonNegativeFloat
+    y: NonNegativeFloat
+
+
+class Uncertainty(Model):
+    """One standard deviation of what was measured; None: it was not."""
+
+    pixel_size_um: NonNegativeFloat | None = None
+    rotation_deg: NonNegativeFloat | None = None
+    shear_deg: NonNegativeFloat | None = None
+    backlash_um: Backlash | None = None
+    settle_s: SettleTime | None = None
+    sensitivity_nm_per_v: NonNegativeFloat | None = None
+
+
 class Calibration(Model):
     """What a pixel of the camera is on the specimen, and how far the scanner's word can be taken."""
 
     pixel_size_um: Annotated[Number, Field(ge=1e-6, le=1e3)]
     frame_shape_px: tuple[PositiveInt, PositiveInt]  # rows, columns
+    camera_to_stage_um: Matrix | None = None
+    """What lies (x, y) pixels from the middle of a frame lies this matrix times (x, y) from the scanner's place.
+
+    None: the camera is upright.
+    """
     backlash_um: Backlash | None = None  # None: not measured
+    settle_s: SettleTime | None = None
+    measured_at: AwareDatetime | None = None
+    valid_days: PositiveFloat = 30.0
+    uncertainty: Uncertainty = Uncertainty()
+
+    @field_validator("camera_to_stage_um")
+    @classmethod
+    def _invertible(cls, matrix: Matrix | None) -> Matrix | None:
+        if matrix is not None and not is_usable(matrix):
+            raise ValueError("the directions of rows and columns must be at least 6 degrees apart")
+        return matrix
+
+    @model_validator(mode="after")
+    def _one_pixel_size(self) -> Self:
+        if self.camera_to_stage_um is not None:
+            implied_um = pixel_size_um(self.camera_to_stage_um)
+            if abs(implied_um / self.pixel_size_um - 1) > SAME_PIXEL:
+                raise ValueError(
+                    f"pixel_size_um = {self.pixel_size_um:g}: camera_to_stage_um implies {implied_um:g}; "
+                    f"they may differ by {SAME_PIXEL:.0%}"
+                )
+        return self
+
+    @property
+    def matrix_um(self) -> Matrix:
+        """`camera_to_stage_um`, or that of an upright camera."""
+        if self.camera_to_stage_um is not None:
+            return self.camera_to_stage_um
+        return ((self.pixel_size_um, 0.0), (0.0, self.pixel_size_um))
+
+    @property
+    def rotation_deg(self) -> float:
+        """How far the camera is turned against the stage, see `camera_matrix.rotation_deg`."""
+        return rotation_deg(self.matrix_um)
+
+    @property
+    def shear_deg(self) -> float:
+        """By how much rows and columns miss the right angle, see `camera_matrix.shear_deg`."""
+        return shear_deg(self.matrix_um)
 
 
 class Devices(Model):
@@ -90,6 +161,23 @@ class RigSettings(Model):
     name: Annotated[str, Field(min_length=1)]
     calibration: Calibration
     devices: Devices
+    tell: TellingSettings = TellingSettings()
+    interlocks: tuple[Interlock, ...] = ()
+
+    @field_validator("interlocks")
+    @classmethod
+    def _named_once(cls, rules: tuple[Interlock, ...]) -> tuple[Interlock, ...]:
+        names = [rule.name for rule in rules]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two are called {twice[0]!r}")
+        return rules
+
+    @model_validator(mode="after")
+    def _interlocks_have_their_devices(self) -> Self:
+        for rule in self.interlocks:
+            if isinstance(rule.signal, DeviceSignal) and rule.signal.device not in self.devices.by_role():
+                raise ValueError(f"interlock {rule.name!r}: the rig has no {rule.signal.device}")
+        return self
 
     @classmethod
     def load(cls, path: Path | str) -> Self:

@@ -6,7 +6,7 @@ more says so in `start_up`.
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import TypeVar
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 
 class PiScanner(MovingAxes):
-    """Axes of one PI controller; fulfils `Positioner`, `Homing` and `LineScanner`."""
+    """Axes of one PI controller; fulfils `Positioner`, `Homing`, `LineScanner` and `Steerable`."""
 
     stop_code = STOPPED_BY_COMMAND
 
@@ -116,6 +116,17 @@ class PiScanner(MovingAxes):
     def read_swept_um(self, delay_s: float = 0.0) -> list[dict[str, float]]:
         """Read the recorder; see `LineScanner`."""
         return self._sweeps.read_um(delay_s)
+
+    def steer(self, axis: str) -> Callable[[float], None]:
+        """Send MOV and its ERR? in one write; see `Steerable`."""
+        stop_token = self._stop_token
+
+        def to(target_um: float) -> None:
+            refuse_outside(self.name, {axis: target_um}, self.limits_um)
+            command = f"MOV {self._identifiers[axis]} {target_um:.12g}"
+            self._connection.tell(command, lambda: self._refuse_after_stop(stop_token))
+
+        return to
 
     def stop(self) -> None:
         """Send #24, which also ends a sweep and an autozero; see `Positioner`."""

@@ -174,6 +174,7 @@ class DeflectionSettings(DriverSettings):
     saturation_v: PositiveFloat = 9.9  # detectors and converters end at 10 V, or a little before
     stale_after_s: PositiveFloat = 1.0  # longest time from asking for a reading to having it
     frozen_after: Annotated[int, Field(ge=0)] = 0  # so many equal readings in a row are one old one; 0: any number
+    rides_on: Literal["focus"] | None = None  # stage that carries the probe, upwards away from the specimen; None: none
 
 
 class ScpiForceSettings(DeflectionSettings):

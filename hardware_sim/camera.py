@@ -88,7 +88,7 @@ class Camera:
         clock: Clock,
         seed: int,
         keyed: bool,
-        pixel_um: float,
+        camera_to_stage_um: Vector,
         view: Callable[[Vector], Image],
     ) -> None:
         self.settings = settings
@@ -98,7 +98,7 @@ class Camera:
         self._clock = clock
         self._seed = seed
         self._keyed = keyed
-        self._pixel_um = pixel_um
+        self._camera_to_stage_um = camera_to_stage_um
         self._view = view
         self._stream = generator(seed, Stream.IMAGE)
         self._shutter = threading.Lock()
@@ -149,7 +149,12 @@ class Camera:
 
     def develop(self, shot: Shot) -> Frame:
         """Work out the numbers of an exposure, rows and columns of binned pixels."""
-        image = seen(shot.way, shot.timing, self._pixel_um, lambda stage_um: self._view(stage_um)[shot.region.slices])
+        image = seen(
+            shot.way,
+            shot.timing,
+            self._camera_to_stage_um,
+            lambda stage_um: self._view(stage_um)[shot.region.slices],
+        )
         frame = self.sensor.read(image, shot.region, shot.timing.exposure_s, self._random(shot))
         return _binned(frame, shot.binning)
 

@@ -22,7 +22,8 @@ NM_PER_UM = 1000.0
 NN_PER_MJ_PER_M2_NM = 1e-3
 """1 mJ/m2 times 1 nm."""
 ROUNDS = 20
-"""Of Newton's method on a convex function; it is exact to rounding after some six."""
+"""Of Newton's method on a convex function, at most; it is exact to rounding after some six."""
+EXACT_NM = 1e-12
 
 
 @dataclass(frozen=True)
@@ -92,13 +93,21 @@ class SphereContact:
         for _ in range(ROUNDS):
             root = math.sqrt(indentation_nm)
             rest = (hertz * root + stiffness) * indentation_nm - load_nn
-            indentation_nm = max(indentation_nm - rest / (1.5 * hertz * root + stiffness), 0.0)
+            before_nm, slope = indentation_nm, 1.5 * hertz * root + stiffness
+            indentation_nm = max(before_nm - rest / slope, 0.0)
+            if abs(indentation_nm - before_nm) < EXACT_NM:
+                break
         return ATOMIC_DISTANCE_NM - indentation_nm - gap_nm
 
-    def touches_after(self, gaps_nm: Values, touching: bool) -> bool:
-        """Follow a series of gaps: whether the sphere touches at its end, when it did or did not before."""
-        caught = np.flatnonzero(gaps_nm < self.snaps_in_below_nm)
-        freed = np.flatnonzero(gaps_nm > self.pulls_off_above_nm)
-        if not caught.size and not freed.size:
-            return touching
-        return bool((caught[-1] if caught.size else -1) > (freed[-1] if freed.size else -1))
+    def gap_at_nm(self, force_nn: float) -> float:
+        """Gap at which a touching probe is pushed by this force: `touching_deflection_nm`, the other way round."""
+        hertz = 4 / 3 * self.modulus_gpa * math.sqrt(self.radius_nm)
+        indentation_nm = math.pow(max(self.adhesion_nn + force_nn, 0.0) / hertz, 2 / 3)
+        return ATOMIC_DISTANCE_NM - indentation_nm - force_nn / self.stiffness_n_per_m
+
+    def touches_along(self, gaps_nm: Values, touching: bool) -> NDArray[np.bool_]:
+        """Follow a series of gaps: whether the sphere touches at each, when it did or did not before the first."""
+        caught, freed = gaps_nm < self.snaps_in_below_nm, gaps_nm > self.pulls_off_above_nm
+        decided_at = np.maximum.accumulate(np.where(caught | freed, np.arange(len(gaps_nm)), -1))
+        touches: NDArray[np.bool_] = np.where(decided_at < 0, touching, caught[decided_at])
+        return touches

@@ -4,6 +4,7 @@ Lengths count from the home switch, upwards. What a controller calls zero is the
 """
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -67,6 +68,11 @@ class FocusDrive:
         self._carriage_mm = self.settings.start_mm
         self._scatter_mm = 0.0
         self._settled_s = clock.now_s()
+        self._watchers: list[Callable[[], None]] = []
+
+    def on_motion(self, callback: Callable[[], None]) -> None:
+        """Call somebody back before each travel, while the stage is still where it turns round."""
+        self._watchers.append(callback)
 
     @property
     def target_mm(self) -> float:
@@ -109,6 +115,7 @@ class FocusDrive:
 
     def travel(self, legs: list[Leg]) -> int:
         """Go one way after the other; returns the number of the motion."""
+        self._tell()
         with self._lock:
             now_s = self._settle()
             self._begin(Path.through(now_s, self._path.state(now_s), legs), legs[-1].target_mm)
@@ -187,6 +194,11 @@ class FocusDrive:
         with self._lock:
             self._settle()
             return self._trips[after:]
+
+    def _tell(self) -> None:
+        """Tell the watchers; without the lock, for they ask where the stage is."""
+        for watcher in self._watchers:
+            watcher()
 
     def _begin(self, path: Path, target_mm: float) -> None:
         self._path, self._target_mm = path, target_mm

@@ -1,35 +1,26 @@
 """The microscope: one of three kinds of optics, and where it is in focus."""
 
-from typing import Protocol
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from hardware_sim.canvas import Image
 from hardware_sim.coherent import CoherentView
-from hardware_sim.conventional import AirySpread, FixedSpread
+from hardware_sim.conventional import AirySpread, FixedSpread, Shape
 from hardware_sim.microsphere import MicrosphereView
 from hardware_sim.settings import CameraSettings, OpticsSettings
 from hardware_sim.specimen import HEIGHT_STEP_PX, Specimen
 from hardware_sim.surface import Surface
+from hardware_sim.turned_camera import TurnedView, View, turn_of
 
 NM_PER_UM = 1000.0
-
-
-class View(Protocol):
-    """One kind of optics above one specimen."""
-
-    def render(self, x_um: float, y_um: float, defocus_um: float, gap_um: float) -> Image:
-        """Show brightness (rows, columns) around a point; only a sphere on the probe minds the gap."""
-        ...
 
 
 class Microscope:
     """Renders what the camera sees when its centre looks at a point of the specimen.
 
-    Frame coordinate ((rows - 1) / 2, (columns - 1) / 2) sees that point. Outside the specimen everything has its
-    mean grey.
+    Frame coordinate ((rows - 1) / 2, (columns - 1) / 2) sees that point; what lies (x, y) pixels from there in the
+    frame lies `camera_to_stage_um` @ (x, y) from it. Outside the specimen everything has its mean grey.
     """
 
     def __init__(
@@ -43,8 +34,15 @@ class Microscope:
         self.optics = OpticsSettings() if optics is None else optics
         self.pixel_um = self._pixel_um(specimen)
         self._surface = Surface(specimen) if surface is None else surface
+        turn = turn_of(settings)
+        self.camera_to_stage_um = self.pixel_um * turn
         self._relief_um = _relief_um(specimen, max(settings.frame_shape_px) * self.pixel_um)
-        self._view = self._open(specimen)
+        if settings.rotation_deg or settings.shear_deg:
+            self._view: View = TurnedView(
+                turn, settings.frame_shape_px, lambda shape_px: self._open(specimen, shape_px)
+            )
+        else:
+            self._view = self._open(specimen, settings.frame_shape_px)
 
     @property
     def sees_gap(self) -> bool:
@@ -76,8 +74,7 @@ class Microscope:
             return self.optics.camera_pixel_um / (self.optics.magnification * self.optics.microsphere.magnification)
         return specimen.pixel_um
 
-    def _open(self, specimen: Specimen) -> View:
-        frame_px = self.settings.frame_shape_px
+    def _open(self, specimen: Specimen, frame_px: Shape) -> View:
         if self.optics.kind == "microsphere":
             return MicrosphereView(specimen, self.pixel_um, self.optics, frame_px)
         if self.optics.kind == "coherent":

@@ -29,7 +29,7 @@ name = "twin"
 [calibration]
 pixel_size_um = {pixel_um:.12g}
 frame_shape_px = [{rows}, {columns}]          # rows, columns
-backlash_um = {{ x = {backlash_um:.12g}, y = {backlash_um:.12g} }}
+{matrix}backlash_um = {{ x = {backlash_um:.12g}, y = {backlash_um:.12g} }}
 [devices.scanner]
 driver = "pi_gcs"
 host = "{host}"
@@ -55,6 +55,7 @@ url = "{force_url}"
 stiffness_n_per_m = {stiffness_n_per_m}
 sensitivity_nm_per_v = {sensitivity_nm_per_v}
 frozen_after = {frozen_after}
+{rides_on}
 [devices.video]
 driver = "opencv"
 source = "{video_url}"
@@ -94,6 +95,7 @@ def rig_text(world: World, ends: Ends) -> str:
         pixel_um=world.microscope.pixel_um,
         rows=rows,
         columns=columns,
+        matrix=_matrix(world),
         backlash_um=settings.mechanics.backlash_px * world.microscope.pixel_um,
         host=HOST,
         scanner_port=ends.scanner_port,
@@ -106,8 +108,16 @@ def rig_text(world: World, ends: Ends) -> str:
         stiffness_n_per_m=settings.cantilever.stiffness_n_per_m,
         sensitivity_nm_per_v=settings.cantilever.sensitivity_nm_per_v,
         frozen_after=FROZEN_AFTER if noise_is_fresh and settings.cantilever.noise_mv else 0,
+        rides_on='rides_on = "focus"' if settings.cantilever.rides_on_focus else "",
         video_url=ends.video_url,
     )
+
+
+def _matrix(world: World) -> str:
+    """Write how a turned camera looks at the stage; nothing about one that is not turned."""
+    if not (world.settings.camera.rotation_deg or world.settings.camera.shear_deg):
+        return ""
+    return f"camera_to_stage_um = {json.dumps(world.microscope.camera_to_stage_um.tolist())}\n"
 
 
 def _black_below(world: World) -> str:

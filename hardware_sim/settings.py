@@ -48,6 +48,10 @@ class CameraSettings(Model):
     """Refuse regions that do not lie symmetrically about the sensor's middle line, as older models do."""
     trigger_line: Annotated[int, Field(ge=1, le=3)] = 1
     """Which trigger output of the scanner's controller is wired to the camera."""
+    rotation_deg: Annotated[float, Field(ge=-180.0, le=180.0)] = 0.0
+    """How far the camera is turned on the microscope: of its x axis from the stage's x towards the stage's y."""
+    shear_deg: Annotated[float, Field(ge=-10.0, le=10.0)] = 0.0
+    """By how much less than a right angle rows and columns enclose, in stage coordinates."""
 
 
 class MicrosphereSettings(Model):
@@ -145,6 +149,10 @@ class CantileverSettings(Model):
     sensitivity_nm_per_v: PositiveFloat = 50.0
     contact_height_um: PositiveFloat = 8.0
     """Scanner z at which the probe would touch a specimen of no height."""
+    rides_on_focus: bool = True
+    """Whether the focus drive carries the probe beside the microscope, so that its steps are the coarse approach;
+    `contact_height_um` then holds with the drive at `optics.in_focus_mm`. Not so for a superlens: its virtual image
+    hangs on the probe and is focused by moving the objective alone."""
     sphere_radius_um: PositiveFloat = 28.5
     """Barium titanate glass, 57 um across, glued to the tip."""
     contact_modulus_gpa: PositiveFloat = 50.0
@@ -265,7 +273,9 @@ NAMED = {
         focus=FocusSettings(encoder_noise_um=0.0, play_um=0.0, scatter_um=0.0),
         electron=ElectronSettings(charging_shift_nm=0.0, charging_shade=0.0),
     ),
-    "superlens": WorldSettings(optics=OpticsSettings(kind="microsphere")),
+    "superlens": WorldSettings(
+        optics=OpticsSettings(kind="microsphere"), cantilever=CantileverSettings(rides_on_focus=False)
+    ),
     "diffraction": WorldSettings(
         camera=CameraSettings(pixel_nm=41.7, frame_shape_px=(64, 64)),  # OpticalNet
         optics=OpticsSettings(kind="coherent"),

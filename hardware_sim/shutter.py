@@ -100,13 +100,16 @@ class Way:
         return np.stack(sums, axis=1) / lasts_s[:, None]
 
 
-def seen(way: Way, timing: Timing, pixel_um: float, view: Callable[[Vector], Image]) -> Image:
+def seen(way: Way, timing: Timing, camera_to_stage_um: Vector, view: Callable[[Vector], Image]) -> Image:
     """Average what each row sees over its exposure; `view` renders the region with the stage at (x, y, z).
+
+    `camera_to_stage_um` (2, 2) leads from pixels (x, y) to the stage.
 
     The frame is cut into spans of equal time, each rendered once; a row takes from each span what falls into its own
     exposure, moved to where the stage was then.
     """
-    extent_px = way.extent_um() / pixel_um
+    px_per_um = np.linalg.inv(camera_to_stage_um)
+    extent_px = way.extent_um() * float(np.sqrt(abs(np.linalg.det(px_per_um))))
     if extent_px <= STILL_PX:
         return view(way.mean_um())
     count = min(int(np.ceil(extent_px / STEP_PX)), MOST_VIEWS)
@@ -120,9 +123,9 @@ def seen(way: Way, timing: Timing, pixel_um: float, view: Callable[[Vector], Ima
         if not weights.any():
             continue
         (centre_um,) = way.mean_between_um(np.array([begins_s]), np.array([ends_s]))
-        away_px = (way.mean_between_um(from_s, to_s)[:, :2] - centre_um[:2]) / pixel_um
+        away_px = (way.mean_between_um(from_s, to_s)[:, :2] - centre_um[:2]) @ px_per_um.T
         away_px[weights == 0] = 0.0
-        way_px = way.between_um(begins_s, ends_s)[:2] / pixel_um
+        way_px = px_per_um @ way.between_um(begins_s, ends_s)[:2]
         part = rows_moved(smeared(view(centre_um), way_px), away_px) * weights[:, None].astype(np.float32)
         total = part if total is None else total + part
     assert total is not None  # each row's exposure lies inside the frame

@@ -51,7 +51,10 @@ class World:
             keyed=settings.randomness == "keyed",
         )
         self.focus = FocusDrive(clock, settings.focus, seed)
-        self.cantilever = Cantilever(settings.cantilever, self.surface, self.scanner, clock, seed)
+        self.cantilever = Cantilever(
+            settings.cantilever, self.surface, self.scanner, clock, seed, raised_um=self._probe_raised_um
+        )
+        self.focus.on_motion(self.cantilever.follow)
         self.faults.on("stuck_axis", self._stick)
         self.faults.on("drift_burst", lambda device, how: self.scanner.drift_burst(**how))
         self.faults.on("force_runaway", lambda device, how: self.cantilever.run_away(how["nn_per_s"], how["for_s"]))
@@ -62,7 +65,7 @@ class World:
             clock,
             seed,
             keyed=settings.randomness == "keyed",
-            pixel_um=self.microscope.pixel_um,
+            camera_to_stage_um=self.microscope.camera_to_stage_um,
             view=self.view,
         )
 
@@ -71,6 +74,12 @@ class World:
             self.focus.stick(how["for_s"])
         else:
             self.scanner.stick(int(how["axis"]), how["for_s"])
+
+    def _probe_raised_um(self) -> float:
+        """How much higher the focus drive holds the probe than where its contact height counts from."""
+        if not self.settings.cantilever.rides_on_focus:
+            return 0.0
+        return (self.focus.position_mm() - self.settings.optics.in_focus_mm) * 1000.0
 
     def _landing(self) -> LandingError:
         axis_rms_um = self.settings.mechanics.position_error_px_rms * self.microscope.pixel_um / np.sqrt(2)

@@ -13,12 +13,13 @@ from urllib.parse import parse_qs
 
 import cv2
 import numpy as np
-from pydantic import ValidationError
+from pydantic import FiniteFloat, ValidationError
 
 from hardware_sim.canvas import Image
 from hardware_sim.chance import Stream, generator
 from hardware_sim.faults import Armed, in_one_line
 from hardware_sim.image_file import UM_PER_LEVEL
+from hardware_sim.settings import Model
 from hardware_sim.specimen import HEIGHT_STEP_PX
 from hardware_sim.video_server import BOUNDARY, STREAM_TYPE, VideoStream, still
 from hardware_sim.wire import Wire
@@ -26,6 +27,12 @@ from hardware_sim.world import PREVIEW_EXPOSURE_S, World
 
 PREVIEW_INTERVAL_S = 0.1
 LONGEST_BODY = 65_536
+
+
+class Watch(Model):
+    """What `POST /force` takes: from now on, forces above this are counted."""
+
+    over_nn: FiniteFloat
 
 
 class WorldServer:
@@ -58,6 +65,7 @@ class _Request(BaseHTTPRequestHandler):
             "/specimen": self._send_specimen,
             "/height": self._send_height,
             "/faults": lambda: self._send_json(self._world.faults.injected()),
+            "/force": self._send_force,
             "/camera.mjpg": self._send_preview,
             "/video.mjpg": self._send_video,
             "/video/frame.png": self._send_video_frame,
@@ -65,10 +73,11 @@ class _Request(BaseHTTPRequestHandler):
         answers.get(path, self._send_unknown)()
 
     def do_POST(self) -> None:
-        """Arm a fault."""
+        """Arm a fault, or begin to watch the force."""
         path, _ = self._where()
+        answers = {"/faults": self._arm_fault, "/force": self._watch_force}
         length = self.headers.get("Content-Length", "")
-        if path != "/faults":
+        if path not in answers:
             self.close_connection = True  # the body was not read
             self._send_unknown()
             return
@@ -78,12 +87,21 @@ class _Request(BaseHTTPRequestHandler):
             self._send_json({"error": wrong}, status=411 if not length else 413)
             return
         try:
-            armed = Armed.model_validate_json(self.rfile.read(int(length)))
+            answers[path](self.rfile.read(int(length)))
         except ValidationError as error:
             self._send_json({"error": in_one_line(error)}, status=400)
-            return
+
+    def _arm_fault(self, body: bytes) -> None:
+        armed = Armed.model_validate_json(body)
         self._world.faults.arm(armed)
         self._send_json({**armed.model_dump(), "parameters": armed.parameters()}, status=201)
+
+    def _watch_force(self, body: bytes) -> None:
+        self._world.cantilever.watch_force(Watch.model_validate_json(body).over_nn)
+        self._send_force()
+
+    def _send_force(self) -> None:
+        self._send_json(self._world.cantilever.watched_force())
 
     def _send_unknown(self) -> None:
         self._send_json({"error": f"{self.command} {self._where()[0]} is not known"}, status=404)

@@ -14,7 +14,7 @@ from reconstruction.mosaic import Mosaic
 from reconstruction.placement import PlacedTile
 from reconstruction.sources import Tile
 
-Spot = tuple[int, int, int]  # tile index, whole-pixel x and y
+Spot = tuple[int, int, int, int]  # tile index and take, whole-pixel x and y
 Signature = tuple[Spot, ...]  # what a block was drawn from; the same signature gives the same bytes
 
 
@@ -62,7 +62,7 @@ class Drawing:
         return [raw, restored]
 
     def _blended(self, box: Canvas, signature: Signature, frames: FrameCache) -> NDArray[Any]:
-        return blend(box, ((x, y, frames.get(self._tiles[index])) for index, x, y in signature), self._dtype)
+        return blend(box, ((x, y, frames.get(self._tiles[index])) for index, _, x, y in signature), self._dtype)
 
 
 def signatures(placed: Mapping[int, PlacedTile], canvas: Canvas, tile_shape: tuple[int, int]) -> dict[Block, Signature]:
@@ -71,7 +71,7 @@ def signatures(placed: Mapping[int, PlacedTile], canvas: Canvas, tile_shape: tup
     for index in sorted(placed):
         x, y = whole(placed[index].x_px), whole(placed[index].y_px)
         for block in canvas.touched_by(Canvas(x, y, tile_shape[1], tile_shape[0])):
-            found.setdefault(block, []).append((index, x, y))
+            found.setdefault(block, []).append((index, placed[index].tile.take, x, y))
     return {block: tuple(spots) for block, spots in found.items()}
 
 
@@ -79,6 +79,6 @@ def _alike(drawn: Signature | None, wanted: Signature, tolerance_px: int) -> boo
     if drawn is None or len(drawn) != len(wanted):
         return False
     return all(
-        old[0] == new[0] and max(abs(old[1] - new[1]), abs(old[2] - new[2])) <= tolerance_px
+        old[:2] == new[:2] and max(abs(old[2] - new[2]), abs(old[3] - new[3])) <= tolerance_px
         for old, new in zip(drawn, wanted, strict=True)
     )

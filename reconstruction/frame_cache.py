@@ -16,15 +16,16 @@ class FrameCache:
         self._fetch = fetch
         self._limit_bytes = limit_bytes
         self._held_bytes = 0
-        self._frames: OrderedDict[int, NDArray[Any]] = OrderedDict()
+        self._frames: OrderedDict[tuple[int, int], NDArray[Any]] = OrderedDict()
 
     def get(self, tile: Tile) -> NDArray[Any]:
         """Return a frame (y, x), not to be written to."""
-        if tile.index in self._frames:
-            self._frames.move_to_end(tile.index)
-            return self._frames[tile.index]
+        key = tile.index, tile.take
+        if key in self._frames:
+            self._frames.move_to_end(key)
+            return self._frames[key]
         frame = self._fetch(tile)
-        self._frames[tile.index] = frame
+        self._frames[key] = frame
         self._held_bytes += frame.nbytes
         while self._held_bytes > self._limit_bytes and len(self._frames) > 1:
             self._held_bytes -= self._frames.popitem(last=False)[1].nbytes

@@ -1,6 +1,8 @@
 """A small picture of a whole mosaic."""
 
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -28,11 +30,41 @@ def preview(made: Reconstruction, layer: str = "restored") -> NDArray[np.uint8]:
     top, left = covered.y_px - made.canvas.y_px, covered.x_px - made.canvas.x_px
     rows = slice(top >> level, (top + covered.height_px) >> level)
     columns = slice(left >> level, (left + covered.width_px) >> level)
-    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(made.mosaic_path / layer / str(level))}}
-    picture = _stretched(np.asarray(ts.open(spec, open=True).result()[rows, columns].read().result()))
+    picture = _stretched(np.asarray(_opened(made.mosaic_path / layer / str(level))[rows, columns].read().result()))
     if made.pixel_size_um is not None:
         _add_scale_bar(picture, made.pixel_size_um * 2**level)
     return picture
+
+
+def overview(mosaic: Path, layer: str = "restored") -> NDArray[np.uint8] | None:
+    """Draw what a mosaic on disk shows by now, as `preview` does; None if there is no mosaic, or nothing in it."""
+    try:
+        multiscale = json.loads((mosaic / layer / "zarr.json").read_text())["attributes"]["ome"]["multiscales"][0]
+        arrays = [_opened(mosaic / layer / dataset["path"]) for dataset in multiscale["datasets"]]
+        level = next((k for k, array in enumerate(arrays) if max(array.shape) <= LONGEST_PX), len(arrays) - 1)
+        image = np.asarray(arrays[level].read().result())
+    except (OSError, ValueError, KeyError):
+        return None
+    rows, columns = (np.flatnonzero(image.any(axis=axis)) for axis in (1, 0))
+    if not rows.size:
+        return None
+    picture = _stretched(image[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    if "unit" in multiscale["axes"][0]:
+        _add_scale_bar(picture, multiscale["datasets"][level]["coordinateTransformations"][0]["scale"][0])
+    return picture
+
+
+def small_png(picture: NDArray[np.uint8], most_bytes: int) -> bytes:
+    """Encode a picture, halved as often as it takes to come below a size."""
+    while True:
+        encoded = cv2.imencode(".png", picture)[1].tobytes()
+        if len(encoded) <= most_bytes:
+            return encoded
+        picture = np.asarray(cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+def _opened(array: Path) -> Any:
+    return ts.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": str(array)}}, open=True).result()
 
 
 def _stretched(image: NDArray[Any]) -> NDArray[np.uint8]:

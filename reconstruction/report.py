@@ -31,11 +31,12 @@ def write_report(out_dir: Path, made: Reconstruction, extra: Mapping[str, object
     report = out_dir / "report"
     report.mkdir(parents=True, exist_ok=True)
     _write_positions(out_dir / "positions.csv", made)
-    summary = _merged(summarise(made), extra)
+    summary = merged(summarise(made), extra)
     (report / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    edges = edge_map(made.placement.tiles, made.edges, made.placement.kept, made.tile_shape)
     encoded = cv2.imencode(".png", preview(made))[1].tobytes()
     (report / "preview.png").write_bytes(encoded)
-    (report / "report.html").write_text(_page(summary, encoded, edge_map(made)), encoding="utf-8")
+    (report / "report.html").write_text(_page(summary, encoded, edges), encoding="utf-8")
     return summary
 
 
@@ -69,11 +70,12 @@ def summarise(made: Reconstruction) -> dict[str, object]:
     }
 
 
-def _merged(ours: dict[str, object], extra: Mapping[str, object]) -> dict[str, object]:
+def merged(ours: Mapping[str, object], extra: Mapping[str, object]) -> dict[str, object]:
+    """Put two summaries together, section by section; `extra` wins."""
     summary = dict(ours)
     for key, value in extra.items():
         known = summary.get(key)
-        summary[key] = {**known, **value} if isinstance(known, dict) and isinstance(value, Mapping) else value
+        summary[key] = {**known, **value} if isinstance(known, Mapping) and isinstance(value, Mapping) else value
     return summary
 
 

@@ -21,7 +21,8 @@ class Tile:
     """One frame and the place that the stage claims for it.
 
     `x_px`, `y_px` locate the centre of the top left pixel, in pixels of the source's own frame. `anchor` is false
-    where the stage approached against its backlash and the place says nothing about that of the whole mosaic.
+    where the stage approached against its backlash and the place says nothing about that of the whole mosaic. `take`
+    tells the frames of a tile apart that was taken more than once.
     """
 
     index: int
@@ -29,6 +30,7 @@ class Tile:
     x_px: float
     y_px: float
     anchor: bool = True
+    take: int = 1
 
 
 class FrameSource(Protocol):
@@ -36,13 +38,20 @@ class FrameSource(Protocol):
 
     tile_shape: tuple[int, int]  # rows, columns
     dtype: np.dtype[Any]  # uint8 or uint16
-    pixel_size_um: float | None  # None: unknown
+
+    @property
+    def pixel_size_um(self) -> float | None:
+        """None: unknown."""
 
     def planned(self) -> list[Tile]:
         """Give every tile expected, `index` being its position in this list."""
 
     def follow(self) -> Iterator[list[Tile]]:
-        """Yield tiles as they arrive and end when no more will; an empty batch only says that the source lives."""
+        """Yield tiles as they arrive and end when no more will; an empty batch only says that the source lives.
+
+        A tile that comes again replaces itself: its nominal place is better known, or it was taken again. `planned`
+        and `pixel_size_um` are up to date with the batch.
+        """
 
     def pixels(self, tile: Tile) -> NDArray[Any]:
         """Read one frame (y, x); may be called again at any time."""

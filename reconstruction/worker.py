@@ -4,8 +4,8 @@ The result depends on frames, nominal places and edges alone, not on batches, ti
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from reconstruction.canvas import Canvas, around, refuse_endless
@@ -79,7 +79,6 @@ class _Worker:
         self._path = out / MOSAIC_NAME
         self._restorer = restorer
         self._progress = progress
-        self._planned = source.planned()
         self._raw = FrameCache(source.pixels, CACHE_BYTES)
         restored = FrameCache(lambda tile: restorer.restore(self._raw.get(tile)), CACHE_BYTES)
         self._layers = Layers(self._raw, restored, restorer.name == "none")
@@ -96,8 +95,8 @@ class _Worker:
         next_drawing = 0.0
         pending = False
         for batch in self._source.follow():
-            for tile in batch:
-                self._arrive(tile)
+            if self._arrive(batch):
+                drawing = self._drawing(self._path, first_canvas(self._source))
             pending = pending or bool(batch)
             if pending and time.perf_counter() >= next_drawing:
                 before = time.perf_counter()
@@ -117,10 +116,27 @@ class _Worker:
         mosaic = Mosaic.create(path, canvas, self._source.dtype, self._source.pixel_size_um)
         return Drawing(mosaic, self._layers, self._source.tile_shape, self._source.dtype)
 
-    def _arrive(self, tile: Tile) -> None:
+    def _arrive(self, batch: Sequence[Tile]) -> bool:
+        """Register what arrived with its neighbours; whether tiles known before have moved to other places."""
         started = time.perf_counter()
-        if tile.index in self._tiles:
-            return
+        again = [tile for tile in batch if tile.index in self._tiles]
+        moved = any(replace(tile, take=self._tiles[tile.index].take) != self._tiles[tile.index] for tile in again)
+        if again:
+            batch = self._all_with(again) + [tile for tile in batch if tile.index not in self._tiles]
+            self._tiles, self._edges, self._neighbourhood = {}, {}, Neighbourhood(self._source.tile_shape)
+        for tile in batch:
+            self._add(tile)
+        self._seconds["register"] += time.perf_counter() - started
+        return moved
+
+    def _all_with(self, again: Sequence[Tile]) -> list[Tile]:
+        """Give all tiles as they are now, and remember the edges of those whose frame is still the same."""
+        retaken = {tile.index for tile in again if tile.take != self._tiles[tile.index].take}
+        known = self._known | self._edges
+        self._known = {key: edge for key, edge in known.items() if retaken.isdisjoint(key)}
+        return list((self._tiles | {tile.index: tile for tile in again}).values())
+
+    def _add(self, tile: Tile) -> None:
         self._tiles[tile.index] = tile
         for other in self._neighbourhood.add(tile):
             first, second = sorted((tile, other), key=lambda each: each.index)
@@ -132,7 +148,6 @@ class _Worker:
             edge = register(*key, self._raw.get(first), self._raw.get(second), nominal_px)
             self._edges[key] = edge
             self._source.report_edge(edge)
-        self._seconds["register"] += time.perf_counter() - started
 
     def _place(self) -> Placement:
         started = time.perf_counter()
@@ -159,13 +174,13 @@ class _Worker:
 
     def _tell(self, finished: bool) -> None:
         accepted = sum(edge.accepted for edge in self._edges.values())
-        counts = (len(self._tiles), len(self._planned), len(self._edges), accepted, self._blocks_drawn)
+        counts = (len(self._tiles), len(self._source.planned()), len(self._edges), accepted, self._blocks_drawn)
         self._progress(Progress(*counts, finished))
 
     def _reconstruction(self, placement: Placement, mosaic: Mosaic) -> Reconstruction:
         return Reconstruction(
             tiles=[self._tiles[index] for index in sorted(self._tiles)],
-            planned=len(self._planned),
+            planned=len(self._source.planned()),
             tile_shape=self._source.tile_shape,
             pixel_size_um=self._source.pixel_size_um,
             placement=placement,

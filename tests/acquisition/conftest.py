@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from acquisition.plan import Plan
-from acquisition.preflight import Field
+from acquisition.field import Field
 from acquisition.run_store import RunStore
 from devices.protocols import Frame
 from devices.rig import Rig, RigSettings
@@ -95,6 +95,6 @@ def new_store(tmp_path: Path) -> Callable[..., RunStore]:
     def create(rig: dict[str, Any] | None = None, **changes: Any) -> RunStore:
         region = {"x_um": (20.0, 27.0), "y_um": (30.0, 34.0)}
         plan = Plan.model_validate({"region": region} | changes)
-        return RunStore.create(tmp_path / "run", plan, FIELD, rig=rig or {"name": "stand-ins"})
+        return RunStore.create(tmp_path / "run", plan, FIELD, rig=rig or RigSettings.from_toml(RIG).model_dump(mode="json"))
 
     return create

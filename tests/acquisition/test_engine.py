@@ -1,5 +1,6 @@
 """The engine's loop: order, overlap of moving and storing, failures and their policies, a safe end."""
 
+import itertools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -7,9 +8,11 @@ from typing import Any
 import pytest
 import zarr
 
-from acquisition.engine import Instructions, Outcome, run
+from acquisition.engine import run
+from acquisition.instructions import Instructions
 from acquisition.journal import Attempt
 from acquisition.run_store import RunStore
+from acquisition.states import Outcome
 from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, ProtocolError
 from devices.protocols import Frame
 
@@ -17,7 +20,7 @@ NewStore = Callable[..., RunStore]
 
 
 def acquire(store: RunStore, rig: Any, told: Instructions | None = None) -> Outcome:
-    return run(store, rig, told or Instructions(), lambda attempt: None)
+    return run(store, rig, told or Instructions(attended=False))
 
 
 def attempts(store: RunStore) -> list[Attempt]:
@@ -42,7 +45,7 @@ def test_takes_every_tile_and_stores_its_frame(new_store: NewStore, rig: Any) ->
     assert [attempt.tile for attempt in done] == [0, 1, 2, 3, 4, 5]
     frames = zarr.open_array(store.path / "raw.zarr", mode="r")
     assert [int(frames[attempt.frame].max()) for attempt in done] == [1, 2, 3, 4, 5, 6]
-    assert [event.kind for event in store.journal.events()] == ["run_started", "run_ended"]
+    assert [event.kind for event in store.journal.events()] == ["run_started", "run_completed"]
     assert rig.scanner.stops == 1
 
 
@@ -53,20 +56,23 @@ def test_comes_to_the_first_tile_in_the_positive_direction(new_store: NewStore, 
     assert before["y"] < first["y"]
 
 
-def test_moves_on_while_the_last_frame_is_written(new_store: NewStore, rig: Any) -> None:
+def test_moves_on_while_a_frame_is_written_and_exposes_when_it_is_durable(new_store: NewStore, rig: Any) -> None:
     store = new_store()
-    second_move = threading.Event()
-    rig.camera.before_snap = lambda: second_move.set() if rig.camera.snaps == 1 else None
-    waited: list[bool] = []
-    write = store.raw.write
+    moves = threading.Semaphore(0)
+    rig.scanner.before_move = moves.release
+    record, moved_on = store.record, []
 
-    def slow_write(*frame: Any) -> None:
-        waited.append(second_move.wait(5))
-        write(*frame)
+    def slow_record(attempt: Attempt, frame: Any) -> Attempt:
+        if attempt.tile == 0:
+            assert all(moves.acquire(timeout=5) for _ in ("backlash", "first tile"))
+        if attempt.tile < 5:
+            moved_on.append(moves.acquire(timeout=5))
+        assert rig.camera.snaps == attempt.tile + 1, "the next exposure began before this frame was durable"
+        return record(attempt, frame)
 
-    store.raw.write = slow_write  # type: ignore[method-assign]
+    store.record = slow_record  # type: ignore[method-assign]
     assert acquire(store, rig) is Outcome.COMPLETED
-    assert all(waited)
+    assert moved_on == [True] * 5
 
 
 def test_retries_what_the_plan_says_to_retry(new_store: NewStore, rig: Any) -> None:
@@ -87,7 +93,10 @@ def test_aborts_when_retries_are_used_up_and_leaves_the_rig_safe(new_store: NewS
     with pytest.raises(DeviceTimeout):
         acquire(store, rig)
     assert [a.verdict for a in attempts(store)] == ["ok", "retry", "retry", "failed"]
-    assert store.journal.events()[-1].data == {"outcome": "failed", "reason": "camera: no frame"}
+    assert (store.journal.events()[-1].kind, store.journal.events()[-1].data) == (
+        "run_failed",
+        {"reason": "camera: no frame"},
+    )
     assert rig.scanner.stops == 1
 
 
@@ -100,15 +109,15 @@ def test_comes_back_once_to_what_it_skipped(new_store: NewStore, rig: Any) -> No
     assert ended == {0: "ok", 1: "skipped", 2: "ok", 3: "ok", 4: "ok", 5: "ok"}
 
 
-def test_a_lost_device_ends_the_run_at_once(new_store: NewStore, rig: Any) -> None:
+def test_a_lost_device_ends_the_run_at_once_if_the_plan_says_so(new_store: NewStore, rig: Any) -> None:
     rig.camera.before_snap = fail_at({3}, DeviceLost("camera", "gone"))
-    store = new_store()
+    store = new_store(on_failure={"lost": "abort"})
     with pytest.raises(DeviceLost):
         acquire(store, rig)
     assert [a.verdict for a in attempts(store)] == ["ok", "ok", "failed"]
 
 
-def test_stops_after_the_tile_under_way(new_store: NewStore, rig: Any) -> None:
+def test_keeps_a_tile_that_was_taken_in_spite_of_a_stop(new_store: NewStore, rig: Any) -> None:
     told = Instructions()
     rig.camera.before_snap = lambda: told.stop() if rig.camera.snaps == 2 else None
     store = new_store()
@@ -116,34 +125,45 @@ def test_stops_after_the_tile_under_way(new_store: NewStore, rig: Any) -> None:
     assert [a.verdict for a in attempts(store)] == ["ok", "ok", "ok"]
 
 
-def test_a_full_disk_ends_the_run_with_its_own_error(new_store: NewStore, rig: Any) -> None:
-    store = new_store()
+def disk_that_is_full(store: RunStore, calls: set[int]) -> None:
+    """Refuse these recordings, counted from 1."""
+    record, count = store.record, itertools.count(1)
 
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
+    def full(attempt: Attempt, frame: Any) -> Attempt:
+        if next(count) in calls:
+            raise OSError(28, "No space left on device")
+        return record(attempt, frame)
 
-    store.raw.write = full  # type: ignore[method-assign]
+    store.record = full  # type: ignore[method-assign]
+
+
+def test_a_full_disk_ends_the_run_with_its_own_error_if_the_plan_says_so(new_store: NewStore, rig: Any) -> None:
+    store = new_store(on_failure={"disk": "abort"})
+    disk_that_is_full(store, set(range(1, 100)))
     with pytest.raises(OSError, match="No space"):
         acquire(store, rig)
     assert attempts(store) == []
-    assert store.journal.events()[-1].data["outcome"] == "failed"
+    assert store.journal.events()[-1].kind == "run_failed"
     assert rig.scanner.stops == 1
 
 
 def test_a_disk_that_fills_up_with_the_last_frame_is_a_failure_too(new_store: NewStore, rig: Any) -> None:
-    store = new_store()
-    write, frames = store.raw.write, iter(range(6))
-
-    def fill_up(*frame: Any) -> None:
-        if next(frames) == 5:
-            raise OSError(28, "No space left on device")
-        write(*frame)
-
-    store.raw.write = fill_up  # type: ignore[method-assign]
+    store = new_store(on_failure={"disk": "abort"})
+    disk_that_is_full(store, {6})
     with pytest.raises(OSError, match="No space"):
         acquire(store, rig)
     assert len(attempts(store)) == 5
-    assert store.journal.events()[-1].data == {"outcome": "failed", "reason": "[Errno 28] No space left on device"}
+    assert store.journal.events()[-1].kind == "run_failed"
+    assert store.journal.events()[-1].data == {"reason": "[Errno 28] No space left on device"}
+
+
+@pytest.mark.parametrize("at", [1, 3, 6])
+def test_a_disk_that_is_full_for_a_while_costs_no_frame(new_store: NewStore, rig: Any, at: int) -> None:
+    store = new_store()
+    disk_that_is_full(store, {at, at + 1})
+    assert acquire(store, rig) is Outcome.COMPLETED
+    assert [attempt.tile for attempt in attempts(store)] == [0, 1, 2, 3, 4, 5]
+    assert rig.camera.snaps == 6, "a frame that was only waiting for the disk was taken again"
 
 
 def test_a_rig_that_cannot_be_made_safe_is_a_failure(new_store: NewStore, rig: Any) -> None:
@@ -154,7 +174,7 @@ def test_a_rig_that_cannot_be_made_safe_is_a_failure(new_store: NewStore, rig: A
     store = new_store()
     with pytest.raises(DeviceTimeout):
         acquire(store, rig)
-    assert store.journal.events()[-1].data["outcome"] == "failed"
+    assert store.journal.events()[-1].kind == "run_failed"
 
 
 def test_a_frame_that_comes_twice_is_not_taken_for_a_new_one(new_store: NewStore, rig: Any) -> None:
@@ -203,7 +223,7 @@ def test_a_preparation_that_fails_is_tried_again_as_the_policy_says(new_store: N
 
 def test_a_preparation_that_keeps_failing_ends_the_run_before_any_tile(new_store: NewStore, rig: Any) -> None:
     store = new_store()
-    rig.scanner.before_move = fail_at({1, 2, 3}, DeviceTimeout("scanner", "no answer"))
+    rig.scanner.before_move = fail_at({1, 2, 3, 4}, DeviceTimeout("scanner", "no answer"))
     with pytest.raises(DeviceTimeout):
         acquire(store, rig)
     assert attempts(store) == []

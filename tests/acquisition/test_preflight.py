@@ -1,7 +1,8 @@
 """Preflight: every reason at once, and what a plan costs."""
 
 from acquisition.plan import Plan
-from acquisition.preflight import Field, cost, problems
+from acquisition.field import Field
+from acquisition.preflight import cost, problems
 
 FIELD = Field((512, 512), 0.02)
 LIMITS_UM = {"x": (0.0, 100.0), "y": (0.0, 100.0), "z": (0.0, 10.0)}

@@ -8,16 +8,20 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 import zarr
 
+from acquisition import run_store
 from acquisition.journal import Attempt
+from acquisition.run_folder import RunError, discard_unbegun, ensure_empty
 from acquisition.run_frames import RunFrames
-from acquisition.run_store import RunError, RunStore
-from acquisition.summary import run_facts
+from acquisition.run_store import RunStore
+from acquisition.shard import PAGE
 from reconstruction.registration import Edge
 
 NewStore = Callable[..., RunStore]
@@ -123,8 +127,112 @@ def test_goes_on_numbering_frames_where_the_journal_ends(new_store: NewStore) ->
     store = new_store()
     store.record(attempt(0, 21.6, 31.2), frame(7))
     store.close()
-    again = RunStore(store.path)
-    assert again.record(attempt(1, 23.0, 31.2), frame(8)).frame == 1
+    with closing(RunStore.reopen(store.path)) as again:
+        assert again.record(attempt(1, 23.0, 31.2), frame(8)).frame == 1
+
+
+def test_goes_on_where_it_was_cut_off(new_store: NewStore) -> None:
+    with closing(new_store()) as store:
+        store.record(attempt(0, 21.6, 31.2), frame(7))
+        store.record(attempt(1, 23.0, 31.2, verdict="retry"), None)
+    with closing(RunStore.reopen(store.path, store.plan)) as again:
+        assert [tile.index for tile in again.missing()] == [1, 2, 3, 4, 5]
+        assert again.attempts() == {0: 1, 1: 1}
+        assert again.is_being_acquired()
+
+
+def test_leaves_nothing_of_a_frame_that_was_never_acknowledged(new_store: NewStore) -> None:
+    store = new_store()
+    store.record(attempt(0, 21.6, 31.2), frame(7))
+    before = {file: file.read_bytes() for file in store.path.glob("raw.zarr/**/*") if file.is_file()}
+    store.raw.write(1, store.encode(frame(8)))  # as far as a crash lets it
+    store.close()
+    RunStore.reopen(store.path).close()
+    assert {file: file.read_bytes() for file in store.path.glob("raw.zarr/**/*") if file.is_file()} == before
+
+
+def test_names_the_frames_that_are_gone_although_the_journal_has_them(new_store: NewStore) -> None:
+    with closing(new_store()) as store:
+        for tile in range(3):
+            store.record(attempt(tile, 20 + tile, 30), frame(tile))
+    with (store.path / "raw.zarr/c/0/0/0").open("r+b") as file:
+        file.write(b"torn")
+    with pytest.raises(RunError, match="3 frames that the journal names are damaged: 0, 1, 2"):
+        RunStore.reopen(store.path)
+
+
+def test_mends_what_a_power_cut_has_torn_and_takes_the_rest_again(new_store: NewStore) -> None:
+    with closing(new_store()) as store:
+        for tile in range(3):
+            store.record(attempt(tile, 20 + tile, 30), frame(tile))
+    with (store.path / "raw.zarr/c/0/0/0").open("r+b") as file:
+        file.write(b"torn")
+        file.seek(3 * PAGE)
+        file.write(bytes(PAGE))  # the last frame
+    with closing(RunStore.reopen(store.path, mend=True)) as again:
+        assert [tile.index for tile in again.missing()] == [2, 3, 4, 5]
+        assert [(event.kind, event.data) for event in again.journal.events()] == [
+            ("run_mended", {"damaged": 3, "lost": [2]})
+        ]
+        again.record(dataclasses.replace(attempt(2, 22, 30), attempt=2), frame(2))
+        read = zarr.open_array(store.path / "raw.zarr", mode="r")
+        assert [int(read[number].max()) for number in range(3)] == [0, 1, 2]
+    RunStore.reopen(store.path).close()
+
+
+def test_refuses_another_plan(new_store: NewStore) -> None:
+    store = new_store()
+    store.close()
+    other = store.plan.model_copy(update={"name": "another"})
+    with pytest.raises(RunError, match=f"{store.plan.hash}, not {other.hash}"):
+        RunStore.reopen(store.path, other)
+    run = json.loads((store.path / "run.json").read_text())
+    run["plan"]["camera"]["exposure_ms"] = 99
+    (store.path / "run.json").write_text(json.dumps(run))
+    with pytest.raises(RunError, match=f"its plan was changed: plan_hash = {store.plan.hash}"):
+        RunStore.reopen(store.path)
+
+
+def test_has_one_writer(new_store: NewStore) -> None:
+    with closing(new_store()) as store:
+        with pytest.raises(RunError, match="being acquired by another process"):
+            RunStore.reopen(store.path)
+        with pytest.raises(RunError, match="reading only"):
+            RunStore(store.path).record(attempt(0, 20, 30), None)
+    RunStore.reopen(store.path).close()
+
+
+def test_a_run_that_never_began_is_told_and_can_be_discarded(
+    new_store: NewStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as cut_off:
+        cut_off.setattr(run_store, "write_durably", Mock(side_effect=KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            new_store()
+    for way in (RunStore, RunStore.reopen, ensure_empty):
+        with pytest.raises(RunError, match="before it began"):
+            way(tmp_path / "run")
+    assert discard_unbegun(tmp_path / "run")
+    new_store().close()
+    assert not discard_unbegun(tmp_path / "run")
+
+
+def test_reads_and_goes_on_with_the_journal_of_an_older_version(new_store: NewStore) -> None:
+    with closing(new_store()) as store:
+        store.record(attempt(0, 20, 30), frame(0))
+    with closing(sqlite3.connect(store.path / "journal.db")) as db:
+        db.execute("ALTER TABLE tiles DROP COLUMN drift_x_um")
+    assert RunStore(store.path).journal.attempts()[0][1].drift_x_um == 0.0
+    with closing(RunStore.reopen(store.path)) as again:
+        again.record(dataclasses.replace(attempt(1, 20, 30), drift_x_um=0.25), frame(1))
+        assert [attempt.drift_x_um for _, attempt in again.journal.attempts()] == [0.0, 0.25]
+
+
+def test_enters_mean_and_spread_of_a_frame(new_store: NewStore) -> None:
+    with closing(new_store()) as store:
+        pixels = np.random.default_rng(0).integers(0, 65536, (24, 32), dtype=np.uint16)
+        stored = store.record(attempt(0, 20, 30), pixels)
+        assert (stored.mean, stored.sd) == pytest.approx((pixels.mean(), pixels.std()))
 
 
 def test_edges_come_back_as_they_were_measured(new_store: NewStore) -> None:
@@ -176,7 +284,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 from acquisition.plan import Plan
-from acquisition.preflight import Field
+from acquisition.field import Field
 from acquisition.run_store import RunStore
 plan = Plan.model_validate({"region": {"x_um": [0, 9], "y_um": [0, 9]}})
 store = RunStore.create(Path(sys.argv[1]), plan, Field((24, 32), 0.1), {})
@@ -194,18 +302,3 @@ def test_the_writers_hold_ends_with_its_process(tmp_path: Path) -> None:
     os.kill(writer.pid, signal.SIGKILL)
     writer.communicate()
     assert not store.is_being_acquired()
-
-
-def test_facts_count_what_happened(new_store: NewStore) -> None:
-    store = new_store()
-    store.record(attempt(0, 20, 30), frame(0))
-    store.record(attempt(1, 22, 30, verdict="retry"), None)
-    store.record(dataclasses.replace(attempt(1, 22, 30), attempt=2), frame(1))
-    store.record(attempt(2, 24, 30, verdict="skipped"), None)
-    facts = run_facts(store)
-    assert facts["tiles"] == {"planned": 6, "ok": 2, "retried": 1, "skipped": 1, "failed": 0}
-    time = facts["time"]
-    assert isinstance(time, dict)
-    assert time["physics_s"] == pytest.approx(0.1)
-    assert time["overhead_ms_p50"] == pytest.approx(10.0)
-    assert facts["lost_time_s"] == {"camera: no frame": pytest.approx(0.12)}

@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 import zarr
 
-from acquisition.engine import Instructions, Outcome, run
+from acquisition.engine import run
+from acquisition.instructions import Instructions
 from acquisition.plan import Plan, PlanError
-from acquisition.preflight import Field, cost, inabilities, sweep_problems
+from acquisition.field import Field
+from acquisition.preflight import cost, inabilities, sweep_problems
 from acquisition.run_store import RunStore
+from acquisition.states import Outcome
 from acquisition.sweeps import line_scan, middle_s, sweep_along, sweep_speed_um_per_s
 from devices.errors import DeviceTimeout, FramesLost, OutOfRange, Stopped
 from devices.protocols import Frame, Sweep
@@ -97,7 +100,7 @@ def test_a_sweep_leaves_the_camera_time_to_read_out() -> None:
 
 def test_takes_every_row_in_one_sweep_from_left_to_right(new_store: NewStore, sweeping_rig: Any) -> None:
     store = new_store(**LINE)
-    assert run(store, sweeping_rig, Instructions(), lambda attempt: None) is Outcome.COMPLETED
+    assert run(store, sweeping_rig, Instructions()) is Outcome.COMPLETED
     done = [attempt for _, attempt in store.journal.attempts()]
     assert [(attempt.row, attempt.col) for attempt in done] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]
     assert [attempt.actual_x_um for attempt in done] == pytest.approx([attempt.target_x_um for attempt in done])
@@ -107,7 +110,7 @@ def test_takes_every_row_in_one_sweep_from_left_to_right(new_store: NewStore, sw
 
 
 def test_comes_to_every_sweep_from_the_left(new_store: NewStore, sweeping_rig: Any) -> None:
-    run(new_store(**LINE), sweeping_rig, Instructions(), lambda attempt: None)
+    run(new_store(**LINE), sweeping_rig, Instructions())
     before_um = [move["x"] for move in sweeping_rig.scanner.moves if "x" in move][-2:]
     for x_um, sweep in zip(before_um, sweeping_rig.scanner.sweeps, strict=True):
         begin_um, _ = sweeping_rig.scanner.sweep_ends_um(sweep)
@@ -125,7 +128,7 @@ def test_a_sweep_with_a_lost_frame_counts_for_nothing_and_is_stepped_through(
             raise FramesLost("camera", "a frame is missing", 1)
 
     sweeping_rig.camera.before_snap = lose_the_second
-    assert run(store, sweeping_rig, Instructions(), lambda attempt: None) is Outcome.COMPLETED
+    assert run(store, sweeping_rig, Instructions()) is Outcome.COMPLETED
     verdicts = [(attempt.tile, attempt.verdict) for _, attempt in store.journal.attempts()]
     assert verdicts[:6] == [(0, "retry"), (1, "retry"), (2, "retry"), (0, "ok"), (1, "ok"), (2, "ok")]
     assert len(sweeping_rig.scanner.sweeps) == 2, "the second row is swept again"
@@ -141,7 +144,7 @@ def test_a_failed_sweep_stops_the_scanner_and_the_camera(new_store: NewStore, sw
 
     sweeping_rig.camera.before_snap = fail
     with pytest.raises(DeviceTimeout):
-        run(store, sweeping_rig, Instructions(), lambda attempt: None)
+        run(store, sweeping_rig, Instructions())
     assert stopped
     assert sweeping_rig.scanner.stops
     assert [attempt.verdict for _, attempt in store.journal.attempts()] == ["failed"]
@@ -160,7 +163,7 @@ def test_a_bug_in_a_sweep_stops_the_scanner_too(sweeping_rig: Any) -> None:
     sweeping_rig.camera.before_snap = fail
     sweep = Sweep("x", 20.0, 30.0, 10.0, (20.0,))
     with pytest.raises(ZeroDivisionError):
-        line_scan(sweeping_rig, 30.0, sweep, 0.01, lambda: False)
+        line_scan(sweeping_rig, 30.0, sweep, 0.01)
     assert sweeping_rig.scanner.stops == 1
 
 
@@ -178,20 +181,20 @@ def test_a_stop_breaks_off_the_sweep_and_counts_nothing_against_its_tiles(
             raise Stopped("camera", "stopped")
 
     sweeping_rig.camera.before_snap = wait_for_a_trigger
-    assert run(store, sweeping_rig, told, lambda attempt: None) is Outcome.STOPPED
+    assert run(store, sweeping_rig, told) is Outcome.STOPPED
     assert sweeping_rig.scanner.stops
     assert store.journal.attempts() == []
 
 
 def test_somebody_else_s_stop_is_a_failure_of_the_sweep(new_store: NewStore, sweeping_rig: Any) -> None:
-    store = new_store(**LINE)
+    store = new_store(**LINE, on_failure={"rejected": "abort"})
 
     def stop() -> None:
         raise Stopped("camera", "stopped")
 
     sweeping_rig.camera.before_snap = stop
     with pytest.raises(Stopped):
-        run(store, sweeping_rig, Instructions(), lambda attempt: None)
+        run(store, sweeping_rig, Instructions())
     assert [attempt.verdict for _, attempt in store.journal.attempts()] == ["failed"]
 
 

@@ -40,7 +40,7 @@ def moving(speed_um_per_s: float, exposure_s: float, view: Callable[[Vector], Im
     def true_um_at(times_s: Vector) -> Vector:
         return np.outer((times_s - at.lasts_s / 2) * speed_um_per_s, [1.0, 0.0, 0.0])
 
-    return seen(Way(0.0, at.lasts_s, true_um_at), at, PIXEL_UM, view)
+    return seen(Way(0.0, at.lasts_s, true_um_at), at, PIXEL_UM * np.eye(2), view)
 
 
 def edges_px(image: Image) -> Vector:
@@ -115,5 +115,5 @@ def test_a_view_at_rest_is_rendered_once() -> None:
 
     at = timing(0.02)
     still = Way(0.0, at.lasts_s, lambda times_s: np.tile([0.001, 0.0, 0.0], (times_s.size, 1)))
-    assert np.array_equal(seen(still, at, PIXEL_UM, view), edge(np.array([0.001, 0.0, 0.0])))
+    assert np.array_equal(seen(still, at, PIXEL_UM * np.eye(2), view), edge(np.array([0.001, 0.0, 0.0])))
     assert len(rendered) == 1

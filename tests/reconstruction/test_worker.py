@@ -157,3 +157,58 @@ def test_restored_pixels_stand_beside_the_raw_ones(tmp_path: Path) -> None:
     assert np.array_equal(raw > 0, restored > 0)
     assert not np.array_equal(raw, restored)
     assert result.model_sha256 == NonLocalMeans().sha256
+
+
+class Corrected(Scan):
+    """Thinks at first that a pixel is 4 % larger than it is, and knows better after half of the tiles."""
+
+    wrong = 1.04
+    scale = wrong
+
+    def placed(self, tile: Tile) -> Tile:
+        return replace(tile, x_px=tile.x_px / self.scale, y_px=tile.y_px / self.scale)
+
+    def planned(self) -> list[Tile]:
+        return [self.placed(tile) for tile in self.tiles]
+
+    def follow(self) -> Iterator[list[Tile]]:
+        half = len(self.tiles) // 2
+        yield [self.placed(tile) for tile in self.tiles[:half]]
+        self.scale = 1.0
+        self.pixel_size_um = 0.02
+        yield self.tiles[:half]
+        yield self.tiles[half:]
+
+
+def test_tiles_that_come_again_at_truer_places_make_the_same_mosaic(tmp_path: Path) -> None:
+    scene = small()
+    known = replace(scene, pixel_size_um=0.02)
+    corrected = Corrected(scene.frames, scene.tiles, scene.truth_px, pixel_size_um=0.02 * Corrected.wrong)
+    made(known, tmp_path / "known")
+    found = made(corrected, tmp_path / "corrected")
+    assert found.pixel_size_um == 0.02
+    assert same(tmp_path / "known", tmp_path / "corrected", "raw")
+    scale = zarr.open_group(tmp_path / "corrected" / "mosaic.zarr" / "raw", mode="r").attrs["ome"]
+    assert "0.02" in str(scale["multiscales"][0]["datasets"][0])  # type: ignore[index, call-overload]
+
+
+class Retaken(Scan):
+    """The first frame of one tile shows something else; it is taken again at the end."""
+
+    bad = 8
+
+    def follow(self) -> Iterator[list[Tile]]:
+        good = self.frames[self.bad]
+        self.frames[self.bad] = np.ascontiguousarray(good[::-1, ::-1])
+        yield from super().follow()
+        self.frames[self.bad] = good
+        yield [replace(self.tiles[self.bad], take=2)]
+
+
+def test_a_tile_that_was_taken_again_replaces_itself(tmp_path: Path) -> None:
+    scene = small()
+    made(scene, tmp_path / "good")
+    retaken = Retaken(list(scene.frames), scene.tiles, scene.truth_px)
+    found = made(retaken, tmp_path / "retaken")
+    assert all(edge.accepted for edge in found.edges if Retaken.bad in (edge.a, edge.b))
+    assert same(tmp_path / "good", tmp_path / "retaken", "raw")

@@ -1,0 +1,151 @@
+"""What becomes of a tile at which something failed, by the plan's policy for that kind of failure."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+from acquisition.force_errors import ForceError
+from acquisition.instructions import Cut, Instructions
+from acquisition.overlap import PlannedTile
+from acquisition.plan import OnFailure
+from devices.errors import DeviceError, DeviceLost, DeviceTimeout, ProtocolError
+
+T = TypeVar("T")
+Action = Literal["retry", "skip", "pause", "abort"]
+
+FIRST_WAIT_S = 0.1
+LONGEST_WAIT_S = 10.0
+
+
+@dataclass(frozen=True)
+class Policy:
+    """So many retries, and what then."""
+
+    retries: int
+    then: Action
+
+    @classmethod
+    def of(cls, words: str) -> "Policy":
+        """Read `retry:3 then skip`, `retry:3`, or `skip`; see `plan.OnFailure`."""
+        first, _, then = words.partition(" then ")
+        if not first.startswith("retry:"):
+            return cls(0, _action(first))
+        return cls(int(first.removeprefix("retry:")), _action(then or "abort"))
+
+
+class Failures:
+    """Counts what failed, and says what to do about it."""
+
+    def __init__(self, on_failure: OnFailure, told: Instructions) -> None:
+        self._on_failure = on_failure
+        self._told = told
+        self._retries: Counter[tuple[int, str]] = Counter()
+        self._skipped: Counter[int] = Counter()
+        self._in_a_row: set[int] = set()
+        self._disk_failed = 0
+
+    def action(self, tile: PlannedTile, failure: DeviceError) -> Action:
+        """What to do about a tile that was not taken."""
+        cause = cause_of(failure)
+        policy = self._policy(cause)
+        if self._retries[tile.index, cause] < policy.retries:
+            self._retries[tile.index, cause] += 1
+            return "retry"
+        self._in_a_row.add(tile.index)
+        if len(self._in_a_row) >= self._on_failure.consecutive or policy.then == "pause":
+            return "pause" if self._told.attended else "abort"
+        if policy.then == "skip":
+            self._skipped[tile.index] += 1
+        return policy.then
+
+    def may_come_back(self, tile: PlannedTile) -> bool:
+        """Whether a skipped tile is tried again at the end: once."""
+        return self._skipped[tile.index] == 1
+
+    def wait_s(self, tile: PlannedTile, failure: DeviceError) -> float:
+        """How long to wait before a tile is tried again: twice as long each time."""
+        return _wait_s(self._retries[tile.index, cause_of(failure)])
+
+    def disk_failed(self, failure: OSError) -> None:
+        """Wait until what could not be stored may be tried again; returns then.
+
+        Raises:
+            Cut: the run is to pause until there is space again, or was told something else.
+            OSError: `failure`; the policy is to abort.
+        """
+        self._disk_failed += 1
+        policy = self._policy("disk")
+        if self._disk_failed % (policy.retries + 1):  # anew after each pause
+            self._told.wait(_wait_s(self._disk_failed % (policy.retries + 1)))
+            return
+        if policy.then == "abort" or not self._told.attended:
+            raise failure
+        self._told.pause("now", str(failure))
+        raise Cut(str(failure)) from failure
+
+    @property
+    def disk_fails(self) -> bool:
+        """Whether something still waits for the disk to take it."""
+        return self._disk_failed > 0
+
+    def stored(self) -> None:
+        """Take note that the disk takes what it is given."""
+        self._disk_failed = 0
+
+    def went_well(self, tile: PlannedTile) -> None:
+        """Take note of a tile that was taken: whatever failed before, the rig works."""
+        self._in_a_row.clear()
+
+    def start_over(self) -> None:
+        """Forget all counts: somebody has looked after the rig."""
+        self._retries.clear()
+        self._in_a_row.clear()
+
+    def overcome(self, preparation: Callable[[], T]) -> T:
+        """Do what no tile can go without, again as often as the policy for its failure allows.
+
+        Raises:
+            DeviceError: it failed once more than that.
+            Cut: the engine was told to do something else.
+        """
+        failed: Counter[str] = Counter()
+        while True:
+            try:
+                return preparation()
+            except DeviceError as failure:
+                cause = cause_of(failure)
+                failed[cause] += 1
+                if self._told.interrupting:
+                    raise Cut(self._told.reason) from failure
+                if failed[cause] > self._policy(cause).retries:
+                    raise
+                self._told.wait(_wait_s(failed[cause]))
+
+    def _policy(self, cause: str) -> Policy:
+        return Policy.of(getattr(self._on_failure, cause))
+
+
+def cause_of(failure: DeviceError) -> str:
+    """The kind of failure, as plans name it."""
+    match failure:
+        case ForceError():
+            return "force"
+        case DeviceTimeout():
+            return "timeout"
+        case DeviceLost():
+            return "lost"
+        case ProtocolError():
+            return "protocol"
+    return "rejected"
+
+
+def _wait_s(times: int) -> float:
+    return float(min(FIRST_WAIT_S * 2 ** (times - 1), LONGEST_WAIT_S))
+
+
+def _action(word: str) -> Action:
+    match word:
+        case "skip" | "pause" | "abort":
+            return word
+    raise ValueError(f"policy {word!r}")

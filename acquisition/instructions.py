@@ -1,0 +1,164 @@
+"""What a run is told while it goes on, from whatever thread; the engine asks between two steps.
+
+Stop, abort, skip and pause-now also cut short what is under way: whoever moves something registers how to (`cutting`).
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+PauseAfter = Literal["now", "tile", "row"]
+CUT_AGAIN_S = 0.05
+"""A stop may meet the moment before a move; until the engine has noticed it is sent again this often."""
+
+
+class Cut(Exception):
+    """What was under way has been given up, for the engine was told something else."""
+
+
+class Instructions:
+    """Told by people, interlocks and failures; safe to use from any thread."""
+
+    def __init__(self, attended: bool = True) -> None:
+        """Begin with nothing told; not `attended`, nobody is there who could let a paused run go on."""
+        self.attended = attended
+        self._changed = threading.Condition()
+        self._ending: Literal["", "stop", "abort"] = ""
+        self._pause: PauseAfter | Literal[""] = ""
+        self._skip = False
+        self._holds: dict[str, str] = {}
+        self._reason = ""
+        self._cuts = self._noticed = 0  # how often something that cuts short was told, and how far that was noticed
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the run is to end, one way or the other."""
+        return bool(self._ending)
+
+    @property
+    def aborted(self) -> bool:
+        """Whether the run is to end and to count as failed."""
+        return self._ending == "abort"
+
+    @property
+    def reason(self) -> str:
+        """Who told what was told last, and why."""
+        return self._reason
+
+    @property
+    def interrupting(self) -> bool:
+        """Whether what is under way is to be given up, and the engine has not noticed yet."""
+        return self._cuts > self._noticed
+
+    def notice(self) -> None:
+        """Let what follows go on: the engine has given up what was under way, and leaves the rig safe."""
+        with self._changed:
+            self._noticed = self._cuts
+
+    @property
+    def waiting(self) -> bool:
+        """Whether somebody wants the run to pause, now or later, or an interlock holds it."""
+        return bool(self._pause or self._holds)
+
+    def stop(self, reason: str = "") -> None:
+        """End the run now and cleanly; what was taken is kept, and made into a mosaic."""
+        self._tell(reason, ending=self._ending or "stop")
+
+    def abort(self, reason: str = "") -> None:
+        """End the run now, as failed."""
+        self._tell(reason, ending="abort")
+
+    def pause(self, after: PauseAfter = "tile", reason: str = "") -> None:
+        """Wait with the rig safe: now, or after the tile or the row under way."""
+        self._tell(reason, pause=after)
+
+    def hold(self, name: str, reason: str) -> None:
+        """Pause now, until whoever holds lets go; several may hold."""
+        with self._changed:
+            self._holds[name] = reason
+        self._tell(reason, pause="now")
+
+    def let_go(self, name: str) -> None:
+        """End one's hold; the run goes on when nobody holds it and nobody else has paused it."""
+        with self._changed:
+            if self._holds.pop(name, None) is not None and not self._holds:
+                self._pause = ""
+            self._changed.notify_all()
+
+    def resume(self) -> None:
+        """Go on, unless somebody holds."""
+        with self._changed:
+            if not self._holds:
+                self._pause = ""
+            self._changed.notify_all()
+
+    def skip(self, reason: str = "") -> None:
+        """Give up the tile under way for good."""
+        self._tell(reason, skip=True)
+
+    def take_skip(self) -> bool:
+        """Whether a tile is to be skipped; asked once."""
+        with self._changed:
+            skip, self._skip = self._skip, False
+            return skip
+
+    def wants_pause(self, row_ended: bool) -> bool:
+        """Whether to pause between two tiles; `row_ended` if the next one is of another row."""
+        return self._pause in ("now", "tile") or (self._pause == "row" and row_ended)
+
+    def wait_while_paused(self, timeout_s: float | None = None) -> bool:
+        """Wait until the run may go on, or is to end; False if `timeout_s` was over before that."""
+        with self._changed:
+            return self._changed.wait_for(lambda: bool(self._ending) or not self._pause, timeout_s)
+
+    def wait(self, for_s: float) -> None:
+        """Let time pass, unless something is told that cuts short.
+
+        Raises:
+            Cut: it was.
+        """
+        with self._changed:
+            if self._changed.wait_for(lambda: self.interrupting, for_s):
+                raise Cut(self._reason)
+
+    @contextmanager
+    def cutting(self, cut: Callable[[], None]) -> Iterator[None]:
+        """Call `cut`, from a thread of its own, as soon as what is under way is to be given up.
+
+        It is called again until what was told has been taken note of, for it may have come a moment before a move.
+        """
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.is_set():
+                with self._changed:
+                    self._changed.wait_for(lambda: self.interrupting or over.is_set())
+                if not over.is_set():
+                    cut()
+                    over.wait(CUT_AGAIN_S)
+
+        watcher = threading.Thread(target=watch, name="cutting short")
+        watcher.start()
+        try:
+            yield
+        finally:
+            over.set()
+            with self._changed:
+                self._changed.notify_all()
+            watcher.join()
+
+    def _tell(
+        self,
+        reason: str,
+        ending: Literal["", "stop", "abort"] = "",
+        pause: PauseAfter | Literal[""] = "",
+        skip: bool = False,
+    ) -> None:
+        with self._changed:
+            self._ending = ending or self._ending
+            self._pause = "now" if "now" in (pause, self._pause) else pause or self._pause
+            self._skip = self._skip or skip
+            self._cuts += bool(ending or skip or pause == "now")
+            self._reason = reason or self._reason
+            self._changed.notify_all()

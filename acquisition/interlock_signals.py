@@ -1,0 +1,85 @@
+"""How the signals of interlocks are read."""
+
+import json
+import math
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from devices.errors import DeviceError
+from devices.interlock_settings import DeviceSignal, DiskSignal, FileSignal, HttpSignal, Interlock
+from devices.rig import Rig
+
+SIGNAL_S = 2.0
+"""How long a web server may be silent."""
+LONGEST_BYTES = 65_536
+"""Of an answer or a file; a signal is a number or a word."""
+READING_FAILED = (OSError, DeviceError, ValueError)
+
+Value = float | str
+FreeBytes = Callable[[], int]
+
+
+def read(rule: Interlock, rig: Rig | None, free_bytes: FreeBytes) -> Value:
+    """Read the signal of a rule once: a number, or a word where the rule is about words.
+
+    Raises:
+        OSError, DeviceError, ValueError: it cannot be read, or is no number where there should be one.
+    """
+    match rule.signal:
+        case DiskSignal():
+            value: Any = free_bytes() / 1e9
+        case DeviceSignal(device=device, reading=reading):
+            value = _of_device(rig, device, reading)
+        case HttpSignal(url=url, key=key):
+            value = _under_key(_fetched(url), key)
+        case FileSignal(path=path):
+            value = _text(path)
+    if isinstance(rule.other_than, str):
+        return json.dumps(value) if isinstance(value, bool) else str(value)
+    number = float(value)
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ValueError(f"{value} is no number")
+    return number
+
+
+def _of_device(rig: Rig | None, device: str, reading: str) -> float:
+    if device == "force":
+        if rig is None or rig.force is None:
+            raise ValueError("there is no force sensor")
+        return rig.force.read_force_nn()
+    positioner = getattr(rig, device, None)
+    if positioner is None:
+        raise ValueError(f"there is no {device}")
+    position_um: dict[str, float] = positioner.read_position_um()
+    axis = reading.removesuffix("_um")
+    if axis not in position_um:
+        raise ValueError(f"{device} has no axis {axis}")
+    return position_um[axis]
+
+
+def _fetched(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=SIGNAL_S) as answer:
+        return bytes(answer.read(LONGEST_BYTES)).decode().strip()
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise ValueError(f"{path} is not a file")
+    with path.open(encoding="utf-8") as file:
+        return file.read(LONGEST_BYTES).strip()
+
+
+def _under_key(text: str, key: str) -> Any:
+    """What a key like `room.temperature_c` leads to in JSON; without a key, the text as it is."""
+    if not key:
+        return text
+    found = json.loads(text)
+    for part in key.split("."):
+        if not isinstance(found, dict) or part not in found:
+            raise ValueError(f"the answer has no {key}")
+        found = found[part]
+    if isinstance(found, dict | list) or found is None:
+        raise ValueError(f"{key} is {json.dumps(found)[:40]}, no number and no word")
+    return found

@@ -1,0 +1,113 @@
+"""What is kept right while tiles are taken: the place on the specimen, its focus, and the force on the probe."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from acquisition.drift import DriftControl
+from acquisition.focus import FocusControl
+from acquisition.force import ForceReadings, force_control
+from acquisition.heartbeat import Heartbeat
+from acquisition.instructions import Instructions
+from acquisition.overlap import PlannedTile
+from acquisition.run_store import RunStore
+from devices.rig import Rig
+
+MOVE_S = 30.0
+"""Longest time that a step of the engine may take without a sign of life; each has a deadline of its own below this."""
+Note = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the rig stands at a tile that is about to be exposed."""
+
+    target_um: tuple[float, float]  # x, y of the scanner, drift included
+    drift_um: tuple[float, float]
+    z_um: float | None
+    force_nn: float | None
+
+
+class Keeping:
+    """Brings the rig to one tile after the other; a context manager that leaves the probe retracted."""
+
+    def __init__(self, store: RunStore, rig: Rig, told: Instructions, note: Note, heart: Heartbeat) -> None:
+        history = store.journal.events()
+        tiles = store.tiles()
+        self._rig = rig
+        self._told = told
+        self._heart = heart
+        self._has_probe_policy = store.plan.force.policy != "none"
+        self._plan = store.plan
+        self._force: ForceReadings = force_control(rig, store.plan.force, told, note)
+        self._focus = FocusControl(rig, store.plan, tiles, told, note, history)
+        fields_um = [(tile.x_um, tile.y_um) for tile in tiles]
+        self._drift = DriftControl(rig, store.plan, store.field.matrix_um, fields_um, told, note, store.path, history)
+        self._last_um: tuple[float, float] | None = None
+        self._last_row: int | None = None
+
+    def __enter__(self) -> Self:
+        self._force.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._force.__exit__(kind, error, trace)
+
+    def prepare(self, first: PlannedTile) -> None:
+        """Measure what the policies want to know before the first tile, with the probe retracted.
+
+        Raises:
+            Cut: the run was told something else.
+            DeviceError: a device failed.
+        """
+        self._beat(MOVE_S)
+        self._force.release()
+        self._focus.prepare()
+        if self._plan.drift.policy != "none":
+            if self._plan.focus.policy != "none":
+                self._rig.scanner.move_to({"x": first.x_um, "y": first.y_um})
+                self._focus.at_tile(first, first_of_row=True)
+            self._drift.prepare()
+        self._last_um = self._last_row = None
+
+    def bring_to(self, tile: PlannedTile) -> Standing:
+        """Move to a tile and make all right there; returns when it can be exposed.
+
+        Raises:
+            Cut: the run was told something else.
+            DeviceError: a device failed, the trip-wire retracted the probe, or there is no contact.
+        """
+        self._follow_drift()
+        drift_um = self._drift.offset_um
+        target_um = tile.x_um + drift_um[0], tile.y_um + drift_um[1]
+        self._beat(MOVE_S)
+        self._force.before_step()
+        self._force.move_to({"x": target_um[0], "y": target_um[1]})
+        self._last_um = target_um
+        self._beat(MOVE_S)
+        self._focus.at_tile(tile, first_of_row=tile.row != self._last_row)
+        self._last_row = tile.row
+        force_nn = self._force.at_tile()
+        return Standing(target_um, drift_um, self._focus.z_um, force_nn)
+
+    def exposing(self, for_s: float) -> None:
+        """Tell the guardian that nothing else will happen for so long."""
+        self._beat(for_s + MOVE_S)
+
+    def retract(self) -> None:
+        """Let go of the specimen; the next tile approaches anew."""
+        self._force.release()
+
+    def _follow_drift(self) -> None:
+        if not self._drift.due():
+            return
+        self._beat(MOVE_S)
+        if self._has_probe_policy:
+            self._force.release()
+        self._drift.measure(self._last_um)
+
+    def _beat(self, longer_s: float) -> None:
+        self._heart.engine.beat(longer_s)

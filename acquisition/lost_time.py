@@ -1,0 +1,54 @@
+"""What a run lost its time to: failed attempts by cause, pauses, control measurements, and time down."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from acquisition.journal import Attempt, Event
+from acquisition.timeline import Timeline
+
+MEASURING = {
+    "focus_measured": "focus",
+    "focus_refused": "focus",
+    "drift_measured": "drift",
+    "drift_refused": "drift",
+    "force_engaged": "force",
+    "force_tripped": "force",
+}
+"""Events that say in `took_s` how long the scan waited for them, and what for."""
+OTHER = "other"  # a cause that the journal of an older run does not name
+
+
+@dataclass(frozen=True)
+class Loss:
+    """So much time, for so many times the same cause and reason."""
+
+    cause: str
+    reason: str
+    count: int
+    time_s: float
+
+
+def losses(attempts: Sequence[Attempt], events: Sequence[Event], timeline: Timeline) -> list[Loss]:
+    """Every loss, the largest first."""
+    found: defaultdict[tuple[str, str], list[float]] = defaultdict(list)
+    for attempt in attempts:
+        if attempt.verdict != "ok":
+            cause = "retake" if attempt.cause == "quality" else attempt.cause or OTHER
+            found[cause, attempt.reason or attempt.verdict].append(attempt.total_s)
+    for event in events:
+        took_s = event.data.get("took_s")
+        if event.kind in MEASURING and isinstance(took_s, int | float):
+            found[MEASURING[event.kind], event.kind.replace("_", " ")].append(float(took_s))
+    for span in (*timeline.pauses, *timeline.downs):
+        found[span.what, span.reason or span.what].append(span.length_s)
+    summed = [Loss(cause, reason, len(times_s), sum(times_s)) for (cause, reason), times_s in found.items()]
+    return sorted(summed, key=lambda loss: (-loss.time_s, loss.cause, loss.reason))
+
+
+def by_cause(found: Sequence[Loss]) -> dict[str, float]:
+    """Seconds lost to each cause, the largest first."""
+    summed: defaultdict[str, float] = defaultdict(float)
+    for loss in found:
+        summed[loss.cause] += loss.time_s
+    return dict(sorted(summed.items(), key=lambda item: -item[1]))

@@ -1,0 +1,107 @@
+"""Polygons on the specimen: whether the sides of one meet, and which fields of a grid it touches."""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Point = tuple[float, float]
+
+ROUNDING = 1e-9
+"""Of a field: what a side overlaps less is touched at its rim alone."""
+
+
+def meeting_sides(corners: Sequence[Point]) -> tuple[int, int] | None:
+    """Find two sides that cross, touch or fold back on each other; side i begins at corner i.
+
+    None in a simple polygon.
+    """
+    count = len(corners)
+    sides = [(corners[i], corners[(i + 1) % count]) for i in range(count)]
+    for first, second in itertools.combinations(range(count), 2):
+        if second == first + 1 or (first == 0 and second == count - 1):
+            before, after = (first, second) if second == first + 1 else (second, first)
+            if _folds_back(sides[before][0], sides[before][1], sides[after][1]):
+                return before, after
+        elif _meet(*sides[first], *sides[second]):
+            return first, second
+    return None
+
+
+def _turn(a: Point, b: Point, c: Point) -> float:
+    """Twice the signed area of a triangle."""
+    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+
+
+def _folds_back(a: Point, b: Point, c: Point) -> bool:
+    """Tell whether the way from `a` over `b` to `c` returns into itself, or a part of it has no length."""
+    return _turn(a, b, c) == 0 and (a[0] - b[0]) * (c[0] - b[0]) + (a[1] - b[1]) * (c[1] - b[1]) >= 0
+
+
+def _meet(a: Point, b: Point, c: Point, d: Point) -> bool:
+    turns = _turn(a, b, c), _turn(a, b, d), _turn(c, d, a), _turn(c, d, b)
+    if turns[0] * turns[1] < 0 and turns[2] * turns[3] < 0:
+        return True
+    ends = ((a, b, c), (a, b, d), (c, d, a), (c, d, b))
+    return any(turn == 0 and _between(*end) for turn, end in zip(turns, ends, strict=True))
+
+
+def _between(a: Point, b: Point, point: Point) -> bool:
+    """Tell whether a point of the line through `a` and `b` lies between them."""
+    return all(min(a[i], b[i]) <= point[i] <= max(a[i], b[i]) for i in range(2))
+
+
+def touched(corners: ArrayLike, x: ArrayLike, y: ArrayLike, size: tuple[float, float]) -> NDArray[np.bool_]:
+    """Tell which fields of a grid share an area with a simple polygon; (rows, columns).
+
+    Args:
+        corners: (n, 2) as x, y.
+        x, y: centres of the columns and of the rows.
+        size: width and height of a field.
+    """
+    across, down = np.asarray(x, dtype=np.float64)[None, :], np.asarray(y, dtype=np.float64)[:, None]
+    starts = np.asarray(corners, dtype=np.float64)
+    half = np.asarray(size, dtype=np.float64) / 2 * (1 - ROUNDING)
+    crossed = np.zeros((down.shape[0], across.shape[1]), dtype=np.bool_)
+    inside = crossed.copy()
+    for start, end in zip(starts, np.roll(starts, -1, axis=0), strict=True):
+        crossed |= _passes(start, end, across, down, half)
+        inside ^= _left_of(start, end, across, down)
+    return crossed | inside  # a field that no side passes through lies inside or outside as a whole
+
+
+def _passes(
+    start: NDArray[np.float64],
+    end: NDArray[np.float64],
+    across: NDArray[np.float64],
+    down: NDArray[np.float64],
+    half: NDArray[np.float64],
+) -> NDArray[np.bool_]:
+    """Clip a side at each field (Liang and Barsky 1984): whether a part of it lies inside."""
+    enters_x, leaves_x = _within(start[0], end[0] - start[0], across, half[0])
+    enters_y, leaves_y = _within(start[1], end[1] - start[1], down, half[1])
+    enters = np.maximum(np.maximum(enters_x, enters_y), 0.0)
+    return np.asarray(enters < np.minimum(np.minimum(leaves_x, leaves_y), 1.0))
+
+
+def _within(
+    start: float, step: float, centres: NDArray[np.float64], half: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Between which parts of a side it is less than `half` from each centre, along one axis."""
+    if step == 0:
+        always = np.abs(centres - start) < half
+        return np.where(always, -np.inf, np.inf), np.where(always, np.inf, -np.inf)
+    ends = (centres - half - start) / step, (centres + half - start) / step
+    return np.minimum(*ends), np.maximum(*ends)
+
+
+def _left_of(
+    start: NDArray[np.float64], end: NDArray[np.float64], across: NDArray[np.float64], down: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Whether a ray from each centre to the right crosses a side."""
+    spanned = (start[1] > down) != (end[1] > down)
+    if start[1] == end[1]:
+        return np.broadcast_to(spanned, (down.shape[0], across.shape[1]))
+    meets = start[0] + (down - start[1]) * ((end[0] - start[0]) / (end[1] - start[1]))
+    return np.asarray(spanned & (across < meets))

@@ -1,0 +1,256 @@
+"""The queue: which plan runs next, when, and what became of it. Several processes may use it at the same time."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from datetime import UTC, datetime
+from typing import Any, Self, TypedDict, Unpack
+
+from sqlalchemy import Connection, Row, func, select
+
+from acquisition.job import Job, JobState
+from acquisition.queue_database import JOBS, QUEUE, QueueDatabase
+from acquisition.queue_errors import JobRefused, NoSuchJob, QueueChanged
+from acquisition.states import Outcome, State
+from acquisition.time_window import TimeWindow
+
+WAITING = (JobState.QUEUED, JobState.INTERRUPTED)
+ORDER = (JobState.REMOVED, JobState.DONE, JobState.RUNNING, *reversed(WAITING))
+NOT_ENDED = datetime.max.replace(tzinfo=UTC)
+IN_THE_WAY = {
+    JobState.RUNNING: "it is running",
+    JobState.DONE: "it is done",
+    JobState.REMOVED: "it has been removed",
+}
+
+
+def utc_clock() -> datetime:
+    """The wall clock."""
+    return datetime.now(UTC)
+
+
+class Changes(TypedDict, total=False):
+    """What can be changed about a job that waits. None lifts a limit."""
+
+    position: int  # among those that wait; 0 is the next to run, beyond the end is the end
+    start_at: datetime | None
+    window: TimeWindow | None
+
+
+class Queue:
+    """Jobs in their order. Every call may raise `QueueError`, and has then changed nothing."""
+
+    def __init__(self, url: str, clock: Callable[[], datetime] = utc_clock) -> None:
+        """Open the queue at a database URL; see `QueueDatabase` for what it may raise."""
+        self._database = QueueDatabase(url)
+        self._clock = clock
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def add(
+        self,
+        name: str,
+        plan: Mapping[str, Any],
+        rig: str | None = None,
+        start_at: datetime | None = None,
+        window: TimeWindow | None = None,
+    ) -> Job:
+        """Put a checked plan at the end of the queue."""
+        values = {
+            "name": name,
+            "plan": dict(plan),
+            "rig": rig,
+            "start_at": _text(start_at),
+            "time_window": _text(window),
+            "state": JobState.QUEUED,
+            "doing": State.IDLE,
+            "created_at": _text(self._clock()),
+        }
+        with self._database.writing() as connection:
+            last = connection.execute(select(func.coalesce(func.max(JOBS.c.position), -1))).scalar_one()
+            key = connection.execute(JOBS.insert().values(values | {"position": last + 1})).inserted_primary_key
+            assert key is not None
+            return _job(connection, key[0])
+
+    def jobs(self) -> list[Job]:
+        """Every job that was not removed: those that are over, as they ended, and those to come, as they will run."""
+        return self.listing()[1]
+
+    def listing(self) -> tuple[int, list[Job]]:
+        """The version of the queue, and `jobs` at that version; the version rises with every change."""
+        with self._database.reading() as connection:
+            version = connection.execute(select(QUEUE.c.version)).scalar_one()
+            rows = connection.execute(select(JOBS).where(JOBS.c.state != JobState.REMOVED)).all()
+        return version, sorted(map(_from_row, rows), key=_order)
+
+    def get(self, job_id: int) -> Job:
+        """One job, removed or not.
+
+        Raises:
+            NoSuchJob
+        """
+        with self._database.reading() as connection:
+            return _job(connection, job_id)
+
+    def edit(self, job_id: int, version: int | None = None, **changes: Unpack[Changes]) -> Job:
+        """Say anew when a waiting job may run, or before which others; what is not given stays as it is.
+
+        Raises:
+            NoSuchJob, JobRefused: it does not wait.
+            QueueChanged: the queue is not at `version` any more.
+        """
+        with self._database.writing() as connection:
+            _refuse_other_version(connection, version)
+            job = _job(connection, job_id)
+            if not job.waiting:
+                raise JobRefused(f"job {job_id}: {IN_THE_WAY[job.state]}")
+            if "position" in changes:
+                _place(connection, job, changes["position"])
+            if "start_at" in changes:
+                _set(connection, job_id, start_at=_text(changes["start_at"]))
+            if "window" in changes:
+                _set(connection, job_id, time_window=_text(changes["window"]))
+            return _job(connection, job_id)
+
+    def remove(self, job_id: int) -> Job:
+        """Take a job off the list; what it acquired stays.
+
+        Raises:
+            NoSuchJob, JobRefused: it is running.
+        """
+        with self._database.writing() as connection:
+            job = _job(connection, job_id)
+            if job.state is JobState.RUNNING:
+                raise JobRefused(f"job {job_id}: {IN_THE_WAY[job.state]}; stop or abort it first")
+            _set(connection, job_id, state=JobState.REMOVED)
+            return _job(connection, job_id)
+
+    def hold(self, reason: str) -> None:
+        """Let no job begin until `release`; the one that runs is not touched."""
+        with self._database.writing() as connection:
+            connection.execute(QUEUE.update().values(held=reason))
+
+    def release(self) -> None:
+        """Let jobs begin again."""
+        with self._database.writing() as connection:
+            connection.execute(QUEUE.update().values(held=None))
+
+    def held(self) -> str | None:
+        """Why no job may begin; None if they may."""
+        with self._database.reading() as connection:
+            return _held(connection)
+
+    def next_due(self) -> Job | None:
+        """The first job in order that may run now: an interrupted one before all others."""
+        with self._database.reading() as connection:
+            if _held(connection) is not None:
+                return None
+            waiting = _waiting(connection)
+        now = self._clock()
+        return next((job for job in waiting if job.due(now)), None)
+
+    def claim(self, job_id: int, owner: str, run: str) -> Job | None:
+        """Take a due job for the service `owner`, to be acquired into `run`; None if it is not to be had any more.
+
+        Of several who claim a job at the same time one gets it.
+        """
+        with self._database.writing() as connection:
+            now = self._clock()
+            job = _job(connection, job_id)
+            if _held(connection) is not None or not job.due(now):
+                return None
+            began = _text(job.started_at or now)
+            _set(connection, job_id, state=JobState.RUNNING, owner=owner, run=run, started_at=began, error=None)
+            return _job(connection, job_id)
+
+    def running(self, owner: str) -> list[Job]:
+        """The jobs that `owner` has claimed and not given back: after it has died, those that it left behind."""
+        with self._database.reading() as connection:
+            mine = (JOBS.c.state == JobState.RUNNING) & (JOBS.c.owner == owner)
+            return [_from_row(row) for row in connection.execute(select(JOBS).where(mine)).all()]
+
+    def note(self, job_id: int, doing: State, ending: Outcome | None) -> None:
+        """Write down what a running job does and, if somebody told it to end, how."""
+        with self._database.writing() as connection:
+            if _job(connection, job_id).state is JobState.RUNNING:
+                _set(connection, job_id, doing=doing, ending=ending)
+
+    def interrupt(self, job_id: int, reason: str) -> None:
+        """Give a running job back, to be gone on with where it was."""
+        with self._database.writing() as connection:
+            _set(connection, job_id, state=JobState.INTERRUPTED, doing=State.IDLE, owner=None, error=reason)
+
+    def finish(self, job_id: int, outcome: Outcome, error: str | None = None) -> None:
+        """Say how a job ended."""
+        with self._database.writing() as connection:
+            ended = {"state": JobState.DONE, "doing": State.IDLE, "ended_at": _text(self._clock())}
+            _set(connection, job_id, **ended, outcome=outcome, error=error)
+
+    def close(self) -> None:
+        """May be called twice."""
+        self._database.close()
+
+
+def _held(connection: Connection) -> str | None:
+    reason: str | None = connection.execute(select(QUEUE.c.held)).scalar_one()
+    return reason
+
+
+def _job(connection: Connection, job_id: int) -> Job:
+    row = connection.execute(select(JOBS).where(JOBS.c.id == job_id)).one_or_none()
+    if row is None:
+        raise NoSuchJob(f"job {job_id}: there is none")
+    return _from_row(row)
+
+
+def _place(connection: Connection, job: Job, position: int) -> None:
+    """Put a waiting job at a place among those that wait; they share the positions that they have."""
+    others = _waiting(connection)
+    places = sorted(other.position for other in others)
+    others.remove(job)
+    others.insert(max(position, 0), job)
+    for place, other in zip(places, others, strict=True):
+        _set(connection, other.id, position=place)
+
+
+def _waiting(connection: Connection) -> list[Job]:
+    """In the order in which they are to run."""
+    rows = connection.execute(select(JOBS).where(JOBS.c.state.in_(WAITING))).all()
+    return sorted(map(_from_row, rows), key=_order)
+
+
+def _refuse_other_version(connection: Connection, version: int | None) -> None:
+    found = connection.execute(select(QUEUE.c.version)).scalar_one() - 1  # this very transaction has raised it
+    if version is not None and version != found:
+        raise QueueChanged(f"queue_version = {version}: the queue is at {found} by now; look at it again")
+
+
+def _set(connection: Connection, job_id: int, **values: object) -> None:
+    connection.execute(JOBS.update().where(JOBS.c.id == job_id).values(values))
+
+
+def _order(job: Job) -> tuple[int, datetime, int]:
+    """Where a job stands in a list: what is over, as it ended; what runs; what goes on next; what waits."""
+    return ORDER.index(job.state), job.ended_at or NOT_ENDED, job.position
+
+
+def _from_row(row: Row[Any]) -> Job:
+    found = dict(row._mapping)
+    window = found.pop("time_window")
+    for name in ("start_at", "created_at", "started_at", "ended_at"):
+        found[name] = None if found[name] is None else datetime.fromisoformat(found[name])
+    found["window"] = None if window is None else TimeWindow.parse(window)
+    found["state"], found["doing"] = JobState(found["state"]), State(found["doing"])
+    for name in ("outcome", "ending"):
+        found[name] = None if found[name] is None else Outcome(found[name])
+    return Job(**{field.name: found[field.name] for field in fields(Job)})
+
+
+def _text(value: datetime | TimeWindow | None) -> str | None:
+    """As the tables keep it; a time in UTC, so that people who look there can compare."""
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat(timespec="microseconds")
+    return None if value is None else str(value)

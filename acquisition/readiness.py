@@ -1,0 +1,183 @@
+"""Everything that stands against a run, found before it begins and told at once; what is only doubtful is a warning.
+
+A gate that cries wolf is switched off: what a healthy rig may show on any day is neither.
+"""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from acquisition.calibration import calibration_warnings
+from acquisition.clock_check import HOST_CLOCKS, Clocks, watching
+from acquisition.disk_trial import Trial, standing_part, try_disk
+from acquisition.field import Field
+from acquisition.force_budget import force_inabilities, force_problems
+from acquisition.interlocks import standing, with_disk_floor
+from acquisition.layout import camera_area, layout
+from acquisition.plan import Plan
+from acquisition.preflight import (
+    BYTES_PER_PIXEL,
+    MOSAIC_SHARE,
+    SETTLE_ALLOWANCE_S,
+    Cost,
+    cost,
+    inabilities,
+    problems,
+    sweep_problems,
+)
+from acquisition.sweeps import APPROACH_UM
+from devices.errors import DeviceError, DeviceRejected
+from devices.rig import Rig, RigSettings
+from devices.self_test import check_open_rig
+
+TRIAL_FRAMES = 3
+OUTSIDE_SHARE = 0.02
+"""Of its travel by which an axis may stand outside it: an amplifier reaches further than the loop."""
+NEARLY_FULL = 0.8
+"""Of the free space: beyond it, the estimate is not good enough to be calm."""
+WITHOUT_END = 2**63
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What stands against a run, what is doubtful about it, and what it will cost as far as that can be told."""
+
+    problems: list[str]
+    warnings: list[str]
+    cost: Cost | None
+
+
+def check(
+    plan: Plan, settings: RigSettings, out: Path, rig: Rig | None = None, clocks: Clocks = HOST_CLOCKS
+) -> Findings:
+    """Find every reason against acquiring a plan into the folder `out`; moves nothing.
+
+    Without an open rig no device is asked, and no frame is tried on the disk: then the estimates are the rig file's.
+    """
+    gate = _Gate(plan, settings, out, rig)
+    with watching(clocks, gate.warnings):
+        return gate.findings()
+
+
+class _Gate:
+    """One check, under way."""
+
+    def __init__(self, plan: Plan, settings: RigSettings, out: Path, rig: Rig | None) -> None:
+        self._plan = plan
+        self._settings = settings
+        self._out = out
+        self._rig = rig
+        _, self._field = camera_area(plan, Field.calibrated(settings.calibration))
+        self._disk = shutil.disk_usage(standing_part(out))
+        self.problems: list[str] = []
+        self.warnings: list[str] = []
+
+    def findings(self) -> Findings:
+        self._judge_out()
+        laid_out = self._judge_positions()
+        self.problems += force_problems(self._plan, self._settings)
+        self.warnings += calibration_warnings(self._settings.calibration, datetime.now(UTC))
+        self._judge_interlocks()
+        costs = cost(self._plan, self._field, self._settle_s()) if laid_out else None
+        if self._rig is not None:
+            self._judge_devices(self._rig)
+            if costs is not None:
+                costs = self._judge_disk(self._rig, costs)
+        return Findings(self.problems, self.warnings, costs)
+
+    def _judge_out(self) -> None:
+        if self._out.is_file():
+            self.problems.append(f"output folder in use: {self._out} is a file")
+        elif self._out.is_dir() and any(self._out.iterdir()):
+            self.problems.append(f"output folder in use: {self._out} is not empty")
+
+    def _judge_positions(self) -> bool:
+        """Hold the plan against the limits, the controller's where they are known; whether it can be laid out."""
+        scanner = self._settings.devices.scanner
+        limits_um = self._rig.scanner.limits_um if self._rig else getattr(scanner, "limits_um", {})
+        free_bytes = WITHOUT_END if self._rig else self._disk.free  # with a rig, the trial judges the disk
+        found = problems(self._plan, limits_um, free_bytes, self._field)
+        if not found and self._rig is not None:
+            found = inabilities(self._plan, self._field, self._rig.scanner, self._rig.camera)
+            found += force_inabilities(self._plan, self._rig)
+        elif not found and (ends_um := getattr(scanner, "sweep_ends_um", None)) is not None:
+            skew_s = getattr(self._settings.devices.camera, "skew_s", 0.0)
+            found = sweep_problems(self._plan, limits_um, self._field, skew_s, ends_um)
+        self.problems += found
+        if not found:
+            self._judge_approach(limits_um)
+        return not found
+
+    def _judge_approach(self, limits_um: Mapping[str, tuple[float, float]]) -> None:
+        """Warn where the first tile leaves no room to come to it from below, and the scanner has a backlash."""
+        backlash_um = self._settings.calibration.backlash_um
+        first = layout(self._plan, self._field)[0]
+        for axis, place_um in (("x", first.x_um), ("y", first.y_um)):
+            low_um = limits_um.get(axis, (place_um - APPROACH_UM, place_um))[0]
+            if backlash_um is not None and getattr(backlash_um, axis) and place_um - APPROACH_UM < low_um:
+                self.warnings.append(
+                    f"{self._plan.region.key(axis)}: the first tile, at {place_um:g} um, is within {APPROACH_UM:g} um "
+                    f"of the scanner's lower limit {low_um:g} um; its backlash cannot be taken up there"
+                )
+
+    def _judge_interlocks(self) -> None:
+        rules = with_disk_floor(self._settings.interlocks, self._disk.total)
+        wrong, doubtful = standing(rules, self._rig, lambda: self._disk.free)
+        self.problems += wrong
+        self.warnings += doubtful
+
+    def _judge_devices(self, rig: Rig) -> None:
+        self.problems += [found.found for found in check_open_rig(rig) if not found.ok]
+        try:
+            position_um = rig.scanner.read_position_um()
+        except DeviceError:
+            return  # its own test has told
+        for axis, (low_um, high_um) in rig.scanner.limits_um.items():
+            margin_um = OUTSIDE_SHARE * (high_um - low_um)
+            if not low_um - margin_um <= position_um[axis] <= high_um + margin_um:
+                place_um = position_um[axis]
+                self.warnings.append(
+                    f"scanner: {axis} = {place_um:g} um is outside {low_um:g}..{high_um:g} um; is its servo on?"
+                )
+
+    def _judge_disk(self, rig: Rig, costs: Cost) -> Cost:
+        """Try a few frames on the disk; the cost as it follows from them."""
+        plan, field = self._plan, self._field
+        try:
+            rig.camera.set_exposure_s(plan.camera.exposure_s)
+            frames = [rig.camera.snap().pixels for _ in range(TRIAL_FRAMES)]
+            trial = try_disk(self._out, frames)
+        except DeviceRejected as refusal:
+            self.problems.append(f"camera.exposure_ms = {plan.camera.exposure_ms:g}: {refusal}")
+            return costs
+        except DeviceError:
+            return costs  # its own test has told, or it was one lost frame
+        except OSError as error:
+            self.problems.append(f"disk: {standing_part(self._out)} cannot be written: {error.strerror or error}")
+            return costs
+        raw_bytes = field.shape_px[0] * field.shape_px[1] * BYTES_PER_PIXEL
+        needed = round(costs.tiles * raw_bytes * (trial.stored_part + MOSAIC_SHARE))
+        self._judge_space(needed)
+        self._judge_speed(trial, costs)
+        return replace(costs, disk_bytes=needed)
+
+    def _judge_space(self, needed: int) -> None:
+        said = f"disk: the run needs about {needed / 1e6:.0f} MB, {self._disk.free / 1e6:.0f} MB are free"
+        if needed > self._disk.free:
+            self.problems.append(said)
+        elif needed > NEARLY_FULL * self._disk.free:
+            self.warnings.append(said)
+
+    def _judge_speed(self, trial: Trial, costs: Cost) -> None:
+        wanted_per_s = costs.tiles / costs.duration_s
+        if trial.frames_per_s < wanted_per_s:
+            self.warnings.append(
+                f"disk: it takes {trial.frames_per_s:.3g} frames a second, the plan makes {wanted_per_s:.3g}; "
+                f"the scan will wait for it"
+            )
+
+    def _settle_s(self) -> float:
+        settling = self._settings.calibration.settle_s
+        return max(settling.x, settling.y) if settling else SETTLE_ALLOWANCE_S

@@ -1,0 +1,131 @@
+"""Taking a tile, or a row of them: move, settle, expose; or sweep along and expose under way."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from acquisition.instructions import Cut, Instructions
+from acquisition.journal import Attempt, utc_now
+from acquisition.keeping import Keeping
+from acquisition.overlap import PlannedTile
+from acquisition.run_store import RunStore
+from acquisition.sweeps import line_scan, middle_s, sweep_along
+from acquisition.write_behind import Pixels
+from devices.errors import DeviceError, FrameRepeated
+from devices.protocols import Frame
+from devices.rig import Rig
+
+Portion = list[PlannedTile]
+Taken = tuple[Attempt, Pixels]
+
+
+class Taking:
+    """Takes portions of the plan one after the other, and keeps count of tries, time and frames."""
+
+    def __init__(
+        self, rig: Rig, store: RunStore, told: Instructions, keeping: Keeping, before_exposure: Callable[[], None]
+    ) -> None:
+        """Begin where the store's journal ends.
+
+        Args:
+            before_exposure: called when the rig stands still and the next frame is about to be exposed.
+        """
+        self._rig = rig
+        self._keeping = keeping
+        self._told = told
+        self._before_exposure = before_exposure
+        self._plan = store.plan
+        self._pixel_size_um = store.field.pixel_size_um
+        self._z_um = rig.scanner.read_position_um().get("z")
+        self._tries = store.attempts()
+        self._last_frame: int | None = None
+        self.last_end = time.perf_counter()
+
+    def take(self, portion: Portion) -> tuple[list[Taken], DeviceError | None]:
+        """Take a tile by stepping there, several by sweeping over them; the attempts, and what went wrong if anything.
+
+        A sweep counts as a whole: once a frame of it is missing, none can be told for sure from its neighbour.
+
+        Raises:
+            Cut: the engine was told something else meanwhile; nothing was taken, and no attempt counts.
+        """
+        began = [self._begin(tile) for tile in portion]
+        taken: list[Taken] = [(attempt, None) for attempt in began]
+        failure = None
+        try:
+            taken = self._sweep(portion, began) if len(portion) > 1 else [self._step(portion[0], began[0])]
+        except DeviceError as error:
+            if self._told.interrupting:
+                raise Cut(self._told.reason) from error
+            failure = error
+        self._tries.update(tile.index for tile in portion)
+        started, self.last_end = self.last_end, time.perf_counter()
+        share_s = (self.last_end - started) / len(portion)
+        return [(replace(attempt, total_s=share_s), pixels) for attempt, pixels in taken], failure
+
+    def given_up(self, tile: PlannedTile, reason: str) -> Attempt:
+        """The attempt at a tile that is not to be taken at all."""
+        self._tries[tile.index] += 1
+        return replace(
+            self._begin(tile), attempt=self._tries[tile.index], verdict="skipped", cause="told", reason=reason
+        )
+
+    def _begin(self, tile: PlannedTile) -> Attempt:
+        return Attempt(
+            tile=tile.index,
+            attempt=self._tries[tile.index] + 1,
+            row=tile.row,
+            col=tile.col,
+            started_at=utc_now(),
+            target_x_um=tile.x_um,
+            target_y_um=tile.y_um,
+            target_z_um=self._z_um,
+            exposure_s=self._plan.camera.exposure_s,
+        )
+
+    def _step(self, tile: PlannedTile, attempt: Attempt) -> Taken:
+        """Bring the tile's centre under the camera and expose it."""
+        began = time.perf_counter()
+        standing = self._keeping.bring_to(tile)
+        settled = time.perf_counter()
+        actual_um = self._rig.scanner.read_position_um()
+        if self._plan.tiles.dwell_s:
+            self._keeping.exposing(self._plan.tiles.dwell_s)
+            self._told.wait(self._plan.tiles.dwell_s)
+        self._before_exposure()
+        self._keeping.exposing(attempt.exposure_s)
+        frame = self._rig.camera.snap()
+        if frame.number == self._last_frame:
+            raise FrameRepeated(self._rig.camera.name, f"frame {frame.number} came twice")
+        attempt = replace(
+            attempt,
+            target_x_um=standing.target_um[0],
+            target_y_um=standing.target_um[1],
+            target_z_um=attempt.target_z_um if standing.z_um is None else standing.z_um,
+            drift_x_um=standing.drift_um[0],
+            drift_y_um=standing.drift_um[1],
+            force_nn=standing.force_nn,
+            settle_s=settled - began + self._plan.tiles.dwell_s,
+        )
+        return self._accepted(attempt, actual_um, frame)
+
+    def _sweep(self, row: Portion, attempts: Sequence[Attempt]) -> list[Taken]:
+        """Let the scanner sweep over a row and fire the camera; it tells where it was half-way through an exposure."""
+        delay_s = middle_s(self._plan.camera.exposure_s, self._rig.camera.skew_s)
+        sweep = sweep_along([tile.x_um for tile in row], self._plan, self._pixel_size_um, delay_s)
+        frames, places_um = line_scan(self._rig, row[0].y_um, sweep, delay_s)
+        return [
+            self._accepted(attempt, actual_um, frame)
+            for attempt, actual_um, frame in zip(attempts, places_um, frames, strict=True)
+        ]
+
+    def _accepted(self, attempt: Attempt, actual_um: Mapping[str, float], frame: Frame) -> Taken:
+        self._last_frame = frame.number
+        return replace(
+            attempt,
+            actual_x_um=actual_um["x"],
+            actual_y_um=actual_um["y"],
+            actual_z_um=actual_um.get("z"),
+            camera_frame=frame.number,
+            verdict="ok",
+        ), frame.pixels

@@ -1,0 +1,57 @@
+"""Errors as `application/problem+json` (RFC 9457)."""
+
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from api.errors import STATUS, lines
+from devices.model import FileError, reason
+
+KEY = re.compile(r"[\w.]+")
+
+
+def tell_problems(app: FastAPI) -> None:
+    """Let the app answer with a problem whatever goes wrong, in it or around it."""
+    app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(RequestValidationError, _of_input)
+    for kind in STATUS:
+        app.add_exception_handler(kind, _of_ours)
+
+
+def problem(status: HTTPStatus, detail: str, errors: Iterable[str] = ()) -> JSONResponse:
+    """One problem; `errors` are lines that begin with the key that is wrong."""
+    body: dict[str, Any] = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
+    by_key = defaultdict(list)
+    for line in errors:
+        found = KEY.match(line)
+        by_key[found[0] if found else ""].append(line)
+    if by_key:
+        body["errors"] = by_key
+    return JSONResponse(body, status, media_type="application/problem+json")
+
+
+async def _of_http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    return problem(HTTPStatus(error.status_code), f"{request.method} {request.url.path}: {error.detail}")
+
+
+async def _of_input(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    wrong = [reason(detail | {"loc": detail["loc"][1:]}) for detail in error.errors()]
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(wrong), wrong)
+
+
+async def _of_ours(request: Request, error: Exception) -> JSONResponse:
+    status = next(number for kind, number in STATUS.items() if isinstance(error, kind))
+    said = lines(error)
+    if status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        sys.stderr.write(f"nanoraster: {request.method} {request.url.path}: {'; '.join(said)}\n")
+    return problem(status, "; ".join(said), said if isinstance(error, FileError) else ())

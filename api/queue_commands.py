@@ -1,0 +1,176 @@
+"""`nanoraster queue`: the queue from the command line, whether or not a service is at work on it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from acquisition.job import Job
+from acquisition.plan import Plan
+from acquisition.queue import Changes, Queue, utc_clock
+from acquisition.time_window import TimeWindow
+from api.data_folder import DataFolder
+from api.errors import UsageError
+from api.job_facts import job_facts
+from api.show import result
+from api.submit import submit
+from devices.rig import RigSettings
+
+app = typer.Typer(help="The plans that wait for the rig: add, list, move, set, remove, hold, release.")
+
+NEVER = "any"  # lifts a limit
+
+JobId = Annotated[int, typer.Argument(metavar="ID")]
+Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else there.")]
+Data = Annotated[Path, typer.Option(metavar="DIR", envvar="NANORASTER_DATA", help="Folder of the service.")]
+Database = Annotated[
+    str | None, typer.Option(metavar="URL", envvar="NANORASTER_DATABASE", help="Default: nanoraster.db in DIR.")
+]
+StartAt = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Not before: ISO 8601, by the local clock unless it names an offset.")
+]
+Window = Annotated[
+    str | None, typer.Option(metavar="HH:MM-HH:MM [ZONE]", help="Only then, each day; by default in the local zone.")
+]
+
+
+@app.command()
+def add(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Plan file (TOML or JSON).")],
+    rig: Annotated[Path, typer.Option("--rig", help="Rig file (TOML).")],
+    start_at: StartAt = None,
+    window: Window = None,
+    data: Data = Path(),
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Check a plan and put it at the end of the queue."""
+    plan = Plan.load(file)
+    settings, moment, hours = RigSettings.load(rig), _moment(start_at), _hours(window)
+    with _queue(data, database) as queue:
+        job = submit(queue, DataFolder(data), plan, settings, rig, moment, hours)
+    _show(job, as_json)
+
+
+@app.command("list")
+def list_jobs(data: Data = Path(), database: Database = None, as_json: Json = False) -> None:
+    """What is over, as it ended; what runs; what is to come, as it will run."""
+    with _queue(data, database) as queue:
+        version, jobs = queue.listing()
+        held = queue.held()
+    facts = [job_facts(job, utc_clock()) for job in jobs]
+    text = [_line(found) for found in facts] or ["the queue is empty"]
+    if held is not None:
+        text.append(f"held: {held}")
+    result(as_json, {"queue_version": version, "held": held, "jobs": facts}, text)
+
+
+@app.command()
+def move(
+    job_id: JobId,
+    position: Annotated[int, typer.Argument(metavar="POS", min=0, help="0 is the next to run.")],
+    data: Data = Path(),
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Put a waiting job before or after others."""
+    with _queue(data, database) as queue:
+        job = queue.edit(job_id, position=position)
+    _show(job, as_json)
+
+
+@app.command("set")
+def set_times(
+    job_id: JobId,
+    start_at: StartAt = None,
+    window: Window = None,
+    data: Data = Path(),
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Say anew when a waiting job may run; `any` lifts a limit."""
+    changes = Changes()
+    if start_at is not None:
+        changes["start_at"] = _moment(start_at)
+    if window is not None:
+        changes["window"] = _hours(window)
+    if not changes:
+        raise UsageError("queue set: give --start-at or --window")
+    with _queue(data, database) as queue:
+        job = queue.edit(job_id, **changes)
+    _show(job, as_json)
+
+
+@app.command()
+def remove(job_id: JobId, data: Data = Path(), database: Database = None, as_json: Json = False) -> None:
+    """Take a job that does not run off the list; what it acquired stays."""
+    with _queue(data, database) as queue:
+        job = queue.remove(job_id)
+    _show(job, as_json)
+
+
+@app.command()
+def hold(
+    reason: Annotated[str, typer.Argument()] = "held from the command line",
+    data: Data = Path(),
+    database: Database = None,
+    as_json: Json = False,
+) -> None:
+    """Let no further job begin; the one that runs goes on."""
+    with _queue(data, database) as queue:
+        queue.hold(reason)
+    result(as_json, {"held": reason}, [f"held: {reason}"])
+
+
+@app.command()
+def release(data: Data = Path(), database: Database = None, as_json: Json = False) -> None:
+    """Let jobs begin again."""
+    with _queue(data, database) as queue:
+        queue.release()
+    result(as_json, {"held": None}, ["released"])
+
+
+@contextmanager
+def _queue(data: Path, database: str | None) -> Iterator[Queue]:
+    folder = DataFolder(data)
+    folder.make()
+    try:
+        queue = Queue(database or folder.database)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    with queue:
+        yield queue
+
+
+def _moment(text: str | None) -> datetime | None:
+    if text is None or text == NEVER:
+        return None
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError as error:
+        raise UsageError(f"--start-at {text}: should be like 2026-11-21T22:00 or 2026-11-21T22:00+01:00") from error
+
+
+def _hours(text: str | None) -> TimeWindow | None:
+    if text is None or text == NEVER:
+        return None
+    try:
+        return TimeWindow.parse(text)
+    except ValueError as error:
+        raise UsageError(f"--{error}") from error
+
+
+def _show(job: Job, as_json: bool) -> None:
+    facts = job_facts(job, utc_clock())
+    result(as_json, facts, [_line(facts)])
+
+
+def _line(job: dict[str, Any]) -> str:
+    """One job in one line."""
+    state = job["outcome"] or job["state"]
+    when = f"from {job['starts_at']}" if job["start_at"] else job["ended_at"] or ""
+    details = [when, job["window"], job["run"], job["error"]]
+    return "  ".join([f"{job['id']:>4}", f"{state:<11}", f"{job['name']:<24}", *filter(None, details)])

@@ -1,0 +1,69 @@
+"""What was acquired, read from the run directories themselves."""
+
+import json
+from contextlib import closing
+from dataclasses import asdict
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from acquisition.run_store import RunStore
+from acquisition.summary import run_facts
+from api.data_folder import DataFolder
+from api.errors import NoSuchRun
+from api.routes.service_of import ServiceOf
+
+router = APIRouter(prefix="/runs")
+
+HEAD = ("plan_hash", "seed", "created_at", "versions")
+"""What the list tells of a run, besides its name."""
+MOST_TILES = 1000
+"""In one answer; whoever wants more asks for those after the last."""
+
+
+@router.get("")
+def list_runs(service: ServiceOf) -> dict[str, Any]:
+    """Every run in the data folder, the newest first."""
+    found = sorted(service.folder.runs.glob("*/run.json"), key=lambda path: path.parent.name, reverse=True)
+    return {"runs": [_head(path.parent) for path in found]}
+
+
+@router.get("/{name}")
+def get_run(name: str, service: ServiceOf) -> dict[str, Any]:
+    """One run: its plan, and what came of it so far."""
+    path = _existing(service.folder, name)
+    with closing(RunStore(path)) as store:
+        return {**_head(path), "plan": store.plan.model_dump(mode="json"), **run_facts(store)}
+
+
+@router.get("/{name}/tiles")
+def get_tiles(
+    name: str,
+    service: ServiceOf,
+    after: Annotated[int, Query(ge=0)] = 0,
+    limit: Annotated[int, Query(ge=1, le=MOST_TILES)] = MOST_TILES,
+) -> dict[str, Any]:
+    """Attempts at tiles in the order in which they ended, those after number `after`; ask again from `last` on."""
+    with closing(RunStore(_existing(service.folder, name))) as store:
+        found = list(islice(store.journal.attempts(after), limit))
+    return {
+        "tiles": [{"number": number, **asdict(attempt)} for number, attempt in found],
+        "last": found[-1][0] if found else after,
+    }
+
+
+def _existing(folder: DataFolder, name: str) -> Path:
+    run = folder.run(name)
+    if not (run / "run.json").exists():
+        raise NoSuchRun(f"run {name!r}: there is none")
+    return run
+
+
+def _head(path: Path) -> dict[str, Any]:
+    try:
+        run = json.loads((path / "run.json").read_text())
+        return {"id": path.name, "name": run["plan"]["name"], **{key: run[key] for key in HEAD}}
+    except (OSError, ValueError, KeyError, TypeError) as error:  # one damaged run does not hide the others
+        return {"id": path.name, "error": f"run.json: not readable as a run: {error!r}"}

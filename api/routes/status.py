@@ -1,0 +1,45 @@
+"""What goes on, and how everything is stopped. Neither waits for a database or a device."""
+
+from typing import Any
+
+from fastapi import APIRouter, HTTPException
+
+from api.routes.service_of import ServiceOf
+
+health = APIRouter()
+router = APIRouter()
+
+
+@health.get("/healthz")
+async def healthz(service: ServiceOf) -> dict[str, Any]:
+    """Whether the service works; what is in its way does not make it sick."""
+    if service.over:
+        raise HTTPException(503, "the service does not work any more")
+    return {"ok": True}
+
+
+@router.get("/status")
+async def status(service: ServiceOf) -> dict[str, Any]:
+    """State of the run, its job and progress; what holds the queue, and what is in the way."""
+    return service.status()
+
+
+@router.post("/stop", status_code=202)
+async def stop(service: ServiceOf) -> dict[str, Any]:
+    """Stop everything now and retract the probe; no job begins until `queue/release`."""
+    service.stop("stopped over HTTP")
+    return service.status()
+
+
+@router.post("/queue/hold", status_code=202)
+def hold(service: ServiceOf) -> dict[str, Any]:
+    """Let no further job begin; the one that runs goes on."""
+    service.queue.hold("held over HTTP")
+    return service.status()
+
+
+@router.post("/queue/release", status_code=202)
+def release(service: ServiceOf) -> dict[str, Any]:
+    """Let jobs begin again."""
+    service.release()
+    return service.status()

@@ -1,0 +1,79 @@
+"""The job under way, as the service sees it: how far it is, what it was told, how it is to end."""
+
+from datetime import datetime
+from typing import Any
+
+from acquisition.instructions import Instructions
+from acquisition.job import Job
+from acquisition.journal import Attempt
+from acquisition.states import Outcome, State
+from api.scan import Watcher
+
+
+class RunningJob:
+    """Written to by the engine and by people's threads; read by anybody at any time, without a lock."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.told = Instructions()
+        self.state = State.PREPARING
+        self.ending: Outcome | None = None
+        """How somebody told it to end."""
+        self.interruption = ""
+        """Why it is to be given back and gone on with later."""
+        self.noted: tuple[State, Outcome | None] = State.IDLE, None
+        """What of this the queue knows."""
+        self._planned = 0
+        self._taken_before = 0
+        self._taken: set[int] = set()
+        self._placed = 0
+
+    def watcher(self) -> Watcher:
+        """Who listens to the scan."""
+        return Watcher(self._started, self._acquired, self._is_now, self._placed_so_far)
+
+    def stop(self, reason: str) -> None:
+        """Let it end cleanly; what was taken is made into a mosaic."""
+        self.ending = self.ending or Outcome.STOPPED
+        self.told.stop(reason)
+
+    def abort(self, reason: str) -> None:
+        """Let it end as failed."""
+        self.ending = Outcome.FAILED
+        self.told.abort(reason)
+
+    def interrupt(self, reason: str) -> None:
+        """Let it end for now, unless it was told to end for good; may be said again and again."""
+        self.interruption = self.interruption or reason
+        if not self.told.stopped:
+            self.told.stop(reason)
+
+    def outlived(self, now: datetime) -> bool:
+        """Whether its window has closed."""
+        return self.job.window is not None and not self.job.window.contains(now)
+
+    def facts(self) -> dict[str, Any]:
+        """For `status`."""
+        return {
+            "job": {"id": self.job.id, "name": self.job.name, "run": self.job.run, "started_at": self.job.started_at},
+            "progress": {"tiles": self._tiles, "planned": self._planned, "placed": self._placed},
+            "pause_pending": self.told.waiting and self.state is not State.PAUSED,
+            "ending": self.ending,
+        }
+
+    @property
+    def _tiles(self) -> int:
+        return min(self._taken_before + len(self._taken), self._planned)  # one of before may be taken again
+
+    def _started(self, tiles: int, taken: int) -> None:
+        self._planned, self._taken_before = tiles, taken
+
+    def _acquired(self, attempt: Attempt) -> None:
+        if attempt.frame is not None:
+            self._taken.add(attempt.tile)
+
+    def _placed_so_far(self, said: dict[str, Any]) -> None:
+        self._placed = said["placed"]
+
+    def _is_now(self, state: State) -> None:
+        self.state = state

@@ -1,0 +1,339 @@
+"""The service: takes the next due job off the queue, runs it, takes the next; for months, and after every crash.
+
+Two threads: the *engine's* runs one job after the other, the *clerk's* keeps the books meanwhile (what the running job
+does, whether its window is still open). Whatever they cannot do now is said once, and tried again.
+"""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from acquisition.instructions import PauseAfter
+from acquisition.job import Job
+from acquisition.plan import Plan
+from acquisition.queue import Queue, utc_clock
+from acquisition.queue_errors import NotRunning
+from acquisition.states import Outcome, State
+from api.data_folder import DataFolder, Occupied
+from api.errors import UsageError, lines
+from api.running_job import RunningJob
+from api.scan import NOT_FOR_TILES, resume, scan
+from devices.model import FileError
+from devices.rig import RigSettings, open_rig
+
+POLL_S = 0.25  # how soon a job is noticed; a look at an idle queue costs 0.2 ms
+AGAIN_S = 5.0  # between two tries at what failed: a locked database, a rig that does not answer
+ENDING = "the service ends"
+END_S = 4.0  # for the engine to leave the rig safe; the rest of the 5 s that systemd is promised is for the API
+
+Verb = Literal["pause", "resume", "skip", "stop", "abort"]
+
+
+def make_rig_safe(settings: RigSettings) -> None:
+    """Retract the probe of a rig that a job left in trouble, and stop what moves.
+
+    Raises:
+        DeviceError: it does not answer, or not well.
+    """
+    with open_rig(settings, leave_out=NOT_FOR_TILES) as rig:
+        rig.make_safe()
+
+
+@dataclass(frozen=True)
+class RigWork:
+    """What is done with a rig; tests put something quicker in its place."""
+
+    scan: Callable[..., tuple[Outcome, Mapping[str, Any]]] = scan
+    resume: Callable[..., tuple[Outcome, Mapping[str, Any]]] = resume
+    make_safe: Callable[[RigSettings], None] = make_rig_safe
+
+
+class Service:
+    """A queue and the rig that works it off; a context manager that begins and ends the work."""
+
+    def __init__(
+        self,
+        folder: DataFolder,
+        rig: Path | None = None,
+        database: str | None = None,
+        world_url: str | None = None,
+        clock: Callable[[], datetime] = utc_clock,
+        work: RigWork = RigWork(),
+    ) -> None:
+        """Take hold of the folder and open the queue; nothing is begun yet.
+
+        Args:
+            rig: the rig file for jobs that name none.
+            database: URL of the queue; by default it lies in the folder.
+            world_url: of the twin's world, to compare with.
+
+        Raises:
+            UsageError: another service is at work there, or the URL cannot be used.
+            QueueError: the database does not answer.
+        """
+        self.folder = folder
+        self.rig = rig
+        self._world_url = world_url
+        self._clock = clock
+        self._work = work
+        with ExitStack() as opening:
+            folder.make()
+            self._hold = Occupied(folder)
+            opening.callback(self._hold.release)
+            try:
+                self.queue = opening.enter_context(Queue(database or folder.database, clock))
+            except ValueError as error:
+                raise UsageError(str(error)) from error
+            self._opened = opening.pop_all()
+        self._end = threading.Event()
+        self._leave_by = float("inf")
+        self._changing = threading.Lock()
+        self._running: RunningJob | None = None
+        self._stops = 0  # how often everything was stopped
+        self._halt: str | None = None  # why; until the queue knows it
+        self._held: str | None = None  # as the queue says
+        self._unwritten: Callable[[], None] | None = self._give_back_what_was_left
+        self._suspect: RigSettings | None = None
+        self._troubles: dict[str, Exception] = {}
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(who, step), name=who, daemon=True)
+            for who, step in (("engine", self._take_next), ("clerk", self._keep_books))
+        ]
+
+    def __enter__(self) -> Self:
+        self.begin()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def begin(self) -> None:
+        """Go on with what was interrupted, then with what is due."""
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """`end`, and wait until the rig is safe; see `over`."""
+        self.end()
+        for thread in self._threads:
+            thread.join(max(0.0, self._leave_by - time.monotonic()))
+        if self.over:
+            self._opened.close()
+
+    def end(self) -> None:
+        """Begin no job any more, and interrupt the one that runs; returns at once. Safe in a signal handler."""
+        self._leave_by = min(self._leave_by, time.monotonic() + END_S)
+        self._end.set()
+        if (running := self._running) is not None:
+            running.interrupt(ENDING)
+
+    @property
+    def over(self) -> bool:
+        """Whether all work has ended; after `END_S` it may still wait for a mosaic, which the next start makes anew."""
+        return not any(thread.is_alive() for thread in self._threads)
+
+    def status(self) -> dict[str, Any]:
+        """What goes on now. Reads memory alone: it may be asked as often as anybody likes."""
+        running = self._running
+        nothing = {"job": None, "progress": None, "pause_pending": False, "ending": None}
+        return {
+            "state": running.state if running else State.IDLE,
+            **(running.facts() if running else nothing),
+            "held": self._halt or self._held,
+            "troubles": [_words(trouble) for trouble in list(self._troubles.values())],
+            "rig": self.rig,
+        }
+
+    def doing(self, job: Job) -> State:
+        """What a job does at this moment."""
+        running = self._running
+        return running.state if running and running.job.id == job.id else State.IDLE
+
+    def tell(self, job_id: int, verb: Verb, after: PauseAfter = "tile", reason: str = "") -> None:
+        """Tell the running job something.
+
+        Raises:
+            NotRunning: it is not the one that runs.
+        """
+        running = self._running
+        if running is None or running.job.id != job_id:
+            raise NotRunning(f"job {job_id}: it is not running")
+        match verb:
+            case "pause":
+                running.told.pause(after, reason)
+            case "resume":
+                running.told.resume()
+            case "skip":
+                running.told.skip(reason)
+            case "stop":
+                running.stop(reason)
+            case "abort":
+                running.abort(reason)
+
+    def stop(self, reason: str) -> None:
+        """Stop whatever moves, retract, and let no job begin until `release`, not even after a new start."""
+        with self._changing:
+            self._stops += 1
+            self._halt = reason
+            running = self._running
+        if running is not None:
+            running.stop(reason)
+
+    def release(self) -> None:
+        """Let jobs begin again.
+
+        Raises:
+            QueueError: the database does not answer; nothing begins.
+        """
+        with self._changing:
+            self._halt = None
+        self.queue.release()
+        self._held = None
+
+    def settings_for(self, rig: str | None) -> RigSettings:
+        """The rig on which a job runs.
+
+        Raises:
+            UsageError: neither the job nor the service names one.
+            RigFileError: its file cannot be read.
+        """
+        path = rig or self.rig
+        if path is None:
+            raise UsageError("rig: the job names none, and the service was started without --rig")
+        return RigSettings.load(path)
+
+    def _give_back_what_was_left(self) -> None:
+        """Jobs that this service ran when it died go on first; those that were told to end have ended.
+
+        Whichever it is, the probe may still be down: the rig is made safe before anything else.
+        """
+        for job in self.queue.running(self._hold.name):
+            try:
+                self._suspect = self.settings_for(job.rig)
+            except (FileError, UsageError) as error:
+                _say(f"job {job.id} ({job.name}): the rig cannot be made safe: {_words(error)}")
+            if job.ending is None:
+                self.queue.interrupt(job.id, "the service was gone")
+            else:
+                self.queue.finish(job.id, job.ending, "told to end; the service was gone before it had")
+
+    def _repeat(self, who: str, step: Callable[[], bool]) -> None:
+        """Take one step after the other until the service ends; what stands in the way is said once."""
+        while not self._end.is_set():
+            try:
+                pause_s = 0.0 if step() else POLL_S
+                self._troubles.pop(who, None)
+            except Exception as error:  # a locked database, a dead rig, a bug: the service outlives them all
+                pause_s = AGAIN_S
+                if type(self._troubles.get(who)) is not type(error):
+                    _say(_words(error))
+                self._troubles[who] = error
+            self._end.wait(pause_s)
+
+    def _take_next(self) -> bool:
+        """Run the next due job, if there is one; whether there was something to do."""
+        self._write_down()
+        if self._suspect is not None:
+            self._work.make_safe(self._suspect)
+            self._suspect = None
+        stops = self._stops
+        job = self.queue.next_due() if self._halt is None else None
+        if job is None:
+            return False
+        run = job.run or self.folder.new_run(job.name, self._clock())
+        claimed = self._claim(job, run)
+        if claimed is not None:
+            self._run(RunningJob(claimed), stops)
+        return True
+
+    def _claim(self, job: Job, run: str) -> Job | None:
+        claimed = None
+        self._unwritten = self._give_back_what_was_left  # an error may mean that the claim stands, its answer lost
+        try:
+            claimed = self.queue.claim(job.id, self._hold.name, run)
+        finally:
+            if claimed is None:
+                self.folder.clear(run)
+        self._unwritten = None
+        return claimed
+
+    def _run(self, running: RunningJob, stops: int) -> None:
+        """Run a job that was claimed; gives it back if everything has been stopped more than `stops` times by now."""
+        with self._changing:
+            self._running = running
+            halted = self._stops > stops
+        if halted or self._end.is_set():
+            running.interrupt("stopped before it began")
+        outcome, error = self._acquire(running)
+        if running.interruption and running.ending is None and outcome is not Outcome.COMPLETED:
+            self._unwritten = lambda: self.queue.interrupt(running.job.id, running.interruption)
+        else:
+            self._unwritten = lambda: self.queue.finish(running.job.id, outcome, error)
+        self._running = None
+        self._write_down()
+
+    def _write_down(self) -> None:
+        """Tell the queue what it has not been told yet: how the last job ended comes before the next begins."""
+        if self._unwritten is not None:
+            self._unwritten()
+            self._unwritten = None
+
+    def _acquire(self, running: RunningJob) -> tuple[Outcome, str | None]:
+        """Run a job to its end; how it ended, and what went wrong. Nothing that goes wrong here ends the service."""
+        if running.told.stopped:
+            return Outcome.STOPPED, None
+        settings = None
+        try:
+            settings = self.settings_for(running.job.rig)
+            outcome = self._begin_or_go_on(running, settings)
+            return outcome, (running.told.reason or None) if outcome is Outcome.FAILED else None
+        except Exception as error:
+            self._suspect = settings
+            _say(f"job {running.job.id} ({running.job.name}): {_words(error)}")
+            return Outcome.FAILED, _words(error)
+
+    def _begin_or_go_on(self, running: RunningJob, settings: RigSettings) -> Outcome:
+        job = running.job
+        assert job.run is not None
+        run = self.folder.run(job.run)
+        if (run / "run.json").exists():
+            outcome, _ = self._work.resume(run, settings, running.told, running.watcher(), world_url=self._world_url)
+            return outcome
+        self.folder.clear(job.run)
+        plan = Plan.model_validate(job.plan)
+        outcome, _ = self._work.scan(plan, settings, run, running.told, running.watcher(), world_url=self._world_url)
+        return outcome
+
+    def _keep_books(self) -> bool:
+        """Write down what goes on, and see whether it still may; never has anything left to do."""
+        running = self._running
+        if running is not None:
+            if running.outlived(self._clock()):
+                running.interrupt(f"its window {running.job.window} has closed")
+            if (now := (running.state, running.ending)) != running.noted:
+                self.queue.note(running.job.id, *now)
+                running.noted = now
+        with self._changing:
+            stops, halt = self._stops, self._halt
+        if halt is not None:
+            self.queue.hold(halt)
+            with self._changing:
+                if self._stops == stops:
+                    self._halt = None
+        self._held = self.queue.held()
+        return False
+
+
+def _words(error: Exception) -> str:
+    return "; ".join(lines(error))
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"nanoraster: {text}\n")
+    sys.stderr.flush()

@@ -1,0 +1,36 @@
+"""How a plan gets into the queue: only after everything was checked that can be checked without the rig."""
+
+from datetime import datetime
+from pathlib import Path
+
+from acquisition.job import Job
+from acquisition.plan import Plan, PlanError
+from acquisition.queue import Queue
+from acquisition.time_window import TimeWindow
+from api.data_folder import DataFolder
+from api.scan import blocking
+from devices.rig import RigSettings
+
+
+def submit(
+    queue: Queue,
+    folder: DataFolder,
+    plan: Plan,
+    settings: RigSettings,
+    rig: Path | None = None,
+    start_at: datetime | None = None,
+    window: TimeWindow | None = None,
+) -> Job:
+    """Put a plan at the end of the queue.
+
+    Args:
+        folder: where it will be acquired into.
+        settings: of the rig on which it is to run.
+        rig: the file of that rig; None: whatever rig the service has then.
+
+    Raises:
+        PlanError: with every reason against it.
+    """
+    if found := blocking(plan, settings, folder.runs):
+        raise PlanError(found)
+    return queue.add(plan.name, plan.model_dump(mode="json"), str(rig.absolute()) if rig else None, start_at, window)

@@ -1,0 +1,146 @@
+"""The guardian as a process: over a service that dies, stands still or ends well, and over its own end."""
+
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import Any
+
+import pytest
+
+from acquisition.journal import Journal
+from api.guardian_process import HEARTBEAT_VARIABLE, GuardianFailed, guarded
+from api.modules import module_command
+from api.twin import Twin
+from benchmarks.guardian import DOWN_UM, engaged_service, truth
+from devices.rig import RigSettings
+
+UP_UM = 6.0
+"""Off the specimen; where the probe is does not matter to the guardian."""
+SOON_S = 20.0
+"""For a machine that is busy with other tests; how soon it really is, is the benchmark's."""
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Path:
+    path = tmp_path / "journal.db"
+    Journal(path, "create").close()
+    return path
+
+
+def kinds(journal: Path) -> list[str]:
+    opened = Journal(journal)
+    try:
+        return [event.kind for event in opened.events()]
+    finally:
+        opened.close()
+
+
+def eventually(condition: Callable[[], Any]) -> bool:
+    """Wait until it is so, at most `SOON_S`."""
+    deadline_s = time.monotonic() + SOON_S
+    while not condition():
+        if time.monotonic() > deadline_s:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def z_um(twin: Twin) -> float:
+    return float(truth(twin)["scanner_um"][2])
+
+
+def test_retracts_when_the_whole_service_is_killed(twin: Twin, journal: Path) -> None:
+    with engaged_service(twin.rig, journal, UP_UM) as service:
+        os.killpg(service.process.pid, signal.SIGKILL)
+        assert eventually(lambda: z_um(twin) < DOWN_UM)
+    assert kinds(journal) == ["guardian_retracted"]
+
+
+def test_retracts_while_the_service_is_stopped_and_lets_go_when_it_is_back(twin: Twin, journal: Path) -> None:
+    with engaged_service(twin.rig, journal, UP_UM) as service:
+        os.kill(service.process.pid, signal.SIGSTOP)
+        assert eventually(lambda: z_um(twin) < DOWN_UM)
+        os.kill(service.process.pid, signal.SIGCONT)
+        assert [service.hear(), service.hear()] == ["retracted", "engaged"]
+        assert eventually(lambda: "guardian_released" in kinds(journal))
+        assert z_um(twin) == pytest.approx(UP_UM, abs=0.1)
+        service.end()
+    assert kinds(journal) == ["guardian_retracted", "guardian_released"]
+
+
+def test_a_guardian_that_is_killed_is_replaced(twin: Twin, journal: Path) -> None:
+    with engaged_service(twin.rig, journal, UP_UM) as service:
+        os.kill(service.guardian_pid, signal.SIGKILL)
+
+        def replaced() -> bool:
+            service.tell("guardian")
+            said = service.hear().removeprefix("guardian ")
+            return said not in ("None", str(service.guardian_pid))
+
+        assert eventually(replaced)
+        assert z_um(twin) == pytest.approx(UP_UM, abs=0.1)
+        service.end()
+    assert kinds(journal) == ["guardian_died"]
+
+
+def test_ends_without_a_word_when_the_service_ends_well(twin: Twin, journal: Path) -> None:
+    with engaged_service(twin.rig, journal, UP_UM) as service:
+        service.end()
+        assert eventually(lambda: not Path(f"/proc/{service.guardian_pid}").exists())
+    assert kinds(journal) == []
+
+
+def test_no_guardian_no_run(twin: Twin, journal: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    settings = RigSettings.load(twin.rig)
+    unplugged = settings.devices.scanner.model_copy(update={"port": 1})
+    settings = settings.model_copy(update={"devices": settings.devices.model_copy(update={"scanner": unplugged})})
+    with pytest.raises(GuardianFailed), guarded(settings, journal, lambda *_, **__: None):
+        pass
+    assert "no connection" in capfd.readouterr().err
+
+
+def test_a_rig_without_a_probe_needs_none(twin: Twin, journal: Path) -> None:
+    settings = RigSettings.load(twin.rig)
+    settings = settings.model_copy(update={"devices": settings.devices.model_copy(update={"force": None})})
+    with guarded(settings, journal, lambda *_, **__: None) as heart:
+        heart.engine.beat()
+        assert heart.guardian.resting
+
+
+@pytest.fixture
+def heartbeat(twin: Twin, tmp_path: Path) -> Iterator[Path]:
+    """A guardian that runs on its own."""
+    path = tmp_path / "heartbeat"
+    command = module_command("acquisition.guardian", "--rig", str(twin.rig), "--heartbeat", str(path))
+    with Popen(command, stdout=PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield path
+        process.terminate()
+        assert process.wait(SOON_S) == 0
+
+
+def test_a_guardian_of_its_own_watches_one_run_after_the_other(
+    twin: Twin, journal: Path, heartbeat: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HEARTBEAT_VARIABLE, str(heartbeat))
+    settings = RigSettings.load(twin.rig)
+    with guarded(settings, journal, lambda *_, **__: None) as heart:
+        heart.engaged = True
+        heart.force.beat()
+        assert eventually(lambda: heart.retracted)
+    assert eventually(lambda: kinds(journal) == ["guardian_retracted"])
+    with guarded(settings, journal, lambda *_, **__: None) as heart:
+        assert not heart.retracted
+        assert eventually(lambda: kinds(journal) == ["guardian_retracted", "guardian_released"])
+
+
+def test_misses_a_guardian_of_its_own_that_does_not_run(
+    twin: Twin, journal: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HEARTBEAT_VARIABLE, str(tmp_path / "heartbeat"))
+    with pytest.raises(GuardianFailed), guarded(RigSettings.load(twin.rig), journal, lambda *_, **__: None):
+        pass

@@ -1,0 +1,142 @@
+"""`nanoraster queue`, as somebody at a terminal uses it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from acquisition.queue import Queue
+from api.cli import app, exit_code
+from api.data_folder import DataFolder
+from tests.api.service_bench import plan, rig_file
+
+Command = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The data folder, given by the environment."""
+    folder = tmp_path / "data"
+    monkeypatch.setenv("NANORASTER_DATA", str(folder))
+    monkeypatch.delenv("NANORASTER_DATABASE", raising=False)
+    return folder
+
+
+@pytest.fixture
+def plan_path(tmp_path: Path) -> Path:
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(plan()))
+    return path
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["queue", *map(str, arguments)])
+
+
+def told(*arguments: object) -> dict[str, Any]:
+    """The one JSON object of a command that went well."""
+    finished = run(*arguments, "--json")
+    assert finished.exit_code == 0, finished.output
+    found: dict[str, Any] = json.loads(finished.stdout)
+    return found
+
+
+def refused(*arguments: object) -> str:
+    """What a refused command says; its exit code is 2."""
+    error = run(*arguments).exception
+    assert isinstance(error, Exception)
+
+    def command() -> None:
+        raise error
+
+    assert exit_code(command, debug=False) == 2
+    return str(error)
+
+
+@pytest.fixture
+def add(data: Path, tmp_path: Path, plan_path: Path) -> Command:
+    """Add the plan with more options."""
+    rig = rig_file(tmp_path)
+    return lambda *more: told("add", plan_path, "--rig", rig, *more)
+
+
+def names_in(data: Path) -> list[str]:
+    with Queue(DataFolder(data).database) as queue:
+        return [job.name for job in queue.jobs()]
+
+
+def test_a_plan_is_added_with_its_rig_and_times(add: Command, tmp_path: Path) -> None:
+    job = add("--start-at", "2030-01-01T01:00+01:00", "--window", "22:00-07:00 Europe/Berlin")
+    assert job["rig"] == str(tmp_path / "rig.toml")
+    assert (job["start_at"], job["window"]) == ("2030-01-01T00:00:00Z", "22:00-07:00 Europe/Berlin")
+    assert told("list")["jobs"] == [job]
+
+
+def test_jobs_are_moved_changed_and_removed(add: Command, data: Path) -> None:
+    first, second = add()["id"], add("--start-at", "2030-01-01T00:00")["id"]
+    assert told("move", second, 0)["id"] == second
+    assert [job["id"] for job in told("list")["jobs"]] == [second, first]
+    assert told("set", second, "--start-at", "any", "--window", "20:00-06:00 UTC")["start_at"] is None
+    assert told("remove", first)["state"] == "removed"
+    assert [job["window"] for job in told("list")["jobs"]] == ["20:00-06:00 UTC"]
+
+
+def test_the_queue_is_held_and_released(data: Path) -> None:
+    told("hold", "door open")
+    assert told("list")["held"] == "door open"
+    assert "held: door open" in run("list").stdout
+    told("release")
+    assert told("list") == {"queue_version": 2, "held": None, "jobs": []}
+
+
+def test_a_list_for_people_has_a_line_for_each_job(add: Command) -> None:
+    add()
+    add("--window", "22:00-07:00 UTC")
+    lines = run("list").stdout.splitlines()
+    assert len(lines) == 2
+    assert all("pads" in line and "queued" in line for line in lines)
+    assert "22:00-07:00 UTC" in lines[1]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--window", "at night"], ["--window", "at night", "22:00-07:00"]),
+        (["--start-at", "tomorrow"], ["--start-at", "tomorrow", "2026"]),
+        (["--database", "mysteriousdb://x"], ["database", "mysteriousdb"]),
+    ],
+)
+def test_options_that_cannot_be_used_are_refused(
+    data: Path, tmp_path: Path, plan_path: Path, arguments: list[str], words: list[str]
+) -> None:
+    said = refused("add", plan_path, "--rig", rig_file(tmp_path), *arguments)
+    assert all(word in said for word in words), said
+
+
+def test_a_plan_that_the_rig_cannot_carry_out_is_not_added(data: Path, tmp_path: Path, plan_path: Path) -> None:
+    plan_path.write_text(json.dumps(plan(region={"x_um": [90, 130], "y_um": [0, 9]})))
+    said = refused("add", plan_path, "--rig", rig_file(tmp_path))
+    assert "axis x" in said
+    assert "90..130" in said
+    assert names_in(data) == []
+
+
+@pytest.mark.parametrize("command", [["move", 7, 0], ["remove", 7], ["set", 7, "--window", "any"]])
+def test_a_job_that_there_is_not(data: Path, command: list[Any]) -> None:
+    assert "job 7" in refused(*command)
+
+
+def test_set_without_anything_to_set(add: Command) -> None:
+    assert "--start-at or --window" in refused("set", add()["id"])
+
+
+def test_a_database_elsewhere_is_used_when_its_url_is_given(
+    add: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NANORASTER_DATABASE", f"sqlite:///{tmp_path / 'elsewhere.db'}")
+    add()
+    assert (tmp_path / "elsewhere.db").exists()
+    assert len(told("list")["jobs"]) == 1

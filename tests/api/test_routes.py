@@ -1,0 +1,221 @@
+"""The API over HTTP: what it answers, and how it says no."""
+
+import json
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from acquisition.states import State
+from api.app import create_app
+from api.data_folder import DataFolder
+from api.errors import BAD_INPUT, UsageError
+from api.serve import Serving, serve
+from api.service import Service
+from tests.api.service_bench import PlayedWork, eventually, plan, rig_file
+
+JOBS = "/api/v1/jobs"
+
+
+@pytest.fixture
+def played() -> PlayedWork:
+    return PlayedWork()
+
+
+@pytest.fixture
+def client(tmp_path: Path, played: PlayedWork, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]:
+    monkeypatch.setattr("api.service.POLL_S", 0.01)
+    service = Service(DataFolder(tmp_path / "data"), rig_file(tmp_path), work=played.work)
+    with TestClient(create_app(service)) as connected:
+        yield connected
+
+
+@pytest.fixture
+def waiting(client: TestClient) -> TestClient:
+    """A client of a queue that is held, so that jobs stay where they are put."""
+    client.post("/api/v1/queue/hold")
+    return client
+
+
+def added(client: TestClient, name: str = "pads", **more: Any) -> dict[str, Any]:
+    answer = client.post(JOBS, json={"plan": plan(name)} | more)
+    assert answer.status_code == 201, answer.text
+    found: dict[str, Any] = answer.json()
+    assert answer.headers["Location"] == f"{JOBS}/{found['id']}"
+    return found
+
+
+def names(client: TestClient) -> list[str]:
+    return [job["name"] for job in client.get(JOBS).json()["jobs"]]
+
+
+def refused(answer: Any, status: int, *words: str) -> dict[str, Any]:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    problem: dict[str, Any] = answer.json()
+    assert problem["status"] == status
+    assert {"type", "title", "detail"} <= problem.keys()
+    assert all(word in problem["detail"] for word in words), problem["detail"]
+    return problem
+
+
+def test_a_job_is_acquired_and_its_run_can_be_read(client: TestClient) -> None:
+    job = added(client)
+    eventually(lambda: client.get(f"{JOBS}/{job['id']}").json()["state"] == "done")
+    done = client.get(f"{JOBS}/{job['id']}").json()
+    assert (done["outcome"], done["error"]) == ("completed", None)
+    assert [run["id"] for run in client.get("/api/v1/runs").json()["runs"]] == [done["run"]]
+    run = client.get(f"/api/v1/runs/{done['run']}").json()
+    assert (run["plan"]["name"], run["tiles"]["ok"]) == ("pads", 6)
+    first = client.get(f"/api/v1/runs/{done['run']}/tiles", params={"limit": 4}).json()
+    rest = client.get(f"/api/v1/runs/{done['run']}/tiles", params={"after": first["last"]}).json()
+    assert [tile["tile"] for tile in first["tiles"] + rest["tiles"]] == list(range(6))
+    assert client.get(f"/api/v1/runs/{done['run']}/tiles", params={"after": rest["last"]}).json()["tiles"] == []
+
+
+def test_status_tells_of_the_running_job_and_it_obeys(client: TestClient, played: PlayedWork) -> None:
+    played.gate.clear()
+    job = added(client)
+    now = eventually(lambda: (status := client.get("/api/v1/status").json())["state"] == "acquiring" and status)
+    assert (now["job"]["id"], now["progress"]["planned"]) == (job["id"], 6)
+    assert client.post(f"{JOBS}/{job['id']}/pause", json={"after": "now"}).status_code == 202
+    eventually(lambda: client.get("/api/v1/status").json()["state"] == State.PAUSED)
+    assert client.get(f"{JOBS}/{job['id']}").json()["doing"] == "paused"
+    assert client.post(f"{JOBS}/{job['id']}/resume").status_code == 202
+    assert client.post(f"{JOBS}/{job['id']}/skip").status_code == 202
+    assert client.post(f"{JOBS}/{job['id']}/abort", json={"reason": "dust"}).status_code == 202
+    eventually(lambda: client.get(f"{JOBS}/{job['id']}").json()["error"] == "dust")
+    assert client.get(f"{JOBS}/{job['id']}").json()["outcome"] == "failed"
+
+
+def test_a_stop_ends_the_run_and_holds_the_queue(client: TestClient, played: PlayedWork) -> None:
+    played.gate.clear()
+    first, second = added(client, "a"), added(client, "b")
+    eventually(lambda: client.get("/api/v1/status").json()["state"] == "acquiring")
+    assert client.post("/api/v1/stop").status_code == 202
+    eventually(lambda: client.get(f"{JOBS}/{first['id']}").json()["outcome"] == "stopped")
+    assert client.get(f"{JOBS}/{second['id']}").json()["state"] == "queued"
+    assert client.get("/api/v1/status").json()["held"] == "stopped over HTTP"
+    played.gate.set()
+    assert client.post("/api/v1/queue/release").json()["held"] is None
+    eventually(lambda: client.get(f"{JOBS}/{second['id']}").json()["outcome"] == "completed")
+
+
+def test_the_queue_is_put_in_another_order(waiting: TestClient) -> None:
+    for name in "abc":
+        added(waiting, name)
+    last = waiting.get(JOBS).json()["jobs"][-1]["id"]
+    assert waiting.patch(f"{JOBS}/{last}", json={"position": 0}).status_code == 200
+    assert names(waiting) == ["c", "a", "b"]
+    assert waiting.delete(f"{JOBS}/{last}").status_code == 204
+    assert names(waiting) == ["a", "b"]
+
+
+def test_an_edit_of_an_older_queue_is_refused(waiting: TestClient) -> None:
+    job = added(waiting)
+    version = waiting.get(JOBS).json()["queue_version"]
+    change = {"start_at": "2030-01-01T00:00:00Z", "queue_version": version}
+    assert waiting.patch(f"{JOBS}/{job['id']}", json=change).json()["start_at"] == "2030-01-01T00:00:00Z"
+    refused(waiting.patch(f"{JOBS}/{job['id']}", json=change), 409, "queue_version", str(version))
+
+
+def test_times_are_changed_one_by_one_and_lifted(waiting: TestClient) -> None:
+    job = added(waiting, start_at="2030-01-01T01:00:00+01:00", window="22:00-07:00 Europe/Berlin")
+    assert (job["start_at"], job["window"]) == ("2030-01-01T00:00:00Z", "22:00-07:00 Europe/Berlin")
+    assert job["starts_at"] == "2030-01-01T00:00:00Z"  # one o'clock in the window
+    changed = waiting.patch(f"{JOBS}/{job['id']}", json={"start_at": None}).json()
+    assert (changed["start_at"], changed["window"]) == (None, "22:00-07:00 Europe/Berlin")
+    assert waiting.patch(f"{JOBS}/{job['id']}", json={"window": None}).json()["window"] is None
+
+
+def test_a_plan_is_previewed_with_everything_that_stands_in_its_way(client: TestClient) -> None:
+    good = client.post("/api/v1/plans/preview", json=plan()).json()
+    assert (good["tiles"], good["problems"]) == (6, [])
+    far = {"region": {"x_um": [90, 130], "y_um": [-1, 9]}, "reconstruction": {"model": "gan"}}
+    bad = client.post("/api/v1/plans/preview", json=far).json()
+    assert len(bad["problems"]) == 3
+
+
+def test_a_plan_that_cannot_be_carried_out_is_refused_with_each_key(client: TestClient) -> None:
+    unreadable = client.post(JOBS, json={"plan": plan(tiles={"overlap": 0.95, "colour": 1})})
+    problem = refused(unreadable, 422, "0.95", "0..0.9", "unknown key")
+    assert problem["errors"].keys() == {"plan.tiles.overlap", "plan.tiles.colour"}
+    impossible = client.post(JOBS, json={"plan": plan(region={"x_um": [90, 130], "y_um": [0, 9]})})
+    assert refused(impossible, 422, "90..130")["errors"].keys() == {"region.x_um"}
+    assert names(client) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status", "word"),
+    [
+        ("GET", f"{JOBS}/7", None, 404, "7"),
+        ("DELETE", f"{JOBS}/7", None, 404, "7"),
+        ("PATCH", f"{JOBS}/7", {"position": 0}, 404, "7"),
+        ("POST", f"{JOBS}/7/abort", None, 404, "7"),
+        ("POST", f"{JOBS}/1/abort", None, 409, "not running"),
+        ("GET", f"{JOBS}/one", None, 422, "job_id"),
+        ("PATCH", f"{JOBS}/1", {"position": -1}, 422, "-1"),
+        ("PATCH", f"{JOBS}/1", {"start_at": "2030-01-01T00:00:00"}, 422, "timezone"),
+        ("PATCH", f"{JOBS}/1", {"window": "at night"}, 422, "at night"),
+        ("PATCH", f"{JOBS}/1", {"colour": 1}, 422, "colour"),
+        ("GET", "/api/v1/runs/absent", None, 404, "absent"),
+        ("GET", "/api/v1/runs/%2e%2e", None, 404, ".."),
+        ("GET", "/api/v1/runs/absent/tiles", None, 404, "absent"),
+        ("GET", "/api/v1/nonsense", None, 404, "/api/v1/nonsense"),
+        ("PUT", "/api/v1/stop", None, 405, "PUT"),
+    ],
+)
+def test_a_refusal_is_a_problem_that_names_what_is_wrong(
+    waiting: TestClient, method: str, path: str, body: Any, status: int, word: str
+) -> None:
+    added(waiting)
+    refused(waiting.request(method, path, json=body), status, word)
+
+
+def test_a_damaged_run_is_told_as_such(client: TestClient, tmp_path: Path) -> None:
+    run = tmp_path / "data" / "runs" / "broken"
+    run.mkdir()
+    (run / "run.json").write_text(json.dumps({"plan": {"name": "x"}}))
+    refused(client.get("/api/v1/runs/broken"), 500, "broken")
+    assert client.get("/api/v1/runs").status_code == 200
+
+
+def test_a_service_without_a_rig_says_so(tmp_path: Path, played: PlayedWork) -> None:
+    with TestClient(create_app(Service(DataFolder(tmp_path), work=played.work))) as client:
+        refused(client.post(JOBS, json={"plan": plan()}), 422, "--rig")
+
+
+def test_it_says_that_it_is_well_and_describes_itself(client: TestClient) -> None:
+    assert client.get("/healthz").json() == {"ok": True}
+    described = client.get("/openapi.json").json()["paths"]
+    assert {"/api/v1/status", "/api/v1/jobs/{job_id}/pause", "/api/v1/stop"} <= described.keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"host": "0.0.0.0"}, ["--host 0.0.0.0", "127.0.0.1"]),
+        ({"host": "::"}, ["--host ::"]),
+        ({"host": "example.org"}, ["--host example.org"]),
+        ({"sim": True, "rig": Path("rig.toml")}, ["--sim", "--rig"]),
+        ({"rig": Path("absent.toml")}, ["absent.toml"]),
+    ],
+)
+def test_arguments_that_do_not_go_are_refused_before_anything_is_made(
+    tmp_path: Path, arguments: dict[str, Any], words: list[str]
+) -> None:
+    asked: dict[str, Any] = {"rig": None, "host": "127.0.0.1", "sim": False} | arguments
+    with pytest.raises(BAD_INPUT) as refusal:
+        serve(Serving(tmp_path / "data", port=0, sim_options="", database=None, **asked), ready=lambda url: None)
+    assert all(word in str(refusal.value) for word in words)
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_port_that_is_taken_is_refused(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(UsageError, match=f"--port {port}"):
+            serve(Serving(tmp_path / "data", None, "127.0.0.1", port, False, "", None), ready=lambda url: None)

@@ -1,0 +1,80 @@
+"""`nanoraster serve` as a process: it comes up, works, and goes on after `kill -9` and SIGTERM."""
+
+import json
+import signal
+import subprocess
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from acquisition.run_store import RunStore
+from api.twin import Twin
+from tests.api.conftest import NANORASTER
+from tests.api.service_bench import eventually
+
+HTTP_S = 10.0
+END_S = 5.0  # what systemd and people are promised after SIGTERM
+SLOW_PLAN = {"name": "pads", "region": {"x_um": [2, 26], "y_um": [1, 24]}, "camera": {"exposure_ms": 150}}
+
+
+class Serving:
+    """A running `nanoraster serve`."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+        self.process = process
+        self._url = url
+
+    def ask(self, path: str, body: Any = None) -> Any:
+        """GET, or POST if there is a body."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self._url + path, data, {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=HTTP_S) as answer:
+            return json.load(answer)
+
+    def tiles(self) -> int:
+        """How many the running job has taken; 0 if none runs."""
+        progress = self.ask("/api/v1/status")["progress"]
+        return int(progress["tiles"]) if progress else 0
+
+
+@contextmanager
+def serving(data: Path, *options: object) -> Iterator[Serving]:
+    command = [str(NANORASTER), "serve", "--data", str(data), "--port", "0", "--json", *map(str, options)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield Serving(process, json.loads(process.stdout.readline())["url"])
+        finally:
+            process.kill()
+
+
+def test_a_job_survives_kill_minus_nine_and_sigterm(twin: Twin, tmp_path: Path) -> None:
+    with serving(tmp_path, "--rig", twin.rig) as service:
+        job = service.ask("/api/v1/jobs", {"plan": SLOW_PLAN})["id"]
+        eventually(lambda: service.tiles() >= 2)
+        service.process.kill()
+    with serving(tmp_path, "--rig", twin.rig) as service:
+        eventually(lambda: service.tiles() >= 4)
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(END_S) == 0
+    with serving(tmp_path, "--rig", twin.rig) as service:
+        eventually(lambda: service.ask(f"/api/v1/jobs/{job}")["state"] == "done")
+        done = service.ask(f"/api/v1/jobs/{job}")
+    assert (done["outcome"], done["error"]) == ("completed", None)
+    run = tmp_path / "runs" / done["run"]
+    assert (run / "report" / "summary.json").exists()
+    with closing(RunStore(run)) as store:
+        taken = Counter(attempt.tile for _, attempt in store.journal.attempts() if attempt.frame is not None)
+        assert taken == Counter(tile.index for tile in store.tiles())
+
+
+def test_it_brings_its_own_rig_if_asked(natural_image: Path, tmp_path: Path) -> None:
+    options = f"--world still --specimen {natural_image} --pixel-nm 20"
+    with serving(tmp_path, "--sim", "--sim-options", options) as service:
+        assert service.ask("/healthz") == {"ok": True}
+        assert service.ask("/api/v1/plans/preview", SLOW_PLAN)["problems"] == []
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(END_S) == 0

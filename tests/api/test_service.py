@@ -1,0 +1,318 @@
+"""The service: which job it runs, how it is told, and what it does after trouble, a stop, and its own death."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import create_engine
+
+from acquisition.job import Job, JobState
+from acquisition.queue import Queue
+from acquisition.queue_errors import NotRunning
+from acquisition.states import Outcome, State
+from acquisition.time_window import TimeWindow
+from api.data_folder import DataFolder, Occupied
+from api.errors import UsageError
+from api.service import Service
+from devices.errors import DeviceLost, DeviceTimeout
+from tests.api.service_bench import Clock, PlayedWork, eventually, frames_of, plan, rig_file
+
+HOUR = timedelta(hours=1)
+TILES = 6
+
+
+class Bench:
+    """A service on played work, which can be ended and started again in the same folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = DataFolder(folder / "data")
+        self.rig = rig_file(folder)
+        self.clock = Clock()
+        self.played = PlayedWork()
+
+    @contextmanager
+    def running(self) -> Iterator[Service]:
+        with Service(self.folder, self.rig, None, None, self.clock, self.played.work) as service:
+            yield service
+        assert service.over
+
+    def job(self, service: Service, job_id: int, state: JobState) -> Job:
+        """The job, once it is in that state."""
+        eventually(lambda: service.queue.get(job_id).state is state, f"job {job_id} is never {state}")
+        return service.queue.get(job_id)
+
+    def begun(self, service: Service, tiles: int = 1) -> dict[str, Any]:
+        """The status, once a job has taken so many tiles."""
+        return eventually(lambda: (now := service.status())["progress"] and now["progress"]["tiles"] >= tiles and now)
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr("api.service.POLL_S", 0.01)
+    monkeypatch.setattr("api.service.AGAIN_S", 0.02)
+    monkeypatch.setattr("acquisition.queue_database.BUSY_S", 0.05)
+    return Bench(tmp_path)
+
+
+def test_runs_one_job_after_the_other_each_in_a_run_of_its_own(bench: Bench) -> None:
+    with bench.running() as service:
+        first, second = (service.queue.add("Pads, die 4", plan(name)).id for name in ("a", "b"))
+        jobs = [bench.job(service, job_id, JobState.DONE) for job_id in (first, second)]
+    assert bench.played.scanned == ["a", "b"]
+    assert [job.outcome for job in jobs] == [Outcome.COMPLETED] * 2
+    assert [job.run for job in jobs] == ["20261121T120000Z-pads-die-4", "20261121T120000Z-pads-die-4-2"]
+    for job in jobs:
+        assert job.run is not None
+        assert frames_of(bench.folder.run(job.run)) == list(range(TILES))
+
+
+def test_a_job_that_fails_does_not_keep_the_next_from_running(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.played.error = DeviceTimeout("scanner", "no answer")
+    with bench.running() as service:
+        first, second = (service.queue.add(name, plan(name)).id for name in ("a", "b"))
+        failed = bench.job(service, first, JobState.DONE)
+        bench.job(service, second, JobState.DONE)
+        assert service.queue.get(second).outcome is Outcome.COMPLETED
+    assert (failed.outcome, failed.error) == (Outcome.FAILED, "scanner: no answer")
+    assert bench.played.made_safe == 1
+    assert capsys.readouterr().err == "nanoraster: job 1 (a): scanner: no answer\n"
+
+
+def test_no_job_begins_until_the_rig_is_safe_again(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    bench.played.error = DeviceLost("scanner", "gone")
+    bench.played.unsafe = DeviceLost("scanner", "still gone")
+    with bench.running() as service:
+        first, second = (service.queue.add(name, plan(name)).id for name in ("a", "b"))
+        bench.job(service, first, JobState.DONE)
+        eventually(lambda: service.status()["troubles"] == ["scanner: still gone"])
+        assert service.queue.get(second).state is JobState.QUEUED
+        bench.played.unsafe = None
+        bench.job(service, second, JobState.DONE)
+        assert service.status()["troubles"] == []
+    assert capsys.readouterr().err.count("still gone") == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"plan": {"region": {"x_um": [0, 9]}}}, "y_um"),
+        ({"plan": plan(), "rig": "/nowhere/rig.toml"}, "/nowhere/rig.toml"),
+    ],
+)
+def test_a_job_that_cannot_be_begun_fails_with_its_reason(bench: Bench, wrong: dict[str, Any], said: str) -> None:
+    with bench.running() as service:
+        job = bench.job(service, service.queue.add("a", **wrong).id, JobState.DONE)
+    assert job.outcome is Outcome.FAILED
+    assert said in str(job.error)
+
+
+def test_a_job_is_paused_and_goes_on(bench: Bench) -> None:
+    bench.played.gate.clear()
+    with bench.running() as service:
+        job_id = service.queue.add("a", plan()).id
+        bench.begun(service)
+        service.tell(job_id, "pause", "tile")
+        eventually(lambda: service.status()["state"] is State.PAUSED)
+        eventually(lambda: service.queue.get(job_id).doing is State.PAUSED)
+        bench.played.gate.set()
+        service.tell(job_id, "resume")
+        assert bench.job(service, job_id, JobState.DONE).outcome is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize(("verb", "outcome"), [("stop", Outcome.STOPPED), ("abort", Outcome.FAILED)])
+def test_a_job_that_is_told_to_end_ends_for_good_and_the_next_begins(bench: Bench, verb: Any, outcome: Outcome) -> None:
+    bench.played.gate.clear()
+    with bench.running() as service:
+        job_id, after = (service.queue.add(name, plan(name)).id for name in ("a", "b"))
+        bench.begun(service)
+        service.tell(job_id, verb, reason="seen enough")
+        assert bench.job(service, job_id, JobState.DONE).outcome is outcome
+        bench.played.gate.set()
+        bench.job(service, after, JobState.DONE)
+    assert bench.played.resumed == []
+
+
+def test_only_the_running_job_can_be_told_something(bench: Bench) -> None:
+    bench.played.gate.clear()
+    with bench.running() as service:
+        service.queue.add("a", plan())
+        waiting = service.queue.add("b", plan()).id
+        bench.begun(service)
+        with pytest.raises(NotRunning, match=f"job {waiting}"):
+            service.tell(waiting, "abort")
+
+
+def test_after_a_stop_nothing_begins_not_even_after_a_new_start(bench: Bench) -> None:
+    bench.played.gate.clear()
+    with bench.running() as service:
+        running, waiting = (service.queue.add(name, plan(name)).id for name in ("a", "b"))
+        bench.begun(service)
+        service.stop("somebody's finger")
+        assert service.status()["held"] == "somebody's finger"
+        assert bench.job(service, running, JobState.DONE).outcome is Outcome.STOPPED
+        eventually(service.queue.held)
+    bench.played.gate.set()
+    with bench.running() as service:
+        eventually(lambda: service.status()["held"] == "somebody's finger")
+        assert service.queue.get(waiting).state is JobState.QUEUED
+        service.release()
+        bench.job(service, waiting, JobState.DONE)
+
+
+def test_a_stop_does_not_wait_for_the_database(bench: Bench) -> None:
+    bench.played.gate.clear()
+    other = create_engine(bench.folder.database)
+    with bench.running() as service:
+        job_id = service.queue.add("a", plan()).id
+        bench.begun(service)
+        with other.connect() as holder:
+            holder.exec_driver_sql("BEGIN EXCLUSIVE")
+            service.stop("now")
+            eventually(lambda: service.status()["state"] is State.IDLE)
+            eventually(lambda: any("locked" in trouble for trouble in service.status()["troubles"]))
+        assert bench.job(service, job_id, JobState.DONE).outcome is Outcome.STOPPED
+        assert eventually(service.queue.held) == "now"
+    other.dispose()
+
+
+def test_a_result_waits_for_a_locked_database_and_is_told_once(
+    bench: Bench, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bench.played.gate.clear()
+    other = create_engine(bench.folder.database)
+    with bench.running() as service:
+        job_id = service.queue.add("a", plan()).id
+        bench.begun(service)
+        with other.connect() as holder:
+            holder.exec_driver_sql("BEGIN EXCLUSIVE")
+            bench.played.gate.set()
+            eventually(lambda: len(service.status()["troubles"]) == 2)  # the engine's, and the clerk's
+            assert service.queue.get(job_id).state is JobState.RUNNING
+        assert bench.job(service, job_id, JobState.DONE).outcome is Outcome.COMPLETED
+        eventually(lambda: service.status()["troubles"] == [])
+    other.dispose()
+    assert 1 <= capsys.readouterr().err.count("locked") <= 2
+
+
+def test_a_claim_waits_for_a_locked_database_and_leaves_no_folders_behind(bench: Bench) -> None:
+    other = create_engine(bench.folder.database)
+    with bench.running() as service:
+        job_id = service.queue.add("a", plan(), start_at=bench.clock.now + HOUR).id
+        with other.connect() as holder:
+            holder.exec_driver_sql("BEGIN IMMEDIATE")
+            bench.clock.now += HOUR
+            eventually(lambda: service.status()["troubles"])
+        done = bench.job(service, job_id, JobState.DONE)
+    other.dispose()
+    assert [run.name for run in bench.folder.runs.iterdir()] == [done.run]
+
+
+def test_a_job_under_way_when_the_service_ends_goes_on_in_the_same_run(bench: Bench) -> None:
+    bench.played.gate.clear()
+    with bench.running() as service:
+        job_id = service.queue.add("a", plan()).id
+        bench.begun(service)
+    bench.played.gate.set()
+    with bench.running() as service:
+        job = bench.job(service, job_id, JobState.DONE)
+    assert job.outcome is Outcome.COMPLETED
+    assert job.run is not None
+    assert (bench.played.scanned, bench.played.resumed) == (["pads"], [job.run])
+    assert frames_of(bench.folder.run(job.run)) == list(range(TILES))
+
+
+def left_behind(bench: Bench, run: str, ending: Outcome | None = None) -> int:
+    """A job as a service leaves it that was killed while it ran."""
+    bench.folder.make()
+    service = Occupied(bench.folder)
+    with Queue(bench.folder.database, bench.clock) as queue:
+        job_id = queue.add("a", plan("left behind")).id
+        queue.claim(job_id, service.name, run)
+        queue.note(job_id, State.ACQUIRING, ending)
+    service.release()
+    return job_id
+
+
+def test_a_job_left_behind_by_a_killed_service_goes_on_first(bench: Bench) -> None:
+    job_id = left_behind(bench, "the-run")
+    with bench.running() as service:
+        bench.job(service, job_id, JobState.DONE)
+    assert bench.played.scanned == ["left behind"]
+    assert bench.played.made_safe == 1  # before: the probe may still have been down
+
+
+def test_a_run_that_never_began_is_begun_anew(bench: Bench) -> None:
+    job_id = left_behind(bench, "the-run")
+    debris = bench.folder.run("the-run") / "raw.zarr"
+    debris.mkdir(parents=True)
+    with bench.running() as service:
+        assert bench.job(service, job_id, JobState.DONE).outcome is Outcome.COMPLETED
+    assert frames_of(bench.folder.run("the-run")) == list(range(TILES))
+
+
+def test_a_job_that_was_told_to_end_is_not_gone_on_with(bench: Bench) -> None:
+    job_id = left_behind(bench, "the-run", Outcome.STOPPED)
+    with bench.running() as service:
+        assert bench.job(service, job_id, JobState.DONE).outcome is Outcome.STOPPED
+    assert bench.played.scanned == bench.played.resumed == []
+    assert bench.played.made_safe == 1
+
+
+def test_a_job_is_interrupted_when_its_window_closes_and_goes_on_when_it_opens(bench: Bench) -> None:
+    bench.played.gate.clear()
+    with bench.running() as service:
+        job_id = service.queue.add("a", plan(), window=TimeWindow.parse("11:00-13:00 UTC")).id
+        bench.begun(service)
+        bench.clock.now += 2 * HOUR
+        assert "11:00-13:00 UTC" in str(bench.job(service, job_id, JobState.INTERRUPTED).error)
+        bench.played.gate.set()
+        bench.clock.now += 22 * HOUR
+        assert bench.job(service, job_id, JobState.DONE).outcome is Outcome.COMPLETED
+    assert len(bench.played.resumed) == 1
+
+
+def test_two_services_do_not_share_a_folder(bench: Bench) -> None:
+    with bench.running(), pytest.raises(UsageError, match="another service"):
+        Service(bench.folder, bench.rig)
+
+
+def test_status_tells_how_far_a_job_is_also_after_it_was_gone_on_with(bench: Bench) -> None:
+    bench.played.gate.clear()
+    with bench.running() as service:
+        service.queue.add("a", plan())
+        now = bench.begun(service)
+        assert (now["state"], now["progress"]) == (State.ACQUIRING, {"tiles": 1, "planned": TILES, "placed": 0})
+    with bench.running() as service:
+        assert bench.begun(service, 2)["progress"]["tiles"] == 2
+
+
+def test_status_can_be_asked_while_the_database_is_locked(bench: Bench) -> None:
+    other = create_engine(bench.folder.database)
+    with bench.running() as service, other.connect() as holder:
+        holder.exec_driver_sql("BEGIN EXCLUSIVE")
+        answers: list[dict[str, Any]] = []
+        asking = threading.Thread(target=lambda: answers.extend(service.status() for _ in range(1000)))
+        asking.start()
+        asking.join(5.0)  # a thousand take milliseconds; a single wait for the database would be said as a trouble
+        assert len(answers) == 1000
+    other.dispose()
+
+
+def test_ending_does_not_wait_longer_than_promised(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.service.END_S", 0.05)
+    bench.played.mosaic.clear()
+    service = Service(bench.folder, bench.rig, None, None, bench.clock, bench.played.work)
+    service.begin()
+    job_id = service.queue.add("a", plan()).id
+    eventually(lambda: service.status()["state"] is State.FINISHING)
+    service.close()
+    assert not service.over
+    bench.played.mosaic.set()  # in earnest the process would end here
+    eventually(lambda: service.over)
+    service.close()
+    with bench.running() as service:
+        assert bench.job(service, job_id, JobState.DONE).outcome is Outcome.COMPLETED
