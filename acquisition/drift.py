@@ -70,7 +70,7 @@ class DriftControl:
 
         Args:
             camera_to_stage_um: (2, 2), specimen (x, y) in um per pixel (x, y).
-            fields_um: centres (x, y) of fields that may serve as anchor if the plan names none, the preferred one first.
+            fields_um: centres (x, y) of fields that may serve as anchor if the plan names none, the best first.
             note: writes an event into the journal.
             folder: of the run; the reference frame is kept there.
             history: events of the run so far, if it is resumed.

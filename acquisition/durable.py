@@ -3,12 +3,14 @@
 import os
 from pathlib import Path
 
+PARTIAL = ".partial"  # ends the name of a file that is being written
 
-def write_durably(path: Path, text: str) -> None:
-    """Write a whole file and return once it is on the disk; a reader finds the old text or the new one."""
-    partial = path.with_suffix(".partial")
-    with partial.open("w") as file:
-        file.write(text)
+
+def write_durably(path: Path, content: str | bytes) -> None:
+    """Write a whole file and return once it is on the disk; a reader finds what was there before, or all of it."""
+    partial = path.with_suffix(PARTIAL)
+    with partial.open("wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(path)

@@ -22,8 +22,8 @@ GAIN = 0.3
 CALM = 0.1
 """Of the set-point. What is nearer is mostly the trembling of the stage, 0.5 nm or 4 % of 500 nN, which regulation
 would only add to: there the mean of some readings is taken out at once."""
-CALM_READINGS = (10, 80)
-"""The first mean after a disturbance, and the longest: each is over twice as many as the one before."""
+CALM_READINGS = (16, 80)
+"""The first mean after z was moved, and the longest: while it stands, each is over twice as many as the one before."""
 RESOLUTION_UM = 0.0003
 """Of z (P-733.3). What is less is saved up: each reversal, however small, runs through the stage's hysteresis."""
 CONTACT_READINGS = 3
@@ -33,6 +33,10 @@ RECENT = 20
 READING_WITHIN_S = 0.2
 """A regulation that hears nothing for so long is blind. A busy computer holds it up for 0.15 s at times; meanwhile
 nothing moves by itself but drift, for a glide waits for the regulation at every step."""
+LOOKS = 4
+"""Of the trip-wire within that time."""
+STUCK_S = 0.01
+"""An exchange with the scanner that takes longer is stuck."""
 RETRACT_S = 10.0
 """Longest time in which a probe that is being retracted may be waited for: z over its travel, tried twice."""
 
@@ -74,7 +78,7 @@ class ForceLoop:
         self._mode = Mode.IDLE
         self._safe = True  # the retraction after the last trip is over
         self._closing = False
-        self._failure: DeviceError | None = None
+        self._failure: ForceTripped | None = None
         self._recent: deque[float] = deque(maxlen=RECENT)
         self._beat_s = time.monotonic()
         self._z_um = self._target_um = self._low_um
@@ -139,7 +143,7 @@ class ForceLoop:
             self._changed.wait_for(lambda: self._safe, RETRACT_S)
             failure, self._failure = self._failure, None
         if failure is not None:
-            raise ForceTripped(failure.device, failure.message) from failure
+            raise failure
 
     def refuse_interrupted(self) -> None:
         """Raise what ended the watching or holding.
@@ -157,9 +161,10 @@ class ForceLoop:
         """Send z off the specimen, where it is not read meanwhile: a probe that is torn off saturates its detector.
 
         Raises:
+            ForceTripped, Stopped: it is not held any more.
             DeviceError: z could not be sent there.
         """
-        self._begin(Mode.IDLE)
+        self._begin(Mode.IDLE, only_from=Mode.HOLDING)
         self._z_um = max(z_um, self._low_um)
         self._scanner.steer("z")(self._z_um)
 
@@ -180,12 +185,15 @@ class ForceLoop:
         Args:
             baseline_nn: what is read without contact.
             threshold_nn: what differs more from it, either way, is a contact.
+
+        Raises:
+            ForceTripped, Stopped: it is not watched any more.
         """
         self.baseline_nn, self._threshold_nn = baseline_nn, threshold_nn
         self._beyond, self._target_um = 0, self._z_um
         self._error_before_nn, self._calm_readings = 0.0, CALM_READINGS[0]
         self._calm_nn.clear()
-        self._begin(Mode.HOLDING)
+        self._begin(Mode.HOLDING, only_from=Mode.WATCHING)
 
     def release(self) -> None:
         """Retract, and stop reading.
@@ -212,16 +220,19 @@ class ForceLoop:
             for thread in self._threads:
                 thread.join()
 
-    def _begin(self, mode: Mode) -> None:
-        """Change the mode once whoever retracts or steers has finished."""
+    def _begin(self, mode: Mode, only_from: Mode | None = None) -> None:
+        """Change the mode once whoever retracts or steers has finished; a probe that was retracted is not sent on."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._safe, RETRACT_S):
                 raise DeviceTimeout(self.name, f"the probe is not retracted after {RETRACT_S:g} s")
         with self._gate, self._changed:
-            self._recent.clear()
-            self._beat_s = time.monotonic()
-            self._mode = mode
-            self._changed.notify_all()
+            if allowed := only_from in (None, self._mode):
+                self._recent.clear()
+                self._beat_s = time.monotonic()
+                self._mode = mode
+                self._changed.notify_all()
+        if not allowed:
+            self.refuse_interrupted()
 
     def _regulate_until_closed(self) -> None:
         while self._wait_for_work(None):
@@ -231,7 +242,7 @@ class ForceLoop:
                 self._trip(error)
 
     def _watch_until_closed(self) -> None:
-        while self._wait_for_work(READING_WITHIN_S):
+        while self._wait_for_work(READING_WITHIN_S / LOOKS):
             if (silent_s := time.monotonic() - self._beat_s) > READING_WITHIN_S and self._mode is not Mode.IDLE:
                 self._trip(DeviceTimeout(self.name, f"no reading for {silent_s * 1000:.0f} ms"))
 
@@ -268,6 +279,7 @@ class ForceLoop:
         if abs(self._target_um - self._z_um) >= RESOLUTION_UM:
             self._steer(self._target_um)
             self._z_um = self._target_um
+            self._calm_readings = CALM_READINGS[0]
 
     def _step_um(self, force_nn: float) -> float:
         """Feel the way through free air; wait where a contact shows; in contact, take out a part of the error."""
@@ -283,7 +295,6 @@ class ForceLoop:
         self._error_before_nn = error_nn
         if min(map(abs, both_nn)) > CALM * self.budget.set_point_nn and min(both_nn) * max(both_nn) > 0:
             self._calm_nn.clear()
-            self._calm_readings = CALM_READINGS[0]
             return GAIN * error_nn
         self._calm_nn.append(error_nn)
         if len(self._calm_nn) < self._calm_readings:
@@ -299,18 +310,26 @@ class ForceLoop:
             if self._mode is Mode.IDLE:
                 return
             self._mode, self._safe = Mode.IDLE, False
-        with suppress(DeviceError), self._gate:  # the retraction below tries again, and waits for it
-            self._scanner.steer("z")(self._low_um)
-        message = why.message
+        with suppress(DeviceError):  # the retraction below tries again, and waits for it
+            self._lower_at_once()
+        failure = None if isinstance(why, Stopped) else ForceTripped(why.device, why.message)
         try:
             self._retract()
         except DeviceError as trouble:
-            message += f"; and the probe could not be retracted: {trouble}"
+            failure = ForceTripped(why.device, f"{why.message}; and the probe could not be retracted: {trouble}")
         finally:
             with self._changed:
-                if not isinstance(why, Stopped):
-                    self._failure = ForceTripped(why.device, message)
-                self._safe = True
+                self._failure, self._safe = failure, True
                 self._changed.notify_all()
-        if not isinstance(why, Stopped):
-            self._tell_tripped(f"{why.device}: {message}")
+        if failure is not None:
+            self._tell_tripped(str(failure))
+
+    def _lower_at_once(self) -> None:
+        """Send z down, past a steering that is stuck."""
+        if not self._gate.acquire(timeout=STUCK_S):
+            self._scanner.steer_past("z", self._low_um)
+            return
+        try:
+            self._scanner.steer("z")(self._low_um)
+        finally:
+            self._gate.release()

@@ -15,7 +15,7 @@ from numcodecs import blosc
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec, ShardingCodecIndexLocation
 
-from acquisition.durable import make_folders, sync, write_durably
+from acquisition.durable import PARTIAL, make_folders, sync, write_durably
 from acquisition.shard import FRAMES_PER_SHARD, DamagedShard, Shard, cut, lost_slots, mend, read_slots
 
 DESCRIPTION = "zarr.json"
@@ -144,6 +144,7 @@ class FrameArray:
         whole, rest = divmod(frames, FRAMES_PER_SHARD)
         for number in self._shards():
             path = self._shard_path(number)
+            path.with_suffix(PARTIAL).unlink(missing_ok=True)
             if number > whole or (number == whole and rest == 0):
                 path.unlink(missing_ok=True)
             elif number == whole:

@@ -140,17 +140,17 @@ class Guardian:
         self._heart.tell_retracted()  # first: a service that wakes up meanwhile must see it before it moves
         self._holding, self._late = True, 0
         told = False
-        while (trouble := self._probe.retract_once()) is not None:
-            tried_s = time.monotonic() - began_s
+        while (trouble := self._probe.retract_once()) is not None and self._heart.retracted:
             self._heart.guardian.beat()
-            if not told and tried_s > TELL_S:
+            tried_s = time.monotonic() - began_s
+            if tried_s > TELL_S and not told:
                 told = True
                 self._tell("guardian_retracted", retracted=False, reason=reason, engaged=engaged, trouble=str(trouble))
-            if tried_s > GIVE_UP_S or not self._heart.retracted:
+            if tried_s > GIVE_UP_S:
                 return
         if not told:
             took_s = round(time.monotonic() - began_s, 3)
-            self._tell("guardian_retracted", retracted=True, reason=reason, engaged=engaged, took_s=took_s)
+            self._tell("guardian_retracted", retracted=trouble is None, reason=reason, engaged=engaged, took_s=took_s)
 
 
 def watch(heart: Heartbeat, probe: Probe, tell: Tell, ended: Callable[[float], bool]) -> None:
@@ -185,7 +185,7 @@ def _words(kind: str, data: dict[str, Any]) -> str:
         case "guardian_released", _:
             return "the service is back and has taken note; watching again"
         case _, None:
-            return f"the probe is retracted, for {data['reason']}"
+            return f"the probe is retracted, because {data['reason']}"
         case _, trouble:
             return f"THE PROBE CANNOT BE RETRACTED: {trouble}; tried because {data['reason']}"
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypedDict
 
 from acquisition.states import Outcome, State
 from acquisition.time_window import TimeWindow
@@ -55,3 +55,11 @@ class Job:
         """The first moment from `now` on at which it may run."""
         earliest = now if self.start_at is None else max(now, self.start_at)
         return earliest if self.window is None else self.window.next_open(earliest)
+
+
+class Changes(TypedDict, total=False):
+    """What can be changed about a job that waits. None lifts a limit."""
+
+    position: int  # among those that wait; 0 is the next to run, beyond the end is the end
+    start_at: datetime | None
+    window: TimeWindow | None

@@ -56,6 +56,7 @@ class OverlapControl:
         self._where = Places.of_run(store.plan, store.rig)
         self._places: dict[int, Place] = {}
         self._read = 0  # attempts of the journal
+        self._last_begun = -1  # row
 
     def after_row(self, row: int) -> bool:
         """Judge the overlaps up to a row that is taken and stored; whether the tiles of the rows after it have changed.
@@ -64,9 +65,9 @@ class OverlapControl:
         Without a band in the plan nothing is changed and nothing waited for, but a wrong calibration is told.
         """
         tiles = self._store.tiles()
-        if tiles[-1].row <= row:
-            return False
         self._read_attempts()
+        if tiles[-1].row <= row or self._last_begun > row:  # a tile that was come back to
+            return False
         remembered = [tile for tile in tiles if row - REMEMBERED_ROWS < tile.row <= row]
         edges = self._await_edges(row, remembered)
         field = self._store.field_as_measured()
@@ -82,6 +83,7 @@ class OverlapControl:
     def _read_attempts(self) -> None:
         for number, attempt in self._store.journal.attempts(after=self._read):
             self._read = number
+            self._last_begun = max(self._last_begun, attempt.row)
             place = self._where.of(attempt)
             if attempt.verdict == "ok" and place is not None:
                 self._places[attempt.tile] = place

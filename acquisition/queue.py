@@ -3,11 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Self, Unpack
 
 from sqlalchemy import Connection, Row, func, select
 
-from acquisition.job import Job, JobState
+from acquisition.job import Changes, Job, JobState
 from acquisition.queue_database import JOBS, QUEUE, QueueDatabase
 from acquisition.queue_errors import JobRefused, NoSuchJob, QueueChanged
 from acquisition.states import Outcome, State
@@ -26,14 +26,6 @@ IN_THE_WAY = {
 def utc_clock() -> datetime:
     """The wall clock."""
     return datetime.now(UTC)
-
-
-class Changes(TypedDict, total=False):
-    """What can be changed about a job that waits. None lifts a limit."""
-
-    position: int  # among those that wait; 0 is the next to run, beyond the end is the end
-    start_at: datetime | None
-    window: TimeWindow | None
 
 
 class Queue:

@@ -7,9 +7,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from acquisition.durable import PARTIAL
+
 RUN, JOURNAL, RAW, LOCK = "run.json", "journal.db", "raw.zarr", "acquiring.lock"
 NEVER_BEGAN = "the run was cut off before it began, and holds nothing; delete the folder and start it again"
-LAID_OUT = {JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", RAW, LOCK, "run.partial"}  # before there is a run.json
+LAID_OUT = {JOURNAL, f"{JOURNAL}-wal", f"{JOURNAL}-shm", RAW, LOCK, f"run{PARTIAL}"}  # before there is a run.json
 ASKED, ASK_AGAIN_S = 10, 0.02  # times; whoever asks whether a run is held holds it for some microseconds
 
 

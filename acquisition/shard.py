@@ -17,7 +17,7 @@ import numpy as np
 from numcodecs import blosc
 from numpy.typing import NDArray
 
-from acquisition.durable import sync
+from acquisition.durable import write_durably
 
 PAGE = 4096  # what O_DIRECT asks of offsets, lengths and addresses
 FRAMES_PER_SHARD = 128  # the slots of a shard and their checksum fit into one page, which is written at once
@@ -45,21 +45,13 @@ class Shard:
         Raises:
             DamagedShard: its page of slots is torn.
         """
-        self._file = _open_direct(path)
-        try:
-            self._page = mmap.mmap(-1, PAGE)
-            self._buffer = mmap.mmap(-1, _whole_pages(frame_bytes + blosc.MAX_OVERHEAD))
-            if os.fstat(self._file).st_size:
-                self._slots = read_slots(path)
-            else:
-                self._slots = np.full((FRAMES_PER_SHARD, 2), EMPTY, dtype="<u8")
-                self._write_slots(self._slots)
-                os.fsync(self._file)
-                sync(path.parent)
-        except BaseException:
-            self.close()
-            raise
+        if not path.exists():
+            write_durably(path, _head(_no_slots()).ljust(PAGE, b"\0"))  # never is there a shard without its slots
+        self._slots = read_slots(path)
         self._end = end_of(self._slots)
+        self._page = mmap.mmap(-1, PAGE)
+        self._buffer = mmap.mmap(-1, _whole_pages(frame_bytes + blosc.MAX_OVERHEAD))
+        self._file = _open_direct(path)
 
     def append(self, slot: int, chunk: bytes) -> None:
         """Return once the chunk is on the disk.
@@ -97,7 +89,7 @@ def read_slots(path: Path) -> Slots:
         DamagedShard: their checksum does not hold.
         OSError: not there, or not readable.
     """
-    slots = np.full((FRAMES_PER_SHARD, 2), EMPTY, dtype="<u8")
+    slots = _no_slots()
     with path.open("rb") as file:
         head = file.read(slots.nbytes + 4)
     if len(head) < slots.nbytes + 4 or _head(np.frombuffer(head, "<u8", slots.size)) != head:
@@ -149,7 +141,7 @@ def mend(path: Path, frame_bytes: int) -> None:
     Args:
         frame_bytes: of a frame before compression.
     """
-    places = np.full((FRAMES_PER_SHARD, 2), EMPTY, dtype="<u8")
+    places = _no_slots()
     with path.open("r+b") as file:
         size, offset = os.fstat(file.fileno()).st_size, PAGE
         for slot in range(FRAMES_PER_SHARD):
@@ -177,6 +169,10 @@ def _chunk_length(file: int, offset: int, frame_bytes: int | None = None) -> int
     return int.from_bytes(head[12:16], "little")
 
 
+def _no_slots() -> Slots:
+    return np.full((FRAMES_PER_SHARD, 2), EMPTY, dtype="<u8")
+
+
 def _head(slots: Slots) -> bytes:
     data = slots.tobytes()
     return data + int(google_crc32c.value(data)).to_bytes(4, "little")
@@ -184,13 +180,12 @@ def _head(slots: Slots) -> bytes:
 
 def _open_direct(path: Path) -> int:
     """Open for writing with O_DIRECT, or plainly where the file system refuses it."""
-    flags = os.O_RDWR | os.O_CREAT
     try:
-        return os.open(path, flags | getattr(os, "O_DIRECT", 0), 0o644)
+        return os.open(path, os.O_RDWR | getattr(os, "O_DIRECT", 0))
     except OSError as error:
         if error.errno not in NOT_DIRECT:
             raise
-    return os.open(path, flags, 0o644)
+    return os.open(path, os.O_RDWR)
 
 
 def _write_all(file: int, data: memoryview, offset: int) -> None:

@@ -14,9 +14,9 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from acquisition.calibrate import Wishes
+from acquisition.field import Field
 from acquisition.instructions import Instructions
 from acquisition.plan import Plan, PlanError
-from acquisition.preflight import cost
 from acquisition.states import Outcome
 from acquisition.telling_trial import try_channels
 from api import demo as demonstration
@@ -27,7 +27,7 @@ from api.modules import module_command
 from api.night.report import write_night_report
 from api.preview import write_preview
 from api.reconstruct import reconstruct as reconstruct_source
-from api.scan import blocking, field_of, is_finished, limits_of
+from api.scan import foreseen, is_finished, limits_of
 from api.scan import resume as resume_run
 from api.scan import scan as run_scan
 from api.serve_command import serve
@@ -119,19 +119,20 @@ def plan(
 ) -> None:
     """Say what a plan amounts to and what stands in its way. Moves nothing."""
     settings, planned = RigSettings.load(rig), Plan.load(file)
-    if found := blocking(planned, settings, Path()):
-        raise PlanError(found)
-    field = field_of(settings)
-    costs = cost(planned, field)
+    found = foreseen(planned, settings, Path())
+    if found.problems or found.cost is None:
+        raise PlanError(found.problems)
+    costs = found.cost
     if preview is not None:
-        write_preview(preview, planned, field, limits_of(settings))
-    facts = {**vars(costs), "plan_hash": planned.hash, "problems": [], "preview": preview}
+        write_preview(preview, planned, Field.calibrated(settings.calibration), limits_of(settings))
+    facts = {**vars(costs), "plan_hash": planned.hash, "problems": [], "warnings": found.warnings, "preview": preview}
     text = [
         f"tiles     {costs.tiles} ({costs.columns} columns x {costs.rows} rows)",
         f"overlap   {costs.overlap[0]:.1%} in x, {costs.overlap[1]:.1%} in y",
         f"duration  about {costs.duration_s:.0f} s",
         f"disk      about {costs.disk_bytes / 1e6:.0f} MB",
         *([f"picture   {preview}"] if preview else []),
+        *(f"warning   {warning}" for warning in found.warnings),
     ]
     result(as_json, facts, text)
 

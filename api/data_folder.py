@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from acquisition.queue_database import sqlite_url
 from api.errors import NoSuchRun, UsageError
 
 LONGEST_SLUG = 40
@@ -23,11 +22,7 @@ class DataFolder:
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         self.runs = self.path / "runs"
-
-    @property
-    def database(self) -> str:
-        """The URL of the queue that lies here."""
-        return sqlite_url(self.path / "nanoraster.db")
+        self.database = self.path / "nanoraster.db"
 
     def make(self) -> None:
         """Lay it out, unless it is there.

@@ -6,9 +6,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from acquisition.field import Field
 from acquisition.layout import camera_area, layout
 from acquisition.plan import Plan
-from acquisition.field import Field
 from api.errors import UsageError
 
 LONG_SIDE_PX = 1000

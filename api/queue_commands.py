@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from acquisition.job import Job
+from acquisition.job import Changes, Job
 from acquisition.plan import Plan
-from acquisition.queue import Changes, Queue, utc_clock
 from acquisition.time_window import TimeWindow
 from api.data_folder import DataFolder
 from api.errors import UsageError
@@ -18,6 +17,9 @@ from api.job_facts import job_facts
 from api.show import result
 from api.submit import submit
 from devices.rig import RigSettings
+
+if TYPE_CHECKING:
+    from acquisition.queue import Queue
 
 app = typer.Typer(help="The plans that wait for the rig: add, list, move, set, remove, hold, release.")
 
@@ -61,7 +63,7 @@ def list_jobs(data: Data = Path(), database: Database = None, as_json: Json = Fa
     with _queue(data, database) as queue:
         version, jobs = queue.listing()
         held = queue.held()
-    facts = [job_facts(job, utc_clock()) for job in jobs]
+    facts = [job_facts(job, datetime.now(UTC)) for job in jobs]
     text = [_line(found) for found in facts] or ["the queue is empty"]
     if held is not None:
         text.append(f"held: {held}")
@@ -134,14 +136,12 @@ def release(data: Data = Path(), database: Database = None, as_json: Json = Fals
 
 
 @contextmanager
-def _queue(data: Path, database: str | None) -> Iterator[Queue]:
+def _queue(data: Path, database: str | None) -> Iterator["Queue"]:
+    from api.open_queue import open_queue  # brings the database machinery, which no other command needs
+
     folder = DataFolder(data)
     folder.make()
-    try:
-        queue = Queue(database or folder.database)
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    with queue:
+    with open_queue(folder, database) as queue:
         yield queue
 
 
@@ -164,7 +164,7 @@ def _hours(text: str | None) -> TimeWindow | None:
 
 
 def _show(job: Job, as_json: bool) -> None:
-    facts = job_facts(job, utc_clock())
+    facts = job_facts(job, datetime.now(UTC))
     result(as_json, facts, [_line(facts)])
 
 

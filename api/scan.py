@@ -5,24 +5,32 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from acquisition import engine as engine_module
+from acquisition.field import Field
 from acquisition.instructions import Instructions
+from acquisition.interlocks import InterlockWatch, with_disk_floor
 from acquisition.journal import Attempt
+from acquisition.layout import camera_area
 from acquisition.plan import Plan, PlanError
-from acquisition.preflight import Field, inabilities, problems, sweep_problems
+from acquisition.readiness import Findings, check
+from acquisition.run_folder import JOURNAL
 from acquisition.run_store import RunStore, ensure_empty
 from acquisition.states import Outcome, State
+from acquisition.telling import Telling
+from acquisition.telling_trial import unset_secrets
 from acquisition.timeline import ENDS
+from api.guardian_process import guarded
+from api.night.report import mosaic_picture
 from api.worker_process import WorkerProcess
-from devices.errors import DeviceRejected
-from devices.protocols import Camera
 from devices.rig import Rig, RigFileError, RigSettings, open_rig
 from reconstruction.errors import InputError
 from reconstruction.restore import restorer
 
+NOT_MADE_YET = ".run-to-be"
 NOT_FOR_TILES = ("video",)
 """Roles that a scan has no use for: a video that nobody reads would be decoded all night."""
 
@@ -35,11 +43,13 @@ class Watcher:
     acquired: Callable[[Attempt], None] = lambda attempt: None
     state: Callable[[State], None] = lambda state: None
     placed: Callable[[dict[str, Any]], None] = lambda said: None
+    warned: Callable[[str], None] = lambda warning: None
 
 
-def field_of(settings: RigSettings) -> Field:
-    """The camera's field of view, as the rig was calibrated."""
-    return Field(settings.calibration.frame_shape_px, settings.calibration.pixel_size_um)
+def field_of(plan: Plan, settings: RigSettings) -> Field:
+    """What the camera sees in a run, as the rig was calibrated and the plan cuts its area."""
+    _, field = camera_area(plan, Field.calibrated(settings.calibration))
+    return field
 
 
 def limits_of(settings: RigSettings) -> Mapping[str, tuple[float, float]]:
@@ -48,34 +58,20 @@ def limits_of(settings: RigSettings) -> Mapping[str, tuple[float, float]]:
     return limits_um
 
 
-def blocking(plan: Plan, settings: RigSettings, out: Path) -> list[str]:
-    """Every reason against a plan that can be told before any device is asked."""
+def findings(plan: Plan, settings: RigSettings, out: Path, rig: Rig | None = None) -> Findings:
+    """All that stands against a plan, and all that is doubtful; without an open rig no device is asked."""
+    found = check(plan, settings, out, rig)
     try:
         restorer(plan.reconstruction.model)
-        unknown = []
     except InputError as error:
-        unknown = [f"reconstruction.{error}"]
-    limits_um, field = limits_of(settings), field_of(settings)
-    found = problems(plan, limits_um, free_bytes(out), field)
-    ends_um = getattr(settings.devices.scanner, "sweep_ends_um", None)
-    if not found and ends_um is not None:
-        skew_s = getattr(settings.devices.camera, "skew_s", 0.0)
-        found = sweep_problems(plan, limits_um, field, skew_s, ends_um)
-    return unknown + found
+        found.problems.insert(0, f"reconstruction.{error}")
+    found.warnings.extend(unset_secrets(settings.tell))
+    return found
 
 
-def _refuse_exposure(plan: Plan, camera: Camera) -> None:
-    try:
-        camera.set_exposure_s(plan.camera.exposure_s)
-    except DeviceRejected as refusal:
-        raise PlanError([f"camera.exposure_ms = {plan.camera.exposure_ms:g}: {refusal}"]) from refusal
-
-
-def free_bytes(folder: Path) -> int:
-    """Free space where `folder` is, or will be."""
-    while not folder.exists():
-        folder = folder.absolute().parent
-    return shutil.disk_usage(folder).free
+def foreseen(plan: Plan, settings: RigSettings, folder: Path) -> Findings:
+    """The same for a run that shall once be made somewhere in `folder`."""
+    return findings(plan, settings, folder / NOT_MADE_YET)
 
 
 def scan(
@@ -95,16 +91,17 @@ def scan(
         WorkerFailed: the acquisition is whole, the mosaic is not.
     """
     ensure_empty(out)
-    if found := blocking(plan, settings, out):
+    if found := findings(plan, settings, out).problems:
         raise PlanError(found)
-    field = field_of(settings)
     with open_rig(settings, leave_out=NOT_FOR_TILES) as rig:
-        found = problems(plan, rig.scanner.limits_um, free_bytes(out), field)
-        found = found or inabilities(plan, field, rig.scanner, rig.camera)
-        if found:
-            raise PlanError(found)
-        _refuse_exposure(plan, rig.camera)
+        ready = findings(plan, settings, out, rig)
+        if ready.problems:
+            raise PlanError(ready.problems)
+        field = field_of(plan, settings)
         with closing(RunStore.create(out, plan, field, settings.model_dump(mode="json"), seed)) as store:
+            for warning in ready.warnings:
+                watcher.warned(warning)
+                store.journal.add_event("preflight_warning", reason=warning)
             return _acquire(store, rig, told, watcher, world_url)
 
 
@@ -156,19 +153,32 @@ def _same_rig(own: RigSettings, given: RigSettings | None) -> RigSettings:
 def _acquire(
     store: RunStore, rig: Rig, told: Instructions, watcher: Watcher, world_url: str | None
 ) -> tuple[Outcome, dict[str, Any]]:
-    """Run the engine, in a thread of its own so that signals are heard at once, and the worker beside it."""
+    """Run the engine, in a thread of its own so that signals are heard at once, and beside it all that watches it."""
     planned = len(store.tiles())
     watcher.started(planned, planned - len(store.missing()))
     options = ["--world", world_url] if world_url else []
-    with WorkerProcess(store.path, options, store.journal, watcher.placed) as worker:
+    with (
+        Telling(rig.settings.tell, store.path, partial(mosaic_picture, store.path)),
+        WorkerProcess(store.path, options, store.journal, watcher.placed) as worker,
+    ):
         try:
-            with ThreadPoolExecutor(1, "engine") as engine:
-                listener = engine_module.Watcher(watcher.acquired, watcher.state)
-                outcome = engine.submit(engine_module.run, store, rig, told, listener).result()
+            outcome = _guarded_engine(store, rig, told, watcher)
         finally:
             told.stop()  # a signal from here on is for the waiting
             store.release()  # the worker now sees that no frame will follow, and finishes
         return outcome, worker.summary()
+
+
+def _guarded_engine(store: RunStore, rig: Rig, told: Instructions, watcher: Watcher) -> Outcome:
+    note, disk = store.journal.add_event, partial(shutil.disk_usage, store.path)
+    rules = with_disk_floor(rig.settings.interlocks, disk().total)
+    listener = engine_module.Watcher(watcher.acquired, watcher.state)
+    with (
+        guarded(rig.settings, store.path / JOURNAL, note) as heart,
+        InterlockWatch(rules, rig, told, note, lambda: disk().free),
+        ThreadPoolExecutor(1, "engine") as engine,
+    ):
+        return engine.submit(engine_module.run, store, rig, told, listener, heart).result()
 
 
 def _make_mosaic(

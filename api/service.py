@@ -17,11 +17,12 @@ from typing import Any, Literal, Self
 from acquisition.instructions import PauseAfter
 from acquisition.job import Job
 from acquisition.plan import Plan
-from acquisition.queue import Queue, utc_clock
+from acquisition.queue import utc_clock
 from acquisition.queue_errors import NotRunning
 from acquisition.states import Outcome, State
 from api.data_folder import DataFolder, Occupied
 from api.errors import UsageError, lines
+from api.open_queue import open_queue
 from api.running_job import RunningJob
 from api.scan import NOT_FOR_TILES, resume, scan
 from devices.model import FileError
@@ -86,10 +87,7 @@ class Service:
             folder.make()
             self._hold = Occupied(folder)
             opening.callback(self._hold.release)
-            try:
-                self.queue = opening.enter_context(Queue(database or folder.database, clock))
-            except ValueError as error:
-                raise UsageError(str(error)) from error
+            self.queue = opening.enter_context(open_queue(folder, database, clock))
             self._opened = opening.pop_all()
         self._end = threading.Event()
         self._leave_by = float("inf")

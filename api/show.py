@@ -46,7 +46,7 @@ class Bars:
             elif now is State.FINISHING and told.reason:
                 self._say(f"ending: {told.reason}")
 
-        return Watcher(started, acquired, state, self.placed)
+        return Watcher(started, acquired, state, self.placed, lambda warning: self._say(f"warning: {warning}"))
 
     def _say(self, text: str) -> None:
         self._progress.console.print(text, soft_wrap=True, markup=False, highlight=False)

@@ -2,18 +2,21 @@
 
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from acquisition.job import Job
 from acquisition.plan import Plan, PlanError
-from acquisition.queue import Queue
 from acquisition.time_window import TimeWindow
 from api.data_folder import DataFolder
-from api.scan import blocking
+from api.scan import foreseen
 from devices.rig import RigSettings
+
+if TYPE_CHECKING:  # the command line is there before its database machinery
+    from acquisition.queue import Queue
 
 
 def submit(
-    queue: Queue,
+    queue: "Queue",
     folder: DataFolder,
     plan: Plan,
     settings: RigSettings,
@@ -31,6 +34,6 @@ def submit(
     Raises:
         PlanError: with every reason against it.
     """
-    if found := blocking(plan, settings, folder.runs):
+    if found := foreseen(plan, settings, folder.runs).problems:
         raise PlanError(found)
     return queue.add(plan.name, plan.model_dump(mode="json"), str(rig.absolute()) if rig else None, start_at, window)

@@ -25,7 +25,7 @@ from typing import Any
 
 from acquisition.journal import Journal
 from api.twin import Twin, running_twin
-from devices.protocols import ForceSensor, Positioner
+from devices.protocols import Positioner
 from devices.rig import RigSettings, open_device
 
 TARGET_S = 0.5
@@ -102,16 +102,21 @@ def _wait_for_end(pid: int) -> None:
         time.sleep(0.01)
 
 
-def contact_z_um(settings: RigSettings) -> float:
-    """Bring the probe down on the specimen step by step; where it presses with `CONTACT_NN`. Leaves it retracted."""
-    scanner: Positioner = open_device("scanner", settings.devices.scanner)
-    assert settings.devices.force is not None
-    force: ForceSensor = open_device("force", settings.devices.force)
+def truth(twin: Twin) -> dict[str, Any]:
+    """What is so in the world at this moment."""
+    with urllib.request.urlopen(f"{twin.world.url}/truth", timeout=MISSED_S) as answer:
+        found: dict[str, Any] = json.load(answer)
+    return found
+
+
+def contact_z_um(twin: Twin) -> float:
+    """Bring the probe to the specimen step by step; where it presses with `CONTACT_NN`. Leaves it retracted."""
+    scanner: Positioner = open_device("scanner", RigSettings.load(twin.rig).devices.scanner)
     try:
         low_um, high_um = scanner.limits_um["z"]
         scanner.move_to({"x": 20.0, "y": 20.0, "z": low_um})
         z_um = low_um
-        while force.read_force_nn() < CONTACT_NN:
+        while truth(twin)["force_nn"] < CONTACT_NN:
             z_um += APPROACH_UM
             if z_um > high_um:
                 raise RuntimeError("the specimen is out of the scanner's reach")
@@ -119,7 +124,6 @@ def contact_z_um(settings: RigSettings) -> float:
         scanner.move_to({"z": low_um})
         return z_um
     finally:
-        force.close()
         scanner.close()
 
 
@@ -131,13 +135,6 @@ class Try:
     began_s: float | None
     down_s: float | None
     released: bool
-
-
-def truth(twin: Twin) -> dict[str, Any]:
-    """What is so in the world at this moment."""
-    with urllib.request.urlopen(f"{twin.world.url}/truth", timeout=MISSED_S) as answer:
-        found: dict[str, Any] = json.load(answer)
-    return found
 
 
 def harm(service: Service, how: str) -> None:
@@ -207,7 +204,7 @@ def measure(tries: int, load_s: float, seed: int) -> dict[str, Any]:
     with running_twin(["--world", "still"]) as twin, tempfile.TemporaryDirectory() as folder:
         journal = Path(folder) / "journal.db"
         Journal(journal, "create").close()
-        z_um = contact_z_um(RigSettings.load(twin.rig))
+        z_um = contact_z_um(twin)
         found = []
         for number in range(tries):
             found.append(attempt(twin, journal, z_um, HARMS[number % len(HARMS)], chance.uniform(0.1, 0.6)))

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from acquisition.heartbeat import Heartbeat
@@ -22,6 +23,7 @@ from devices.rig import RigSettings, open_device
 CYCLE_S = 0.005
 STEP_UM = 0.5
 EXPOSURE_S = 0.02
+TRIES = 3
 
 
 class Service:
@@ -36,11 +38,14 @@ class Service:
         self.longest_silence_s = 0.0
 
     def engage(self) -> None:
-        """Bring the probe to the specimen."""
+        """Bring the probe to the specimen; tried again, as the engine does, for the guardian may just be letting go."""
         self._heart.take_note()
-        self._heart.engine.beat(5.0)
-        self._scanner.move_to({"x": 20.0, "y": 20.0, "z": self._z_um})
-        self._heart.engaged = True
+        for _ in range(TRIES):
+            self._heart.engine.beat(5.0)
+            with suppress(DeviceError):
+                self._scanner.move_to({"x": 20.0, "y": 20.0, "z": self._z_um})
+                self._heart.engaged = True
+                return
 
     def scan(self) -> None:
         """Step and expose; engage again after the guardian has retracted."""

@@ -85,6 +85,15 @@ class PiConnection:
         if (code := self.ask("ERR?", _code)) not in (0, BUSY):
             raise self.refusal(meanwhile, code)
 
+    def tell_beside(self, command: str) -> None:
+        """Send a command over a connection of its own, past an exchange that is stuck; nobody learns what came of it.
+
+        Raises:
+            DeviceLost: no second connection.
+        """
+        with GcsGateway(self.name, self._host, self._port, connect_s=self._answer_s) as beside:
+            beside.send(f"{command}\n")
+
     def stop_all(self) -> None:
         """Send #24, first past the exchange under way, then once more in turn.
 

@@ -83,6 +83,14 @@ class Steerable(Positioner, Protocol):
             DeviceRejected: the controller refused.
         """
 
+    def steer_past(self, axis: str, target_um: float) -> None:
+        """Send an axis to a target past an exchange that is stuck, if there is a way; whether it goes is not known.
+
+        Raises:
+            OutOfRange: the target is outside `limits_um`; nothing was sent.
+            DeviceLost: there is no other way to the controller.
+        """
+
 
 @dataclass(frozen=True)
 class Sweep:

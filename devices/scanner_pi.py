@@ -122,11 +122,17 @@ class PiScanner(MovingAxes):
         stop_token = self._stop_token
 
         def to(target_um: float) -> None:
-            refuse_outside(self.name, {axis: target_um}, self.limits_um)
-            command = f"MOV {self._identifiers[axis]} {target_um:.12g}"
-            self._connection.tell(command, lambda: self._refuse_after_stop(stop_token))
+            self._connection.tell(self._mov(axis, target_um), lambda: self._refuse_after_stop(stop_token))
 
         return to
+
+    def steer_past(self, axis: str, target_um: float) -> None:
+        """Send MOV over a second connection; see `Steerable`."""
+        self._connection.tell_beside(self._mov(axis, target_um))
+
+    def _mov(self, axis: str, target_um: float) -> str:
+        refuse_outside(self.name, {axis: target_um}, self.limits_um)
+        return f"MOV {self._identifiers[axis]} {target_um:.12g}"
 
     def stop(self) -> None:
         """Send #24, which also ends a sweep and an autozero; see `Positioner`."""

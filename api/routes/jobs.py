@@ -6,9 +6,9 @@ from fastapi import APIRouter, Response
 from pydantic import AfterValidator, AwareDatetime, Field
 
 from acquisition.instructions import PauseAfter
-from acquisition.job import Job
+from acquisition.job import Changes, Job
 from acquisition.plan import Plan
-from acquisition.queue import Changes, utc_clock
+from acquisition.queue import utc_clock
 from acquisition.queue_errors import NotRunning
 from acquisition.time_window import TimeWindow
 from api.job_facts import job_facts

@@ -5,9 +5,8 @@ from typing import Any
 from fastapi import APIRouter
 
 from acquisition.plan import Plan
-from acquisition.preflight import cost
 from api.routes.service_of import ServiceOf
-from api.scan import blocking, field_of
+from api.scan import foreseen
 
 router = APIRouter(prefix="/plans")
 
@@ -16,5 +15,6 @@ router = APIRouter(prefix="/plans")
 def preview(plan: Plan, service: ServiceOf) -> dict[str, Any]:
     """Tiles, time and disk, and everything that stands in the way; moves nothing."""
     settings = service.settings_for(None)
-    problems = blocking(plan, settings, service.folder.runs)
-    return {**vars(cost(plan, field_of(settings))), "plan_hash": plan.hash, "problems": problems}
+    found = foreseen(plan, settings, service.folder.runs)
+    costs = vars(found.cost) if found.cost else {}
+    return {**costs, "plan_hash": plan.hash, "problems": found.problems, "warnings": found.warnings}

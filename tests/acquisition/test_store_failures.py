@@ -116,7 +116,7 @@ def test_a_run_can_be_read_on_a_disk_that_cannot_be_written(small_disk: Path) ->
             RunStore.reopen(store.path)
 
 
-@pytest.mark.parametrize("call", ["pwrite", "fdatasync", "fsync"])
+@pytest.mark.parametrize("call", ["pwrite", "fdatasync"])
 def test_a_disk_that_keeps_refusing_says_why_and_ends_up_with_the_same_bytes(
     tmp_path: Path, undisturbed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:

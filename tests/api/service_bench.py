@@ -20,7 +20,7 @@ from api.scan import Watcher, field_of
 from api.service import RigWork
 from devices.rig import RigSettings
 
-SOON_S = 10.0  # for what takes milliseconds, on a machine that is busy with something else
+SOON_S = 40.0  # for what takes a moment, on a machine that is busy with something else
 RIG = """
 name = "stand-ins"
 [calibration]
@@ -88,7 +88,7 @@ class PlayedWork:
         world_url: str | None = None,
     ) -> tuple[Outcome, dict[str, Any]]:
         self.scanned.append(plan.name)
-        with closing(RunStore.create(run, plan, field_of(settings), {})) as store:
+        with closing(RunStore.create(run, plan, field_of(plan, settings), {})) as store:
             return self._acquire(store, told, watcher), {}
 
     def _resume(

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from acquisition.queue import Queue
 from api.cli import app, exit_code
 from api.data_folder import DataFolder
+from api.open_queue import open_queue
 from tests.api.service_bench import plan, rig_file
 
 Command = Callable[..., dict[str, Any]]
@@ -64,7 +64,7 @@ def add(data: Path, tmp_path: Path, plan_path: Path) -> Command:
 
 
 def names_in(data: Path) -> list[str]:
-    with Queue(DataFolder(data).database) as queue:
+    with open_queue(DataFolder(data)) as queue:
         return [job.name for job in queue.jobs()]
 
 

@@ -13,10 +13,9 @@ from typing import Any
 from acquisition.run_store import RunStore
 from api.twin import Twin
 from tests.api.conftest import NANORASTER
-from tests.api.service_bench import eventually
+from tests.api.service_bench import SOON_S, eventually
 
 HTTP_S = 10.0
-END_S = 5.0  # what systemd and people are promised after SIGTERM
 SLOW_PLAN = {"name": "pads", "region": {"x_um": [2, 26], "y_um": [1, 24]}, "camera": {"exposure_ms": 150}}
 
 
@@ -59,7 +58,7 @@ def test_a_job_survives_kill_minus_nine_and_sigterm(twin: Twin, tmp_path: Path) 
     with serving(tmp_path, "--rig", twin.rig) as service:
         eventually(lambda: service.tiles() >= 4)
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(END_S) == 0
+        assert service.process.wait(SOON_S) == 0
     with serving(tmp_path, "--rig", twin.rig) as service:
         eventually(lambda: service.ask(f"/api/v1/jobs/{job}")["state"] == "done")
         done = service.ask(f"/api/v1/jobs/{job}")
@@ -77,4 +76,4 @@ def test_it_brings_its_own_rig_if_asked(natural_image: Path, tmp_path: Path) -> 
         assert service.ask("/healthz") == {"ok": True}
         assert service.ask("/api/v1/plans/preview", SLOW_PLAN)["problems"] == []
         service.process.send_signal(signal.SIGTERM)
-        assert service.process.wait(END_S) == 0
+        assert service.process.wait(SOON_S) == 0

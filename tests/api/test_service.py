@@ -11,12 +11,13 @@ import pytest
 from sqlalchemy import create_engine
 
 from acquisition.job import Job, JobState
-from acquisition.queue import Queue
+from acquisition.queue_database import sqlite_url
 from acquisition.queue_errors import NotRunning
 from acquisition.states import Outcome, State
 from acquisition.time_window import TimeWindow
 from api.data_folder import DataFolder, Occupied
 from api.errors import UsageError
+from api.open_queue import open_queue
 from api.service import Service
 from devices.errors import DeviceLost, DeviceTimeout
 from tests.api.service_bench import Clock, PlayedWork, eventually, frames_of, plan, rig_file
@@ -165,7 +166,7 @@ def test_after_a_stop_nothing_begins_not_even_after_a_new_start(bench: Bench) ->
 
 def test_a_stop_does_not_wait_for_the_database(bench: Bench) -> None:
     bench.played.gate.clear()
-    other = create_engine(bench.folder.database)
+    other = create_engine(sqlite_url(bench.folder.database))
     with bench.running() as service:
         job_id = service.queue.add("a", plan()).id
         bench.begun(service)
@@ -180,26 +181,29 @@ def test_a_stop_does_not_wait_for_the_database(bench: Bench) -> None:
 
 
 def test_a_result_waits_for_a_locked_database_and_is_told_once(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
+    bench: Bench, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.played.gate.clear()
-    other = create_engine(bench.folder.database)
+    tries = []
+    other = create_engine(sqlite_url(bench.folder.database))
     with bench.running() as service:
         job_id = service.queue.add("a", plan()).id
         bench.begun(service)
+        finish = service.queue.finish
+        monkeypatch.setattr(service.queue, "finish", lambda *end: (tries.append(end), finish(*end)))
         with other.connect() as holder:
             holder.exec_driver_sql("BEGIN EXCLUSIVE")
             bench.played.gate.set()
-            eventually(lambda: len(service.status()["troubles"]) == 2)  # the engine's, and the clerk's
+            eventually(lambda: len(tries) > 2)
             assert service.queue.get(job_id).state is JobState.RUNNING
         assert bench.job(service, job_id, JobState.DONE).outcome is Outcome.COMPLETED
         eventually(lambda: service.status()["troubles"] == [])
     other.dispose()
-    assert 1 <= capsys.readouterr().err.count("locked") <= 2
+    assert 1 <= capsys.readouterr().err.count("locked") <= 2  # by the engine; perhaps by the clerk
 
 
 def test_a_claim_waits_for_a_locked_database_and_leaves_no_folders_behind(bench: Bench) -> None:
-    other = create_engine(bench.folder.database)
+    other = create_engine(sqlite_url(bench.folder.database))
     with bench.running() as service:
         job_id = service.queue.add("a", plan(), start_at=bench.clock.now + HOUR).id
         with other.connect() as holder:
@@ -229,7 +233,7 @@ def left_behind(bench: Bench, run: str, ending: Outcome | None = None) -> int:
     """A job as a service leaves it that was killed while it ran."""
     bench.folder.make()
     service = Occupied(bench.folder)
-    with Queue(bench.folder.database, bench.clock) as queue:
+    with open_queue(bench.folder, None, bench.clock) as queue:
         job_id = queue.add("a", plan("left behind")).id
         queue.claim(job_id, service.name, run)
         queue.note(job_id, State.ACQUIRING, ending)
@@ -291,7 +295,7 @@ def test_status_tells_how_far_a_job_is_also_after_it_was_gone_on_with(bench: Ben
 
 
 def test_status_can_be_asked_while_the_database_is_locked(bench: Bench) -> None:
-    other = create_engine(bench.folder.database)
+    other = create_engine(sqlite_url(bench.folder.database))
     with bench.running() as service, other.connect() as holder:
         holder.exec_driver_sql("BEGIN EXCLUSIVE")
         answers: list[dict[str, Any]] = []

@@ -1,6 +1,7 @@
 """A stream of targets for z, while another thread moves x and y over the same connection."""
 
 import threading
+import time
 from contextlib import closing
 
 import pytest
@@ -61,6 +62,27 @@ def test_no_target_outside_the_limits_is_sent(twin: Twin) -> None:
             with pytest.raises(OutOfRange, match="z = "):
                 scanner.steer("z")(target_um)
         assert twin.position_um("scanner")["z"] == pytest.approx(1.0, abs=REACHED_UM)
+
+
+def test_z_can_be_sent_past_an_exchange_that_is_stuck(twin: Twin) -> None:
+    with closing(open_scanner(twin)) as scanner:
+        scanner.move_to({"z": 3.0})
+        stuck, over = threading.Event(), threading.Event()
+
+        def answer_never(answer: str) -> str:
+            stuck.set()
+            over.wait(20.0)
+            return answer
+
+        thread = threading.Thread(target=lambda: scanner._connection.ask("POS?", answer_never))
+        thread.start()
+        assert stuck.wait(20.0)
+        scanner.steer_past("z", 1.0)
+        deadline = time.monotonic() + 20.0
+        while abs(twin.position_um("scanner")["z"] - 1.0) > REACHED_UM:
+            assert time.monotonic() < deadline
+        over.set()
+        thread.join()
 
 
 def test_after_a_stop_nothing_is_sent_until_somebody_steers_anew(twin: Twin) -> None:

@@ -48,7 +48,9 @@ def analytic_px(spot_um: tuple[float, float], rotation_deg: float, shear_deg: fl
     return np.linalg.solve(axes, (np.array(spot_um) - SPOTS_UM[0]) / PIXEL_UM)
 
 
-@pytest.mark.parametrize(("rotation_deg", "shear_deg"), [(1.0, 0.0), (0.0, 0.5), (-2.0, 0.5), (37.0, -1.0), (180.0, 0.0)])
+@pytest.mark.parametrize(
+    ("rotation_deg", "shear_deg"), [(1.0, 0.0), (0.0, 0.5), (-2.0, 0.5), (37.0, -1.0), (180.0, 0.0)]
+)
 def test_a_turned_camera_sees_each_point_where_trigonometry_says(rotation_deg: float, shear_deg: float) -> None:
     settings = CameraSettings(frame_shape_px=(256, 300), rotation_deg=rotation_deg, shear_deg=shear_deg)
     image = Microscope(spots(), settings).render(*SPOTS_UM[0])
