@@ -34,6 +34,10 @@ from devices.errors import DeviceError
 from devices.protocols import Positioner
 from devices.rig import Rig
 
+WORKER_S, LOOK_S = 5.0, 0.1
+"""How long the last tiles may take to be registered, where tiles are to be taken again; and how often to look."""
+LAST_ROW = 2**31
+
 
 @dataclass(frozen=True)
 class Watcher:
@@ -123,6 +127,7 @@ class _Engine:
         self._overlap = OverlapControl(store, rig.scanner.limits_um, store.journal.add_event, told)
         self._todo = deque(_portions(store))
         self._last_row: int | None = None
+        self._looked_last = False
 
     def acquire(self) -> Outcome:
         """Take what is left, in stretches between pauses."""
@@ -146,7 +151,8 @@ class _Engine:
                 if row_ended and self._last_row is not None:
                     self._after_row(self._last_row)
                 if not self._todo:
-                    self._stored(self._wait_written)
+                    self._last_look()
+                if not self._todo:
                     return
                 taking = taking or self._prepare(self._todo[0][0])
                 if self._told.take_skip():
@@ -227,15 +233,44 @@ class _Engine:
             self._todo.extendleft([tile] for tile in reversed(again))
 
     def _after_row(self, row: int) -> None:
-        """Judge a row that is taken as a whole: how it overlaps, and whether its tiles match their neighbours."""
+        """Judge a row that is taken as a whole: how it overlaps, and whether tiles match their neighbours."""
         self._last_row = None
-        if self._store.plan.tiles.order == "spiral":
+        plan = self._store.plan
+        if plan.tiles.order == "spiral":
             return
-        if self._store.plan.tiles.overlap_band is not None:
+        if plan.tiles.overlap_band is not None:
             self._stored(self._wait_written)
         if self._overlap.after_row(row):
             earlier = [portion for portion in self._todo if portion[0].row <= row]
             self._todo = deque([*_portions(self._store, after_row=row), *earlier])
+        if plan.quality.policy == "retake":
+            self._suspect(up_to_row=row - 1)
+
+    def _last_look(self) -> None:
+        """Give the worker a moment to register the last tiles, and take again what matches no neighbour."""
+        self._stored(self._wait_written)
+        if self._store.plan.quality.policy == "none" or self._looked_last:
+            return
+        self._looked_last = True
+        if self._store.plan.quality.policy == "retake":
+            self._await_worker()
+        self._suspect(up_to_row=LAST_ROW)
+
+    def _await_worker(self) -> None:
+        """Wait until the tile that was taken last is joined to another, for `WORKER_S` at most."""
+        last = max((tile.index for tile in self._store.tiles()), default=0)
+        for _ in range(round(WORKER_S / LOOK_S)):
+            if self._store.journal.edges(since=last):
+                return
+            self._told.wait(LOOK_S)
+
+    def _suspect(self, up_to_row: int) -> None:
+        """Note tiles that show something else than their neighbours, and put them at the end, as the budget allows."""
+        tiles = {tile.index: tile for tile in self._store.tiles()}
+        for index, reason in self._neighbours.suspects(up_to_row):
+            self._note("quality_refused", tile=index, reason=reason)
+            if self._quality.may_retake(index):
+                self._todo.append([tiles[index]])
 
     def _settle(self, tile: PlannedTile, attempt: Attempt, action: Action) -> None:
         """Record an attempt that failed, and put its tile at the end if it is to be tried again there."""

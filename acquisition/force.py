@@ -11,6 +11,7 @@ from typing import Self
 from acquisition.force_approach import POLL_S, Approach, Coarse
 from acquisition.force_budget import Budget
 from acquisition.force_loop import ForceLoop, Mode
+from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Instructions
 from acquisition.plan import Force
 from devices.errors import DeviceError, DeviceTimeout
@@ -81,8 +82,10 @@ class ForceControl(ForceReadings):
         DeviceError: a device failed.
     """
 
-    def __init__(self, rig: Rig, settings: Force, told: Instructions, note: Note) -> None:
-        """Take the probe in hand; nothing moves before `prepare` or `at_tile`.
+    def __init__(
+        self, rig: Rig, settings: Force, told: Instructions, note: Note, heartbeat: Heartbeat | None = None
+    ) -> None:
+        """Take the probe in hand; nothing moves before `prepare` or `at_tile`. Without a `heartbeat` nobody guards it.
 
         Raises:
             DeviceError: the stage that carries the probe does not answer.
@@ -99,7 +102,9 @@ class ForceControl(ForceReadings):
         self._note = note
         self._noted_s = -math.inf
         self._budget = Budget.of(settings, sensor)
-        self._loop = ForceLoop(rig.force, rig.scanner, self._budget, rig.retract, self._tripped)
+        self._loop = ForceLoop(
+            rig.force, rig.scanner, self._budget, rig.retract, self._tripped, heartbeat or Heartbeat.unshared()
+        )
         coarse = Coarse(rig.focus, settings.approach_um) if sensor.rides_on == "focus" and rig.focus else None
         self._approach = Approach(self._loop, rig.scanner.limits_um["z"], coarse, told)
 
@@ -214,10 +219,12 @@ class ForceControl(ForceReadings):
             self._note("force_tripped", reason=why)
 
 
-def force_control(rig: Rig, settings: Force, told: Instructions, note: Note) -> ForceReadings:
-    """Make what carries out a plan's force policy.
+def force_control(
+    rig: Rig, settings: Force, told: Instructions, note: Note, heartbeat: Heartbeat | None = None
+) -> ForceReadings:
+    """Make what carries out a plan's force policy; gives the `heartbeat` of the part that holds the force.
 
     Raises:
         DeviceError: the stage that carries the probe does not answer.
     """
-    return ForceReadings(rig) if settings.policy == "none" else ForceControl(rig, settings, told, note)
+    return ForceReadings(rig) if settings.policy == "none" else ForceControl(rig, settings, told, note, heartbeat)

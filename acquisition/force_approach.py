@@ -95,7 +95,7 @@ class Approach:
             self._coarse.lower(above_um)
             if not self.extend():
                 self._loop.release()
-                raise NoContact(self._loop.name, f"lost when the coarse stage was lowered by {above_um:.3g} um")
+                raise NoContact(self._loop.name, f"lost when the coarse stage moved by {-above_um:.3g} um")
         return self._loop.baseline_nn
 
     def extend(self) -> bool:

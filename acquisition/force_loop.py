@@ -14,6 +14,7 @@ from statistics import fmean
 
 from acquisition.force_budget import NM_PER_UM, Budget
 from acquisition.force_errors import ForceTripped
+from acquisition.heartbeat import Heartbeat
 from devices.errors import DeviceError, DeviceTimeout, Stopped
 from devices.protocols import ForceSensor, Steerable
 
@@ -30,9 +31,9 @@ CONTACT_READINGS = 3
 """So many in a row beyond the threshold are a contact; a single one is noise."""
 RECENT = 20
 """Readings that a mean, and a baseline, are taken over: 50 ms."""
-READING_WITHIN_S = 0.2
-"""A regulation that hears nothing for so long is blind. A busy computer holds it up for 0.15 s at times; meanwhile
-nothing moves by itself but drift, for a glide waits for the regulation at every step."""
+READING_WITHIN_S = 0.15
+"""A regulation that hears nothing for so long is blind, and retracts before the guardian (0.2 s) takes it for dead.
+Meanwhile nothing moves by itself but drift: a glide waits for the regulation at every step."""
 LOOKS = 4
 """Of the trip-wire within that time."""
 STUCK_S = 0.01
@@ -60,11 +61,13 @@ class ForceLoop:
         budget: Budget,
         retract: Callable[[], None],
         tripped: Callable[[str], None],
+        heartbeat: Heartbeat,
     ) -> None:
         """Take note of everything; nothing is read or moved before `start`, and `watch` or `hold`.
 
         Args:
             tripped: told, once the probe is retracted, why.
+            heartbeat: shows the guardian that the loop lives, and whether the probe is engaged.
         """
         self.name = sensor.name
         self.budget = budget
@@ -72,6 +75,7 @@ class ForceLoop:
         self._scanner = scanner
         self._retract = retract
         self._tell_tripped = tripped
+        self._heartbeat = heartbeat
         self._low_um, self.top_um = scanner.limits_um["z"]
         self._changed = threading.Condition()
         self._gate = threading.Lock()  # whoever steers z; after a trip nobody steers it up again
@@ -169,14 +173,9 @@ class ForceLoop:
         self._scanner.steer("z")(self._z_um)
 
     def watch(self) -> None:
-        """Read the force as it is, with z standing still.
-
-        Raises:
-            DeviceError: where z stands could not be read.
-        """
+        """Read the force as it is, with z standing still."""
         self._begin(Mode.IDLE)
         self._steer = self._scanner.steer("z")
-        self._z_um = self._scanner.read_position_um()["z"]
         self._begin(Mode.WATCHING)
 
     def hold(self, baseline_nn: float, threshold_nn: float) -> None:
@@ -188,7 +187,9 @@ class ForceLoop:
 
         Raises:
             ForceTripped, Stopped: it is not watched any more.
+            DeviceError: where z stands could not be read.
         """
+        self._z_um = self._scanner.read_position_um()["z"]  # a search for the focus may have moved it meanwhile
         self.baseline_nn, self._threshold_nn = baseline_nn, threshold_nn
         self._beyond, self._target_um = 0, self._z_um
         self._error_before_nn, self._calm_readings = 0.0, CALM_READINGS[0]
@@ -202,7 +203,8 @@ class ForceLoop:
             DeviceError: it could not be retracted.
         """
         self._begin(Mode.IDLE)
-        self._retract()
+        self._retract_for_sure()
+        self._heartbeat.take_note()  # a guardian that retracted it may let go now
 
     def close(self) -> None:
         """Retract unless that is done, and end both threads; may be called twice.
@@ -230,9 +232,23 @@ class ForceLoop:
                 self._recent.clear()
                 self._beat_s = time.monotonic()
                 self._mode = mode
+                self._show(mode)
                 self._changed.notify_all()
         if not allowed:
             self.refuse_interrupted()
+
+    def _show(self, mode: Mode) -> None:
+        """Show the guardian what is to come; a probe that was held counts as engaged until it is retracted or free."""
+        if mode is Mode.IDLE:
+            self._heartbeat.force.rest()
+        else:
+            self._heartbeat.engaged = mode is Mode.HOLDING
+            self._heartbeat.force.beat()
+
+    def _retract_for_sure(self) -> None:
+        self._retract()
+        self._heartbeat.engaged = False
+        self._heartbeat.force.rest()
 
     def _regulate_until_closed(self) -> None:
         while self._wait_for_work(None):
@@ -264,6 +280,7 @@ class ForceLoop:
         with self._gate:
             if self._mode is not mode or mode is Mode.IDLE:
                 return  # told otherwise meanwhile
+            self._heartbeat.force.beat()
             if mode is Mode.HOLDING:
                 self._regulate(force_nn)
             self._recent.append(force_nn)
@@ -274,6 +291,8 @@ class ForceLoop:
         """Steer z by one step; what its limits cut off is not owed later, for the integral is z itself."""
         if (silent_s := time.monotonic() - self._beat_s) > READING_WITHIN_S:
             raise DeviceTimeout(self.name, f"no reading for {silent_s * 1000:.0f} ms")
+        if self._heartbeat.retracted:
+            raise ForceTripped(self.name, "the guardian has retracted the probe")
         self._beyond = self._beyond + 1 if abs(force_nn) > self._threshold_nn or self.touched else 0
         self._target_um = min(max(self._target_um + self._step_um(force_nn), self._low_um), self.top_um)
         if abs(self._target_um - self._z_um) >= RESOLUTION_UM:
@@ -314,7 +333,7 @@ class ForceLoop:
             self._lower_at_once()
         failure = None if isinstance(why, Stopped) else ForceTripped(why.device, why.message)
         try:
-            self._retract()
+            self._retract_for_sure()
         except DeviceError as trouble:
             failure = ForceTripped(why.device, f"{why.message}; and the probe could not be retracted: {trouble}")
         finally:

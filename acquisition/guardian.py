@@ -29,8 +29,8 @@ from devices.rig import RETRACTED_WITHIN_UM, open_device
 from devices.rig_file import RigSettings
 from devices.settings import DriverSettings
 
-SILENCE_ENGAGED_S = 0.2
-"""Beats come every few milliseconds then; a busy machine was seen to hold one back for 0.1 s."""
+SILENCE_ENGAGED_S = 0.25
+"""Longer than the force loop's own 0.2 s: where that still works it retracts by itself, and the guardian need not."""
 SILENCE_S = 5.0
 """With the probe off the specimen nothing is urgent."""
 LATE_LOOKS = 4
@@ -140,17 +140,21 @@ class Guardian:
         self._heart.tell_retracted()  # first: a service that wakes up meanwhile must see it before it moves
         self._holding, self._late = True, 0
         told = False
+
+        def tell(trouble: DeviceError | None) -> None:
+            outcome = {"trouble": str(trouble)} if trouble else {"took_s": round(time.monotonic() - began_s, 3)}
+            self._tell("guardian_retracted", retracted=trouble is None, reason=reason, engaged=engaged, **outcome)
+
         while (trouble := self._probe.retract_once()) is not None and self._heart.retracted:
             self._heart.guardian.beat()
             tried_s = time.monotonic() - began_s
             if tried_s > TELL_S and not told:
                 told = True
-                self._tell("guardian_retracted", retracted=False, reason=reason, engaged=engaged, trouble=str(trouble))
+                tell(trouble)
             if tried_s > GIVE_UP_S:
                 return
         if not told:
-            took_s = round(time.monotonic() - began_s, 3)
-            self._tell("guardian_retracted", retracted=trouble is None, reason=reason, engaged=engaged, took_s=took_s)
+            tell(trouble)
 
 
 def watch(heart: Heartbeat, probe: Probe, tell: Tell, ended: Callable[[float], bool]) -> None:

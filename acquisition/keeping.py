@@ -11,6 +11,7 @@ from acquisition.force import ForceReadings, force_control
 from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Instructions
 from acquisition.overlap import PlannedTile
+from acquisition.places import Aim
 from acquisition.run_store import RunStore
 from devices.rig import Rig
 
@@ -25,7 +26,6 @@ class Standing:
 
     target_um: tuple[float, float]  # x, y of the scanner, drift included
     drift_um: tuple[float, float]
-    z_um: float | None
     force_nn: float | None
 
 
@@ -41,9 +41,10 @@ class Keeping:
         self._has_probe_policy = store.plan.force.policy != "none"
         self._plan = store.plan
         self._force: ForceReadings = force_control(rig, store.plan.force, told, note)
-        self._focus = FocusControl(rig, store.plan, tiles, told, note, history)
+        self._focus = FocusControl(rig, store.plan, tiles, told, note, history, beat=self._still_at_work)
         fields_um = [(tile.x_um, tile.y_um) for tile in tiles]
         self._drift = DriftControl(rig, store.plan, store.field.matrix_um, fields_um, told, note, store.path, history)
+        self._aim = Aim(rig.settings.model_dump(mode="json"), rig.scanner.limits_um)
         self._last_um: tuple[float, float] | None = None
         self._last_row: int | None = None
 
@@ -63,7 +64,7 @@ class Keeping:
             Cut: the run was told something else.
             DeviceError: a device failed.
         """
-        self._beat(MOVE_S)
+        self._still_at_work()
         self._force.release()
         self._focus.prepare()
         if self._plan.drift.policy != "none":
@@ -80,18 +81,21 @@ class Keeping:
             Cut: the run was told something else.
             DeviceError: a device failed, the trip-wire retracted the probe, or there is no contact.
         """
+        if self._heart.retracted:
+            self._force.release()
+            self._heart.take_note()
         self._follow_drift()
         drift_um = self._drift.offset_um
         target_um = tile.x_um + drift_um[0], tile.y_um + drift_um[1]
-        self._beat(MOVE_S)
+        self._still_at_work()
         self._force.before_step()
-        self._force.move_to({"x": target_um[0], "y": target_um[1]})
+        self._force.move_to(self._aim.at(*target_um))
         self._last_um = target_um
-        self._beat(MOVE_S)
+        self._still_at_work()
         self._focus.at_tile(tile, first_of_row=tile.row != self._last_row)
         self._last_row = tile.row
         force_nn = self._force.at_tile()
-        return Standing(target_um, drift_um, self._focus.z_um, force_nn)
+        return Standing(target_um, drift_um, force_nn)
 
     def exposing(self, for_s: float) -> None:
         """Tell the guardian that nothing else will happen for so long."""
@@ -104,10 +108,13 @@ class Keeping:
     def _follow_drift(self) -> None:
         if not self._drift.due():
             return
-        self._beat(MOVE_S)
+        self._still_at_work()
         if self._has_probe_policy:
             self._force.release()
         self._drift.measure(self._last_um)
+
+    def _still_at_work(self) -> None:
+        self._beat(MOVE_S)
 
     def _beat(self, longer_s: float) -> None:
         self._heart.engine.beat(longer_s)

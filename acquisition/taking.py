@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from acquisition.instructions import Cut, Instructions
 from acquisition.journal import Attempt, utc_now
-from acquisition.keeping import Keeping
+from acquisition.keeping import Keeping, Standing
 from acquisition.overlap import PlannedTile
 from acquisition.run_store import RunStore
 from acquisition.sweeps import line_scan, middle_s, sweep_along
@@ -37,6 +37,7 @@ class Taking:
         self._plan = store.plan
         self._pixel_size_um = store.field.pixel_size_um
         self._z_um = rig.scanner.read_position_um().get("z")
+        self._z_follows = store.plan.focus.policy != "none" or store.plan.force.policy != "none"
         self._tries = store.attempts()
         self._last_frame: int | None = None
         self.last_end = time.perf_counter()
@@ -97,27 +98,33 @@ class Taking:
         frame = self._rig.camera.snap()
         if frame.number == self._last_frame:
             raise FrameRepeated(self._rig.camera.name, f"frame {frame.number} came twice")
-        attempt = replace(
-            attempt,
-            target_x_um=standing.target_um[0],
-            target_y_um=standing.target_um[1],
-            target_z_um=attempt.target_z_um if standing.z_um is None else standing.z_um,
-            drift_x_um=standing.drift_um[0],
-            drift_y_um=standing.drift_um[1],
-            force_nn=standing.force_nn,
-            settle_s=settled - began + self._plan.tiles.dwell_s,
-        )
+        attempt = replace(self._at(tile, attempt, standing), settle_s=settled - began + self._plan.tiles.dwell_s)
         return self._accepted(attempt, actual_um, frame)
 
     def _sweep(self, row: Portion, attempts: Sequence[Attempt]) -> list[Taken]:
         """Let the scanner sweep over a row and fire the camera; it tells where it was half-way through an exposure."""
+        standing = self._keeping.bring_to(row[0])
         delay_s = middle_s(self._plan.camera.exposure_s, self._rig.camera.skew_s)
-        sweep = sweep_along([tile.x_um for tile in row], self._plan, self._pixel_size_um, delay_s)
-        frames, places_um = line_scan(self._rig, row[0].y_um, sweep, delay_s)
+        drift_x_um, drift_y_um = standing.drift_um
+        sweep = sweep_along([tile.x_um + drift_x_um for tile in row], self._plan, self._pixel_size_um, delay_s)
+        self._before_exposure()
+        self._keeping.exposing(abs(sweep.to_um - sweep.from_um) / sweep.speed_um_per_s)
+        frames, places_um = line_scan(self._rig, row[0].y_um + drift_y_um, sweep, delay_s)
         return [
-            self._accepted(attempt, actual_um, frame)
-            for attempt, actual_um, frame in zip(attempts, places_um, frames, strict=True)
+            self._accepted(self._at(tile, attempt, standing), actual_um, frame)
+            for tile, attempt, actual_um, frame in zip(row, attempts, places_um, frames, strict=True)
         ]
+
+    def _at(self, tile: PlannedTile, attempt: Attempt, standing: Standing) -> Attempt:
+        drift_x_um, drift_y_um = standing.drift_um
+        return replace(
+            attempt,
+            target_x_um=tile.x_um + drift_x_um,
+            target_y_um=tile.y_um + drift_y_um,
+            drift_x_um=drift_x_um,
+            drift_y_um=drift_y_um,
+            force_nn=standing.force_nn,
+        )
 
     def _accepted(self, attempt: Attempt, actual_um: Mapping[str, float], frame: Frame) -> Taken:
         self._last_frame = frame.number
@@ -126,6 +133,7 @@ class Taking:
             actual_x_um=actual_um["x"],
             actual_y_um=actual_um["y"],
             actual_z_um=actual_um.get("z"),
+            target_z_um=actual_um.get("z") if self._z_follows else attempt.target_z_um,
             camera_frame=frame.number,
             verdict="ok",
         ), frame.pixels

@@ -43,4 +43,5 @@ def lines(error: Exception) -> list[str]:
     """The error in one line for each thing that is wrong."""
     if isinstance(error, FileError):
         return error.reasons
-    return " ".join(str(error).split()).splitlines() or [type(error).__name__]
+    said = [str(error) or type(error).__name__, *getattr(error, "__notes__", [])]
+    return [" ".join("; ".join(said).split())]

@@ -2,7 +2,7 @@
 
 Each try starts a stand-in service on the twin, with the drivers and the guardian of the real one, lets it engage the
 probe and scan, does one of the three things to it at a random moment, and asks the world where z really is until it is
-at its limit. Beside it, false alarms: the same service left alone while every core is kept busy.
+at its limit. Beside it, false alarms: the same service left alone while every core is kept busy, as by the worker.
 """
 
 import argparse
@@ -36,6 +36,7 @@ CONTACT_NN = 300.0
 APPROACH_UM = 0.02
 HARMS = ("killed", "stopped", "in circles")
 READY_S = 30.0
+POLITENESS = 10
 
 
 @dataclass
@@ -174,8 +175,11 @@ def attempt(twin: Twin, journal: Path, z_um: float, how: str, wait_s: float) -> 
 
 @contextmanager
 def busy_cores(processes: int) -> Iterator[None]:
-    """Keep so many processes running in circles."""
-    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(processes)]
+    """Keep so many processes running in circles, as polite as the worker is."""
+    busy = [
+        subprocess.Popen([sys.executable, "-c", f"import os; os.nice({POLITENESS})\nwhile True: pass"])
+        for _ in range(processes)
+    ]
     try:
         yield
     finally:

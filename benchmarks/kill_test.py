@@ -88,10 +88,11 @@ def kill_test(kills: int, victim: str, seed: int, side_um: float) -> Result:
         plan.write_text(PLAN.format(x_um=10.0 + side_um))
         calm, killed = Path(folder) / "calm", Path(folder) / "killed"
         finish(scan(plan, twin.rig, calm))
-        before = len(twin.world.exposures())
-        done = under_fire(plan, twin.rig, killed, kills, victim, chance)
-        again = len(twin.world.exposures()) - before
         tiles = len(positions(calm))
+        before = len(twin.world.exposures())
+        done, starts = under_fire(plan, twin.rig, killed, kills, victim, chance)
+        trials = starts * (before - tiles)  # frames that the pre-flight check takes
+        again = len(twin.world.exposures()) - before - trials
         return Result(
             kills=done,
             tiles=tiles,
@@ -102,11 +103,11 @@ def kill_test(kills: int, victim: str, seed: int, side_um: float) -> Result:
         )
 
 
-def under_fire(plan: Path, rig: Path, run: Path, kills: int, victim: str, chance: random.Random) -> int:
-    """Acquire a plan while the victim is killed; how often it was hit."""
+def under_fire(plan: Path, rig: Path, run: Path, kills: int, victim: str, chance: random.Random) -> tuple[int, int]:
+    """Acquire a plan while the victim is killed; how often it was hit, and how often the run had to begin."""
     tiles = None
     process = scan(plan, rig, run)
-    done = 0
+    done, starts = 0, 1
     while done < kills:
         have = taken(run)
         tiles = tiles or planned(run)
@@ -121,9 +122,10 @@ def under_fire(plan: Path, rig: Path, run: Path, kills: int, victim: str, chance
             never_began = not (run / "run.json").exists()
             if never_began and run.exists():
                 subprocess.run(["rm", "-r", str(run)], check=True)
+            starts += never_began
             process = scan(plan, rig, run) if never_began else resume(run)
     finish(process)
-    return done
+    return done, starts
 
 
 def wait_and_kill(

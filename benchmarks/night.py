@@ -3,9 +3,7 @@
     python -m benchmarks.night [--hours 10] [--tiles 2000] [--speed 100] [--seed 1] [--out DIR] [--json]
 
 Asked are the world (which faults befell which device, where each exposure really was), the journal, and the memory of
-the processes. A fault is accounted for when the journal tells of it (an attempt or an event at its time, with the device's
-name), or when no call failed for it: a late answer within its deadline, a fault of the world that the drift correction
-or the stitching takes out, a query that was repeated by the driver.
+the processes.
 """
 
 import argparse

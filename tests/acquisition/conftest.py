@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from acquisition.plan import Plan
 from acquisition.field import Field
+from acquisition.plan import Plan
 from acquisition.run_store import RunStore
 from devices.protocols import Frame
 from devices.rig import Rig, RigSettings

@@ -6,6 +6,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from acquisition.force import ForceControl
+from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Instructions
 from acquisition.plan import Force
 from devices.errors import DeviceTimeout, OutOfRange, Saturated, Stopped
@@ -133,6 +134,7 @@ class Bench:
         self.focus = Stage("focus", {"z": (0.0, 100_000.0)}, {"z": 50_000.0})
         self.probe = Probe(self.scanner, self.focus, specimen_um)
         self.told = Instructions()
+        self.heartbeat = Heartbeat.unshared()
         self.notes: list[tuple[str, dict[str, Any]]] = []
         text = RIG + (f'rides_on = "{rides_on}"\n' if rides_on else "")
         devices = {"scanner": self.scanner, "camera": Camera(), "focus": self.focus, "force": self.probe}
@@ -140,7 +142,10 @@ class Bench:
 
     def control(self, policy: str = "contact", **changes: float) -> ForceControl:
         settings = Force.model_validate({"policy": policy, **changes})
-        return ForceControl(self.rig, settings, self.told, lambda kind, **data: self.notes.append((kind, data)))
+        return ForceControl(self.rig, settings, self.told, self.note, self.heartbeat)
+
+    def note(self, kind: str, **data: Any) -> None:
+        self.notes.append((kind, data))
 
     @property
     def is_retracted(self) -> bool:

@@ -126,6 +126,18 @@ def test_hovering_lifts_before_each_step_and_touches_down_at_each_tile() -> None
             assert control.at_tile() == pytest.approx(SET_POINT_NN, abs=SETTLED_NN)
 
 
+def test_a_touch_down_begins_where_a_search_for_the_focus_left_z() -> None:
+    bench = Bench()
+    with bench.control("hover") as control:
+        control.prepare()
+        bench.scanner.move_to({"z": 1.0})
+        control.at_tile()
+        z_um = [went["z"] for went in bench.scanner.went if "z" in went]
+        touch_down_um = z_um[len(z_um) - z_um[::-1].index(1.0) :]
+        assert touch_down_um[0] == pytest.approx(1.0, abs=0.05)
+        assert all(after - before < 0.05 for before, after in pairwise(touch_down_um))  # the longest step that is taken
+
+
 def test_a_lift_that_does_not_free_the_probe_becomes_a_retreat() -> None:
     bench = Bench()
     with bench.control("hover", lift_um=0.5) as control:  # it pulls off after 0.8 um
@@ -249,6 +261,34 @@ def test_a_specimen_that_drifts_to_the_end_of_the_piezo_is_approached_anew() -> 
             until(lambda: bench.probe.true_nn() > 0.5 * SET_POINT_NN)
         assert control.at_tile() == pytest.approx(SET_POINT_NN, abs=SETTLED_NN)
         assert bench.scanner.place_um["z"] == pytest.approx(5.0, abs=0.1)
+
+
+def test_the_guardian_sees_when_the_probe_is_engaged_and_that_the_loop_lives() -> None:
+    bench = Bench()
+    heartbeat = bench.heartbeat
+    with bench.control() as control:
+        assert heartbeat.force.resting
+        control.prepare()
+        assert heartbeat.engaged
+        assert not heartbeat.force.resting
+        control.release()
+        assert not heartbeat.engaged
+        assert heartbeat.force.resting
+        control.prepare()
+    assert heartbeat.resting
+
+
+def test_a_probe_that_the_guardian_retracted_is_not_sent_up_until_it_is_approached_anew() -> None:
+    bench = Bench()
+    with bench.control() as control:
+        control.prepare()
+        bench.heartbeat.tell_retracted()
+        until(lambda: bench.is_retracted)
+        with pytest.raises(ForceTripped, match="the guardian has retracted"):
+            control.before_step()
+        assert bench.heartbeat.retracted
+        control.at_tile()
+        assert not bench.heartbeat.retracted
 
 
 def test_a_scanner_that_cannot_be_told_to_retract_is_tried_again_and_told() -> None:

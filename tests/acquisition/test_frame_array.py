@@ -16,7 +16,7 @@ import tensorstore
 import zarr
 from numpy.typing import NDArray
 
-from acquisition import shard
+from acquisition import durable, shard
 from acquisition.frame_array import FrameArray
 from acquisition.shard import FRAMES_PER_SHARD
 
@@ -46,6 +46,30 @@ def test_is_readable_after_every_frame(tmp_path: Path) -> None:
                 for written in range(number + 1):
                     assert np.array_equal(read[written], frame(written))
                 assert not read[number + 1 :].any()
+
+
+def test_is_readable_between_any_two_steps_of_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, steps = tmp_path / "raw.zarr", []
+    frames = FrameArray.create(path, SHAPE, 3)
+
+    def readable(call: Callable[..., object]) -> Callable[..., object]:
+        def step(*arguments: object) -> object:
+            done = call(*arguments)
+            read = np.asarray(zarr.open_array(path, mode="r")[:])
+            assert all(not each.any() or np.array_equal(each, frame(number)) for number, each in enumerate(read))
+            steps.append(call.__name__)
+            return done
+
+        return step
+
+    for module in (shard, durable):
+        watched = {call.__name__: readable(call) for call in (os.pwrite, os.fdatasync, os.fsync)}
+        monkeypatch.setattr(module, "os", SimpleNamespace(**vars(os) | watched))
+    write(frames, 0)
+    write(frames, 1)
+    frames.close()
+    assert steps[-6:] == ["pwrite", "pwrite", "fdatasync"] * 2
+    assert "fsync" in steps  # of the new shard, and of the folders that it lies in
 
 
 def test_goes_on_in_the_next_shard(tmp_path: Path) -> None:

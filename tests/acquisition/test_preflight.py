@@ -1,7 +1,7 @@
 """Preflight: every reason at once, and what a plan costs."""
 
-from acquisition.plan import Plan
 from acquisition.field import Field
+from acquisition.plan import Plan
 from acquisition.preflight import cost, problems
 
 FIELD = Field((512, 512), 0.02)

@@ -78,7 +78,7 @@ def test_holds_plan_rig_and_hash_before_anything_else(new_store: NewStore) -> No
     run = json.loads((store.path / "run.json").read_text())
     assert run["plan"]["name"] == "night"
     assert run["plan_hash"] == store.plan.hash
-    assert run["rig"] == {"name": "stand-ins"}
+    assert run["rig"]["name"] == "stand-ins"
     assert run["versions"]["nanoraster"]
 
 
