@@ -151,10 +151,7 @@ class ForceControl(ForceReadings):
     def at_tile(self) -> float:
         """Bring the probe to its set-point, unless it is there; returns the mean force, in nN."""
         self._loop.refuse_tripped()
-        readings_nn = self._engaged()
-        if readings_nn is None:
-            self._find()
-            readings_nn = self._loop.recent_nn()
+        readings_nn = self._engaged() or self._find()
         if time.monotonic() - self._noted_s > NOTE_EVERY_S:
             self._noted_s = time.monotonic()
             sd_nn = round(stdev(readings_nn), 2)
@@ -178,17 +175,17 @@ class ForceControl(ForceReadings):
         """Retract the probe; `prepare` or `at_tile` bring it back."""
         self._loop.release()
 
-    def _find(self) -> None:
-        baseline_nn = self._approach.find()
-        self._note("force_engaged", z_um=round(self._loop.z_um, 4), baseline_nn=round(baseline_nn, 2))
+    def _find(self) -> list[float]:
+        readings_nn = self._approach.find()
+        self._note("force_engaged", z_um=round(self._loop.z_um, 4), baseline_nn=round(self._loop.baseline_nn, 2))
+        return readings_nn
 
     def _engaged(self) -> list[float] | None:
         """Come to the set-point by the piezo alone; the latest readings, or None if that takes an approach."""
         if self._loop.mode is Mode.IDLE:
             return None
-        if self._loop.mode is Mode.WATCHING:
-            self._approach.extend()
-        readings_nn = self._approach.settle()
+        watching = self._loop.mode is Mode.WATCHING
+        readings_nn = self._approach.extend() if watching else self._approach.settle()
         low_um, high_um = self._scanner.limits_um["z"]
         return readings_nn if ROOM[0] < (self._loop.z_um - low_um) / (high_um - low_um) < ROOM[1] else None
 

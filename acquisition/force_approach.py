@@ -72,10 +72,10 @@ class Approach:
         self._coarse = coarse
         self._told = told
 
-    def find(self) -> float:
+    def find(self) -> list[float]:
         """Retract, find the specimen, and settle at the set-point with room for the piezo both ways.
 
-        Returns the force that was read without contact, in nN.
+        Returns the latest readings there, in nN.
 
         Raises:
             NoContact: it is not there, or the detector is off its zero.
@@ -83,29 +83,30 @@ class Approach:
             Cut, Stopped: somebody wants something else.
         """
         self._loop.release()
-        while not self.extend():
+        while (readings_nn := self.extend()) is None:
             self._loop.release()
             if self._coarse is None:
                 raise NoContact(self._loop.name, f"no contact with scanner z at {self._low_um:g}..{self._high_um:g} um")
             self._coarse.lower(COARSE_PART * self._range_um)
         low_um, high_um = (self._low_um + part * self._range_um for part in MIDDLE)
-        if self._coarse is not None and not low_um <= self._loop.z_um <= high_um:
-            above_um = self._loop.z_um - (low_um + high_um) / 2
+        if self._coarse is None or low_um <= self._loop.z_um <= high_um:
+            return readings_nn
+        above_um = self._loop.z_um - (low_um + high_um) / 2
+        self._loop.release()
+        self._coarse.lower(above_um)
+        if (readings_nn := self.extend()) is None:
             self._loop.release()
-            self._coarse.lower(above_um)
-            if not self.extend():
-                self._loop.release()
-                raise NoContact(self._loop.name, f"lost when the coarse stage moved by {-above_um:.3g} um")
-        return self._loop.baseline_nn
+            raise NoContact(self._loop.name, f"lost when the coarse stage moved by {-above_um:.3g} um")
+        return readings_nn
 
-    def extend(self) -> bool:
-        """Feel the way from where z stands to the set-point; False, if z ended before the specimen began."""
+    def extend(self) -> list[float] | None:
+        """Feel the way from where z stands to the set-point; the readings there, None if z ended before."""
         if self._loop.mode is not Mode.WATCHING:
             self._loop.watch()
         self._loop.hold(*self._baseline())
         steps = self._range_um / self._loop.budget.step_um
         self.until(lambda: self._loop.touched or self._loop.at_top, steps * READING_WITHIN_S, "no end of the approach")
-        return self._loop.touched and self.settle() is not None
+        return self.settle() if self._loop.touched else None
 
     def is_free(self) -> bool:
         """Watch the force with z standing still; whether it is what it was before the probe touched."""

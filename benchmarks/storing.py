@@ -266,6 +266,7 @@ def one_at_a_time_ms(frames: Sequence[Frame], at: Path) -> float:
 
 def compare(count: int, rounds: int, at: Path) -> dict[str, Any]:
     """Everything, as JSON gives it."""
+    load = os.getloadavg()[0]
     few = camera_frames(8)
     frames = [few[number % len(few)] for number in range(count)]
     chunks = [blosc.compress(frame, b"lz4", 1, blosc.BITSHUFFLE) for frame in few]
@@ -298,6 +299,7 @@ def compare(count: int, rounds: int, at: Path) -> dict[str, Any]:
     peers = [row["ours_over_it"] for name, row in rows.items() if "zarr" in name or "tensorstore" in name]
     return {
         "writers": rows,
+        "load_before": load,
         "compression": len(pixels[0]) / statistics.mean(len(chunk) for chunk in chunks),
         "other_frames_mb_per_s": others,
         "one_at_a_time_ms": one_at_a_time_ms(frames, at),
@@ -328,6 +330,7 @@ def main() -> int:
         print(f"{name:30} {speed} {cores}   run store / it {row['ours_over_it']:5.2f}")
     others = ", ".join(f"{name} {speed:.0f}" for name, speed in result["other_frames_mb_per_s"].items())
     print(f"run store on other frames, MB/s: {others}; camera noise compresses {result['compression']:.2f} times")
+    print(f"load average before: {result['load_before']:.1f}; above 0.5 somebody else is using the cores")
     print(f"one frame at a time: {result['one_at_a_time_ms']:.1f} ms until it is durable (p50)")
     print(f"read back by zarr-python and tensorstore as soon as journalled: {result['readable_when_said']}")
     targets = f"{TARGET_OF_DISK:g} of the disk that makes each frame durable, {TARGET_OF_PEERS:g} times the others"

@@ -83,10 +83,10 @@ class Rig:
 
         Who waits for what was cut short leaves with `Stopped`, or finds out otherwise.
         """
-        devices = [self.scanner, self.camera, *([self.focus] if self.focus else [])]
-        for device in devices:
+        stops = [self.scanner.stop, self.camera.stop, *([self.focus.stop] if self.focus else [])]
+        for stop in stops:
             with suppress(DeviceError):
-                device.stop()
+                stop()
 
     @contextmanager
     def safe_on_exit(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ which brightness on a frame cannot be dark by accident.
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cv2
@@ -29,6 +30,7 @@ name = "twin"
 [calibration]
 pixel_size_um = {pixel_um:.12g}
 frame_shape_px = [{rows}, {columns}]          # rows, columns
+measured_at = {measured_at}
 {matrix}backlash_um = {{ x = {backlash_um:.12g}, y = {backlash_um:.12g} }}
 [devices.scanner]
 driver = "pi_gcs"
@@ -95,6 +97,7 @@ def rig_text(world: World, ends: Ends) -> str:
         pixel_um=world.microscope.pixel_um,
         rows=rows,
         columns=columns,
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),  # the world knows itself
         matrix=_matrix(world),
         backlash_um=settings.mechanics.backlash_px * world.microscope.pixel_um,
         host=HOST,

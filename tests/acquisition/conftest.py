@@ -95,6 +95,7 @@ def new_store(tmp_path: Path) -> Callable[..., RunStore]:
     def create(rig: dict[str, Any] | None = None, **changes: Any) -> RunStore:
         region = {"x_um": (20.0, 27.0), "y_um": (30.0, 34.0)}
         plan = Plan.model_validate({"region": region} | changes)
-        return RunStore.create(tmp_path / "run", plan, FIELD, rig=rig or RigSettings.from_toml(RIG).model_dump(mode="json"))
+        settings = RigSettings.from_toml(RIG).model_dump(mode="json")
+        return RunStore.create(tmp_path / "run", plan, FIELD, rig=rig or settings)
 
     return create
