@@ -12,13 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import groupby
-from typing import Any
 
 from acquisition.failures import Action, Failures, cause_of
 from acquisition.field import Field
 from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Cut, Instructions
-from acquisition.journal import Attempt, JournalError
+from acquisition.journal import Attempt
 from acquisition.keeping import Keeping
 from acquisition.layout import camera_area, runs
 from acquisition.neighbour_check import NeighbourCheck
@@ -63,8 +62,8 @@ def run(
         DeviceError: a device failed and the plan's policy for it is to abort; the journal says which and why.
         OSError: a frame or a line of the journal could not be stored.
     """
-    note = store.journal.add_event
-    note("run_resumed" if store.attempts() else "run_started", missing=len(store.missing()))
+    note = store.journal.note
+    store.journal.add_event("run_resumed" if store.attempts() else "run_started", missing=len(store.missing()))
     failures = Failures(store.plan.on_failure, told)
     heart = heart or Heartbeat.unshared()
     try:
@@ -79,8 +78,7 @@ def run(
     except Cut:
         outcome = _ended(told)
     except Exception as error:
-        with suppress(JournalError):  # it may be what failed; then that is the error to tell
-            note("run_failed", reason=str(error))
+        note("run_failed", reason=str(error))
         raise
     note(f"run_{outcome}", reason=told.reason)
     return outcome
@@ -124,7 +122,7 @@ class _Engine:
         history = [attempt for _, attempt in store.journal.attempts()]
         self._quality = QualityControl(plan.quality, store.field, len(tiles), history)
         self._neighbours = NeighbourCheck(store)
-        self._overlap = OverlapControl(store, rig.scanner.limits_um, store.journal.add_event, told)
+        self._overlap = OverlapControl(store, rig.scanner.limits_um, store.journal.note, told)
         self._todo = deque(_portions(store))
         self._last_row: int | None = None
         self._looked_last = False
@@ -222,7 +220,7 @@ class _Engine:
                 judged = self._quality.judge(attempt, pixels)
                 if judged.again:
                     again.append(tile)
-                    self._note("quality_refused", tile=tile.index, reason=judged.attempt.reason)
+                    self._store.journal.note("quality_refused", tile=tile.index, reason=judged.attempt.reason)
                 try:
                     self._stored(partial(self._writer.put, judged.attempt, judged.pixels))
                 except Cut:
@@ -268,7 +266,7 @@ class _Engine:
         """Note tiles that show something else than their neighbours, and put them at the end, as the budget allows."""
         tiles = {tile.index: tile for tile in self._store.tiles()}
         for index, reason in self._neighbours.suspects(up_to_row):
-            self._note("quality_refused", tile=index, reason=reason)
+            self._store.journal.note("quality_refused", tile=index, reason=reason)
             if self._quality.may_retake(index):
                 self._todo.append([tiles[index]])
 
@@ -307,7 +305,7 @@ class _Engine:
 
     def _skip(self, attempt: Attempt, final: bool) -> None:
         self._put(replace(attempt, verdict="skipped"))
-        self._note("tile_skipped", tile=attempt.tile, reason=attempt.reason, final=final)
+        self._store.journal.note("tile_skipped", tile=attempt.tile, reason=attempt.reason, final=final)
 
     def _pause(self) -> None:
         """Leave the rig safe and wait until somebody says what to do next."""
@@ -321,16 +319,12 @@ class _Engine:
         with suppress(OSError):  # it may be why the run pauses
             self._writer.wait_written(lambda: self._told.stopped)
         self._watcher.state(State.PAUSED)
-        self._note("paused", reason=self._told.reason, trouble=trouble)
+        self._store.journal.note("paused", reason=self._told.reason, trouble=trouble)
         self._told.wait_while_paused()
         self._failures.start_over()
         self._writer.retry()
         if not self._told.stopped:
-            self._note("continued")
-
-    def _note(self, kind: str, **data: Any) -> None:
-        with suppress(JournalError):  # a disk that takes nothing is told of where frames are stored
-            self._store.journal.add_event(kind, **data)
+            self._store.journal.note("continued")
 
 
 def _take_up_backlash(scanner: Positioner, first: PlannedTile) -> None:

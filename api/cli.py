@@ -155,6 +155,9 @@ def scan(
 def resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="A run directory.")],
     rig: Annotated[Path | None, typer.Option("--rig", help="Rig file, where devices answer elsewhere now.")] = None,
+    mend: Annotated[
+        bool, typer.Option("--mend", help="Take again what the disk has lost of acknowledged frames.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Go on with an interrupted run, with its own order, settings and calibration. A finished run is left alone."""
@@ -163,7 +166,7 @@ def resume(
         return
     settings = RigSettings.load(rig) if rig else None
     with bars() as shown, told_by_signals() as told:
-        outcome, summary = resume_run(run, settings, told, shown.watcher(told))
+        outcome, summary = resume_run(run, settings, told, shown.watcher(told), mend=mend)
     report_run(run, outcome, summary, as_json)
 
 

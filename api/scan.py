@@ -17,7 +17,7 @@ from acquisition.journal import Attempt
 from acquisition.layout import camera_area
 from acquisition.plan import Plan, PlanError
 from acquisition.readiness import Findings, check
-from acquisition.run_folder import JOURNAL
+from acquisition.run_folder import JOURNAL, discard_unbegun
 from acquisition.run_store import RunStore, ensure_empty
 from acquisition.states import Outcome, State
 from acquisition.telling import Telling
@@ -90,6 +90,7 @@ def scan(
         DeviceError, OSError: the acquisition failed; what was taken is in the run, and in its mosaic.
         WorkerFailed: the acquisition is whole, the mosaic is not.
     """
+    discard_unbegun(out)
     ensure_empty(out)
     if found := findings(plan, settings, out).problems:
         raise PlanError(found)
@@ -111,17 +112,19 @@ def resume(
     told: Instructions,
     watcher: Watcher,
     world_url: str | None = None,
+    mend: bool = False,
 ) -> tuple[Outcome, dict[str, Any]]:
     """Go on with an interrupted run, with the order, settings and calibration that it began with.
 
     Args:
         settings: of a rig whose devices answer elsewhere now; None: the run's own.
+        mend: take frames again that the journal names and the disk has lost.
 
     Raises:
         RunError, RigFileError: no run, one that another process acquires, or another rig; nothing was moved.
         DeviceError, OSError, WorkerFailed: as `scan`.
     """
-    with closing(RunStore.reopen(path)) as store:
+    with closing(RunStore.reopen(path, mend=mend)) as store:
         own = RigSettings.model_validate(store.rig)
         if not store.missing():
             return _make_mosaic(store, told, watcher, world_url)
@@ -170,7 +173,7 @@ def _acquire(
 
 
 def _guarded_engine(store: RunStore, rig: Rig, told: Instructions, watcher: Watcher) -> Outcome:
-    note, disk = store.journal.add_event, partial(shutil.disk_usage, store.path)
+    note, disk = store.journal.note, partial(shutil.disk_usage, store.path)
     rules = with_disk_floor(rig.settings.interlocks, disk().total)
     listener = engine_module.Watcher(watcher.acquired, watcher.state)
     with (
