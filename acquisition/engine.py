@@ -312,7 +312,7 @@ class _Engine:
         self._told.notice()
         trouble = None
         try:
-            self._keeping.retract()
+            self._keeping.rest()
             self._rig.make_safe()
         except DeviceError as error:
             trouble = str(error)

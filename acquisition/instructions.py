@@ -58,7 +58,7 @@ class Instructions:
 
     @property
     def waiting(self) -> bool:
-        """Whether somebody wants the run to pause, now or later, or an interlock holds it."""
+        """Whether somebody wants the run to pause, now or later, or holds it."""
         return bool(self._pause or self._holds)
 
     def stop(self, reason: str = "") -> None:
@@ -74,23 +74,23 @@ class Instructions:
         self._tell(reason, pause=after)
 
     def hold(self, name: str, reason: str) -> None:
-        """Pause now, until whoever holds lets go; several may hold."""
+        """Pause now, until whoever holds lets go; several may hold, and nobody else ends it."""
         with self._changed:
             self._holds[name] = reason
-        self._tell(reason, pause="now")
+            self._cuts += 1
+            self._reason = reason
+            self._changed.notify_all()
 
     def let_go(self, name: str) -> None:
-        """End one's hold; the run goes on when nobody holds it and nobody else has paused it."""
+        """End one's hold; the run goes on when nobody holds it and nobody has paused it."""
         with self._changed:
-            if self._holds.pop(name, None) is not None and not self._holds:
-                self._pause = ""
+            self._holds.pop(name, None)
             self._changed.notify_all()
 
     def resume(self) -> None:
         """Go on, unless somebody holds."""
         with self._changed:
-            if not self._holds:
-                self._pause = ""
+            self._pause = ""
             self._changed.notify_all()
 
     def skip(self, reason: str = "") -> None:
@@ -105,12 +105,12 @@ class Instructions:
 
     def wants_pause(self, row_ended: bool) -> bool:
         """Whether to pause between two tiles; `row_ended` if the next one is of another row."""
-        return self._pause in ("now", "tile") or (self._pause == "row" and row_ended)
+        return bool(self._holds) or self._pause in ("now", "tile") or (self._pause == "row" and row_ended)
 
     def wait_while_paused(self, timeout_s: float | None = None) -> bool:
         """Wait until the run may go on, or is to end; False if `timeout_s` was over before that."""
         with self._changed:
-            return self._changed.wait_for(lambda: bool(self._ending) or not self._pause, timeout_s)
+            return self._changed.wait_for(lambda: bool(self._ending) or not self.waiting, timeout_s)
 
     def wait(self, for_s: float) -> None:
         """Let time pass, unless something is told that cuts short.

@@ -149,9 +149,9 @@ class InterlockWatch:
     def _let_go(self, rule: Interlock) -> None:
         if rule.action not in ("pause", "retract"):
             return
-        self._told.let_go(rule.name)
         if rule.resume == "manual":
             self._told.pause("now", f"interlock {rule.name} has cleared, and waits to be told to go on")
+        self._told.let_go(rule.name)
 
 
 def standing(rules: Sequence[Interlock], rig: Rig | None, free_bytes: FreeBytes) -> tuple[list[str], list[str]]:

@@ -17,6 +17,8 @@ from devices.rig import Rig
 
 MOVE_S = 30.0
 """Longest time that a step of the engine may take without a sign of life; each has a deadline of its own below this."""
+APPROACH_S = 600.0
+"""For an approach over the whole way that a plan allows; near the specimen the force loop has a pulse of its own."""
 Note = Callable[..., None]
 
 
@@ -40,7 +42,7 @@ class Keeping:
         self._heart = heart
         self._has_probe_policy = store.plan.force.policy != "none"
         self._plan = store.plan
-        self._force: ForceReadings = force_control(rig, store.plan.force, told, note)
+        self._force: ForceReadings = force_control(rig, store.plan.force, told, note, heart)
         self._focus = FocusControl(rig, store.plan, tiles, told, note, history, beat=self._still_at_work)
         fields_um = [(tile.x_um, tile.y_um) for tile in tiles]
         self._drift = DriftControl(rig, store.plan, store.field.matrix_um, fields_um, told, note, store.path, history)
@@ -94,6 +96,8 @@ class Keeping:
         self._still_at_work()
         self._focus.at_tile(tile, first_of_row=tile.row != self._last_row)
         self._last_row = tile.row
+        if self._has_probe_policy:
+            self._beat(APPROACH_S)
         force_nn = self._force.at_tile()
         return Standing(target_um, drift_um, force_nn)
 
@@ -101,9 +105,10 @@ class Keeping:
         """Tell the guardian that nothing else will happen for so long."""
         self._beat(for_s + MOVE_S)
 
-    def retract(self) -> None:
-        """Let go of the specimen; the next tile approaches anew."""
+    def rest(self) -> None:
+        """Let go of the specimen, and let the guardian expect nothing; the next tile approaches anew."""
         self._force.release()
+        self._heart.rest()
 
     def _follow_drift(self) -> None:
         if not self._drift.due():

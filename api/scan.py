@@ -27,6 +27,7 @@ from api.guardian_process import guarded
 from api.night.report import mosaic_picture
 from api.worker_process import WorkerProcess
 from devices.rig import Rig, RigFileError, RigSettings, open_rig
+from devices.rig_lock import holding
 from reconstruction.errors import InputError
 from reconstruction.restore import restorer
 
@@ -94,7 +95,7 @@ def scan(
     ensure_empty(out)
     if found := findings(plan, settings, out).problems:
         raise PlanError(found)
-    with open_rig(settings, leave_out=NOT_FOR_TILES) as rig:
+    with holding(settings), open_rig(settings, leave_out=NOT_FOR_TILES) as rig:
         ready = findings(plan, settings, out, rig)
         if ready.problems:
             raise PlanError(ready.problems)
@@ -128,7 +129,8 @@ def resume(
         own = RigSettings.model_validate(store.rig)
         if not store.missing():
             return _make_mosaic(store, told, watcher, world_url)
-        with open_rig(_same_rig(own, settings), leave_out=NOT_FOR_TILES) as rig:
+        rig_now = _same_rig(own, settings)
+        with holding(rig_now), open_rig(rig_now, leave_out=NOT_FOR_TILES) as rig:
             return _acquire(store, rig, told, watcher, world_url)
 
 

@@ -167,7 +167,7 @@ def is_held(result: Result, control: ForceControl) -> bool:
 def note(result: Result, error: DeviceError) -> None:
     """Count an error, whatever its numbers."""
     counter = result.trips if isinstance(error, ForceTripped) else result.other_errors
-    counter[re.sub(r"\d[\d.]*", "#", str(error))] += 1
+    counter[re.sub(r"b'.*'|-?\d[\d.e-]*", "#", str(error))] += 1
 
 
 def hold(result: Result, chance: random.Random) -> None:

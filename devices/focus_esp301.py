@@ -15,6 +15,7 @@ from devices.moves import SLOWEST_FACTOR, Move, allowed_s, arrived, plausible, r
 from devices.moving_axes import MovingAxes
 from devices.settings import Esp301Settings
 from devices.transport import Handshake, LineTransport
+from devices.troubles import overcome
 
 AXIS = "z"
 UM_PER_MM = 1000.0
@@ -55,7 +56,8 @@ class Esp301Focus(MovingAxes):
         )
         self._command_lock = threading.RLock()  # a command and its TB? belong together
         try:
-            self._take_errors()  # what went wrong before our time
+            for code, words in self._take_errors():
+                overcome(DeviceRejected(name, f"before connecting: error {code}, {words}", code))
             self._refuse_other_units()
             self._travel_um = (self._ask_number("SL?") * UM_PER_MM, self._ask_number("SR?") * UM_PER_MM)
             self.limits_um = {AXIS: tighter(name, AXIS, settings.limits_um, self._travel_um)}
@@ -94,7 +96,8 @@ class Esp301Focus(MovingAxes):
         self._line.tell_past(f"{self._settings.axis}ST")
         try:
             self._stop_in_turn()
-        except DeviceError:
+        except DeviceError as unconfirmed:
+            overcome(unconfirmed)
             self._stop_in_turn()
 
     def close(self) -> None:
@@ -145,6 +148,7 @@ class Esp301Focus(MovingAxes):
         except DeviceRejected as refused:
             if refused.code is None or refused.code >= AXIS_ERROR_BASE:  # one of no axis is another command's
                 raise
+            overcome(refused)
 
     def _refuse_queued_error(self, command: str) -> None:
         with self._command_lock:

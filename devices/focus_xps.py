@@ -85,11 +85,12 @@ class XpsFocus(MovingAxes):
         """Send GroupMoveAbort, on a connection of its own if the asking one is stuck; see `Positioner`."""
         self._stop_token = object()
         if self._asking.is_stuck():
-            with suppress(DeviceError), closing(self._line()) as beside:  # the one in turn tells, or mends it
+            with overcoming(DeviceError), closing(self._line()) as beside:  # the one in turn raises, or mends it
                 self._abort(beside)
         try:
             self._abort_for_sure()
-        except (DeviceTimeout, DeviceLost, ProtocolError):
+        except (DeviceTimeout, DeviceLost, ProtocolError) as unconfirmed:
+            overcome(unconfirmed)
             self._abort_for_sure()
 
     def close(self) -> None:
@@ -116,7 +117,7 @@ class XpsFocus(MovingAxes):
         with self._begin_lock:
             if not self._has_answered():
                 self._abort_for_sure()
-                with suppress(DeviceTimeout):  # then that reply is lost, and the connection was dropped with it
+                with overcoming(DeviceTimeout):  # then that reply is lost, and the connection was dropped with it
                     self._moving.wait(self._settings.settle_s)
             self._refuse_after_stop(stop_token)
             self._reply = None

@@ -3,10 +3,10 @@
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from devices.errors import DeviceError, DeviceTimeout, Stopped
 from devices.moves import Move, spell
+from devices.troubles import overcoming
 
 POLL_SHARE = 0.1  # of the time waited so far: a short move is noticed soon, a long one costs next to nothing
 SHORTEST_POLL_S, LONGEST_POLL_S = 0.001, 0.02
@@ -53,7 +53,7 @@ class MovingAxes(ABC):
         try:
             self.home()
         except BaseException:
-            with suppress(DeviceError):  # the first error is the one to tell
+            with overcoming(DeviceError):  # the first error is the one to raise
                 self.stop()
             raise
 

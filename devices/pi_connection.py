@@ -18,6 +18,7 @@ from pipython import GCS2Device, GCSError, gcserror
 from devices.answers import number, quoted
 from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, ProtocolError, Stopped
 from devices.gcs_gateway import GcsGateway, shown
+from devices.troubles import overcome
 
 NEWEST_SYNTAX = 2.0  # CSV?: GCS 3.0 controllers speak another language
 STOP_ALL = "\x18"  # #24
@@ -62,6 +63,7 @@ class PiConnection:
         except DeviceRejected as refused:
             if refused.code != BUSY:
                 raise
+            overcome(refused)
         return self._ask_once(query, read)
 
     def tell(self, command: str, condition: Callable[[], None] = _always) -> None:
@@ -76,13 +78,17 @@ class PiConnection:
         """
         give_up = time.monotonic() + self._answer_s
         while (code := self._tell_once(command, condition)) == BUSY and time.monotonic() < give_up:
+            overcome(self.refusal(command, code))
             time.sleep(BUSY_POLL_S)
         if code:
             raise self.refusal(command, code)
 
     def refuse_error(self, meanwhile: str) -> None:
         """Ask ERR?, and raise what it tells about something that goes on; that the controller is busy is no error."""
-        if (code := self.ask("ERR?", _code)) not in (0, BUSY):
+        code = self.ask("ERR?", _code)
+        if code == BUSY:
+            overcome(self.refusal(meanwhile, code))
+        elif code:
             raise self.refusal(meanwhile, code)
 
     def tell_beside(self, command: str) -> None:
@@ -106,7 +112,8 @@ class PiConnection:
         self._stop_at_once()
         try:
             self._stop_in_turn()
-        except DeviceError:
+        except DeviceError as unconfirmed:
+            overcome(unconfirmed)
             self._stop_in_turn()
 
     def refusal(self, command: str, code: int) -> DeviceRejected:
@@ -200,7 +207,8 @@ class PiConnection:
             raise DeviceLost(self.name, "is closed")
         if self._device is None:
             self._open(CONNECT_S)
-            self._read("ERR?", self._exchange("ERR?"), _code)  # forget what went wrong before our time
+            if before_us := self._read("ERR?", self._exchange("ERR?"), _code):
+                overcome(self.refusal("before connecting", before_us))
             syntax = self._read("CSV?", self._exchange("CSV?"), number)
             if syntax > NEWEST_SYNTAX:
                 raise ProtocolError(self.name, f"speaks GCS {syntax}, this driver up to {NEWEST_SYNTAX}")

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 
 from devices import gcs_answers
 from devices.errors import DeviceError, DeviceRejected, ProtocolError
@@ -10,6 +9,7 @@ from devices.pi_connection import PiConnection
 from devices.pi_sweep_program import Clockwork, SweepProgram, disarm
 from devices.pi_sweep_record import at_times, trigger_times
 from devices.settings import PiGcsSettings
+from devices.troubles import overcoming
 
 SERVO_TIME = 0x0E000200  # parameters, E-727 manual; asked for in decimal
 RECORD_LENGTH = 0x16000201
@@ -41,7 +41,7 @@ class PiSweeps:
             for command in program.commands(numbers, self._identifiers, self._line, clockwork):
                 self._connection.tell(command, condition)
         except DeviceError:
-            with suppress(DeviceError):  # the first error is the one to tell
+            with overcoming(DeviceError):  # the first error is the one to raise
                 self.disarm()
             raise
         self._recorded = program, clockwork

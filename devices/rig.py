@@ -1,7 +1,7 @@
 """Settings in, named devices out; closes whatever it opened, and leaves the rig safe."""
 
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -10,6 +10,7 @@ from devices.errors import DeviceError, DeviceLost, DeviceTimeout, ProtocolError
 from devices.protocols import Camera, ForceSensor, Positioner, VideoSource
 from devices.rig_file import Calibration, RigFileError, RigSettings
 from devices.settings import DriverSettings
+from devices.troubles import overcome, overcoming
 
 __all__ = ["Calibration", "Rig", "RigFileError", "RigSettings", "open_rig"]
 
@@ -50,7 +51,8 @@ class Rig:
             return
         try:
             self._lower_z()
-        except DeviceError:
+        except DeviceError as trouble:
+            overcome(trouble)
             self._lower_z()
 
     def _lower_z(self) -> None:
@@ -79,13 +81,13 @@ class Rig:
             raise troubles[0]
 
     def halt(self) -> None:
-        """Cut short whatever is under way, each device even if the one before failed; tells nobody.
+        """Cut short whatever is under way, each device even if the one before failed; raises nothing.
 
         Who waits for what was cut short leaves with `Stopped`, or finds out otherwise.
         """
         stops = [self.scanner.stop, self.camera.stop, *([self.focus.stop] if self.focus else [])]
         for stop in stops:
-            with suppress(DeviceError):
+            with overcoming(DeviceError):
                 stop()
 
     @contextmanager
@@ -139,7 +141,7 @@ def open_device(role: str, settings: DriverSettings) -> Any:
         raise RigFileError([f"devices.{role}: no driver {settings.driver!r}"])
     _, factory = driver
     for _ in range(OPENING_TRIES - 1):
-        with suppress(DeviceTimeout, DeviceLost, ProtocolError):
+        with overcoming(DeviceTimeout, DeviceLost, ProtocolError):
             return factory(role, settings)
     return factory(role, settings)
 

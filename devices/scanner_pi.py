@@ -7,7 +7,6 @@ more says so in `start_up`.
 import math
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import TypeVar
 
 from devices import gcs_answers
@@ -19,6 +18,7 @@ from devices.pi_sweep_program import plan_sweep
 from devices.pi_sweeps import PiSweeps
 from devices.protocols import Sweep
 from devices.settings import PiGcsSettings
+from devices.troubles import overcoming
 
 NO_LIMITS = (-math.inf, math.inf)
 AUTOZERO_S = 30.0  # ATZ goes over the whole travel at a pace of the controller's own
@@ -108,7 +108,7 @@ class PiScanner(MovingAxes):
         try:
             self._finish(self._sweep, self._has_swept)
         except DeviceError:
-            with suppress(DeviceError):  # the first error is the one to tell
+            with overcoming(DeviceError):  # the first error is the one to raise
                 self._sweeps.disarm()
             raise
         self._sweeps.disarm()

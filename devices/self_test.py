@@ -12,6 +12,7 @@ from devices.moves import spell
 from devices.protocols import Camera, ForceSensor, Positioner, VideoSource
 from devices.rig import Rig, open_device
 from devices.rig_file import RigFileError, RigSettings
+from devices.troubles import overcome
 
 TRIES = 3
 READINGS = 10
@@ -70,6 +71,7 @@ def _tested(result: Check, test: Callable[[Any], str], device: Any) -> Check:
         try:
             result = replace(result, ok=True, found=test(device))
         except DeviceError as error:
+            overcome(error)
             result = replace(result, ok=False, found=str(error))
         if result.ok:
             break
