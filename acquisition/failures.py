@@ -10,6 +10,7 @@ from acquisition.instructions import Cut, Instructions
 from acquisition.overlap import PlannedTile
 from acquisition.plan import OnFailure
 from devices.errors import DeviceError, DeviceLost, DeviceTimeout, ProtocolError
+from devices.troubles import overcome
 
 T = TypeVar("T")
 Action = Literal["retry", "skip", "pause", "abort"]
@@ -120,6 +121,7 @@ class Failures:
                     raise Cut(self._told.reason) from failure
                 if failed[cause] > self._policy(cause).retries:
                     raise
+                overcome(failure)
                 self._told.wait(_wait_s(failed[cause]))
 
     def _policy(self, cause: str) -> Policy:

@@ -119,7 +119,7 @@ class InterlockWatch:
         state = Tripping(rule)
         while not self._over.is_set():
             value = None
-            with suppress(*READING_FAILED):
+            with suppress(*READING_FAILED), overcoming(DeviceError):
                 value = read(rule, self._rig, self._free_bytes)
             change = state.judge(value, time.monotonic())
             if change == "tripped":
@@ -139,7 +139,7 @@ class InterlockWatch:
                 self._told.hold(rule.name, reason)
             case "retract":
                 self._told.hold(rule.name, reason)
-                with suppress(DeviceError):  # the engine, which pauses now, retracts too, and tells
+                with overcoming(DeviceError):  # the engine, which pauses now, retracts too
                     self._rig.retract()
             case "stop":
                 self._told.stop(reason)

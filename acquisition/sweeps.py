@@ -58,7 +58,7 @@ def line_scan(rig: Rig, y_um: float, sweep: Sweep, middle_s: float) -> tuple[lis
         return frames, scanner.read_swept_um(middle_s)
     except BaseException:
         for stop in (scanner.stop, camera.stop):
-            with suppress(DeviceError):  # the first error is the one to tell
+            with overcoming(DeviceError):  # the first error is the one to raise
                 stop()
         raise
 

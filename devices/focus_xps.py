@@ -7,13 +7,14 @@ meanwhile. Connecting initialises, enables and homes nothing unless the rig file
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import closing, suppress
+from contextlib import closing
 
 from devices.answers import number, quoted
 from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, ProtocolError, Stopped
 from devices.moves import SLOWEST_FACTOR, Move, allowed_s, arrived, plausible, refuse_outside, tighter, usable_speed
 from devices.moving_axes import MovingAxes
 from devices.settings import XpsSettings
+from devices.troubles import overcome, overcoming
 from devices.xps_line import Reply, XpsLine
 
 AXIS = "z"

@@ -77,9 +77,11 @@ class PiConnection:
             DeviceTimeout, DeviceLost, ProtocolError: no proper answer; whether the command was taken is unknown.
         """
         give_up = time.monotonic() + self._answer_s
-        while (code := self._tell_once(command, condition)) == BUSY and time.monotonic() < give_up:
+        if (code := self._tell_once(command, condition)) == BUSY:
             overcome(self.refusal(command, code))
+        while code == BUSY and time.monotonic() < give_up:
             time.sleep(BUSY_POLL_S)
+            code = self._tell_once(command, condition)
         if code:
             raise self.refusal(command, code)
 
