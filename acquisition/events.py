@@ -47,6 +47,7 @@ KINDS: Mapping[str, Class] = {
     "calibration_doubtful": Class.NOTE,
     "preflight_warning": Class.NOTE,
     "clock_jumped": Class.NOTE,
+    "device_trouble": Class.NOTE,
     "worker_started": Class.NOTE,
     "worker_died": Class.NOTE,
     "telling_failed": Class.NOTE,

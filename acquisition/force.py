@@ -18,6 +18,7 @@ from devices.errors import DeviceError, DeviceTimeout
 from devices.protocols import Steerable
 from devices.rig import Rig
 from devices.settings import DeflectionSettings
+from devices.troubles import overcoming
 
 NOTE_EVERY_S = 10.0
 """Enough for a plot of a night; each tile's own force stands with the tile."""

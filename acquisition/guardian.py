@@ -21,6 +21,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from acquisition.heartbeat import Heartbeat
+from acquisition.troubles import Troubles
 from devices.drivers import driver_named
 from devices.errors import DeviceError
 from devices.model import FileError
@@ -28,6 +29,7 @@ from devices.protocols import Positioner
 from devices.rig import RETRACTED_WITHIN_UM, open_device
 from devices.rig_file import RigSettings
 from devices.settings import DriverSettings
+from devices.troubles import overcome, overcoming
 
 SILENCE_ENGAGED_S = 0.25
 """Longer than the force loop's own 0.2 s: where that still works it retracts by itself, and the guardian need not."""
@@ -70,19 +72,20 @@ class Probe:
         try:
             self._scanner.read_position_um()
             self._next_try_s = now_s + WARM_S
-        except DeviceError:
+        except DeviceError as error:
+            overcome(error)
             self._next_try_s = now_s + MEND_S
 
     def is_down(self) -> bool:
         """Ask whether the probe is retracted; no answer is no."""
-        with suppress(DeviceError):
+        with overcoming(DeviceError):
             return self._scanner.read_position_um()["z"] <= self._lowest_um + RETRACTED_WITHIN_UM
         return False
 
     def retract_once(self) -> DeviceError | None:
         """Stop whatever moves the stage, a sweep too, and send z down; None once it is there."""
         trouble: DeviceError | None = None
-        with suppress(DeviceError):  # the move that follows takes precedence over a stop that is not confirmed
+        with overcoming(DeviceError):  # the move that follows takes precedence over a stop that is not confirmed
             self._scanner.stop()
         try:
             self._scanner.start_move({"z": self._lowest_um})
@@ -173,15 +176,20 @@ def report(heart: Heartbeat, kind: str, **data: Any) -> None:
     _say(line)
     if (path := heart.journal) is None:
         return
-    from acquisition.journal import Journal, JournalError  # late: half of this process' memory, for rare use
-
     try:
-        with closing(Journal(path)) as journal:
-            journal.add_event(kind, **data)
-    except JournalError as error:
+        enter(path, kind, **data)
+    except OSError as error:
         _say(f"nanoraster guardian: {error}")
         with suppress(OSError), path.with_name("guardian.log").open("a") as log:
             log.write(f"{line}\n")
+
+
+def enter(path: Path, kind: str, **data: Any) -> None:
+    """Enter an event in the journal of the run under way."""
+    from acquisition.journal import Journal  # late: half of this process' memory, for rare use
+
+    with closing(Journal(path)) as journal:
+        journal.add_event(kind, **data)
 
 
 def _words(kind: str, data: dict[str, Any]) -> str:
@@ -215,6 +223,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):  # a child outlives the service, whoever ends both
         signal.signal(number, _end if alone else signal.SIG_IGN)
     heart = Heartbeat.at(options.heartbeat)
+    troubles = Troubles()
     try:
         settings = _scanner_settings(options.rig)
         scanner = open_device("guardian", gentle(settings))
@@ -232,8 +241,14 @@ def main() -> int:
             def tell(kind: str, **data: Any) -> None:
                 telling.submit(report, heart, kind, **data)
 
-            watch(heart, Probe(scanner), tell, _never if alone else _stdin_ended)
+            def note(kind: str, **data: Any) -> None:
+                if (path := heart.journal) is not None:
+                    enter(path, kind, **data)
+
+            with troubles.noted_by(note):
+                watch(heart, Probe(scanner), tell, _never if alone else _stdin_ended)
     finally:
+        troubles.close()
         heart.guardian.rest()
         scanner.close()
     return 0

@@ -15,6 +15,7 @@ from acquisition.interlock_signals import READING_FAILED, SIGNAL_S, FreeBytes, V
 from devices.errors import DeviceError
 from devices.interlock_settings import DiskSignal, Interlock
 from devices.rig import Rig
+from devices.troubles import overcoming
 
 MISSES = 3
 """Failures in a row after which a signal counts as missing: one answer may be lost on any line."""

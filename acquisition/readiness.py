@@ -31,6 +31,7 @@ from acquisition.sweeps import APPROACH_UM
 from devices.errors import DeviceError, DeviceRejected
 from devices.rig import Rig, RigSettings
 from devices.self_test import check_open_rig
+from devices.troubles import overcome
 
 TRIAL_FRAMES = 3
 OUTSIDE_SHARE = 0.02
@@ -132,8 +133,9 @@ class _Gate:
         self.problems += [found.found for found in check_open_rig(rig) if not found.ok]
         try:
             position_um = rig.scanner.read_position_um()
-        except DeviceError:
-            return  # its own test has told
+        except DeviceError as error:
+            overcome(error)  # its own test tells what does not pass
+            return
         for axis, (low_um, high_um) in rig.scanner.limits_um.items():
             margin_um = OUTSIDE_SHARE * (high_um - low_um)
             if not low_um - margin_um <= position_um[axis] <= high_um + margin_um:
@@ -152,8 +154,9 @@ class _Gate:
         except DeviceRejected as refusal:
             self.problems.append(f"camera.exposure_ms = {plan.camera.exposure_ms:g}: {refusal}")
             return costs
-        except DeviceError:
-            return costs  # its own test has told, or it was one lost frame
+        except DeviceError as error:
+            overcome(error)  # its own test tells what does not pass; this may be one lost frame
+            return costs
         except OSError as error:
             self.problems.append(f"disk: {standing_part(self._out)} cannot be written: {error.strerror or error}")
             return costs

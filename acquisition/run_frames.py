@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from acquisition.journal import Attempt
 from acquisition.layout import Correction
-from acquisition.overlap import PlannedTile
 from acquisition.places import Place, Places
 from acquisition.run_store import RunError, RunStore
 from reconstruction.registration import Edge
@@ -38,7 +37,7 @@ class RunFrames:
         self._remember_edges = remember_edges
         self._frames: dict[int, int] = {}
         self._taken: dict[int, tuple[Attempt, Place]] = {}
-        self._laid_out: list[PlannedTile] = []
+        self._planned: list[Tile] = []
         self._corrections: list[Correction] = []
         self._read_layout()
         self._raw = _opened(path)
@@ -50,9 +49,7 @@ class RunFrames:
 
     def planned(self) -> list[Tile]:
         """Every tile of the plan, where it is meant to be."""
-        return [
-            self._tile(tile.index, tile.row, tile.col, tile.x_um, tile.y_um, 1, anchor=True) for tile in self._laid_out
-        ]
+        return self._planned
 
     def follow(self) -> Iterator[list[Tile]]:
         """Batches of tiles as they become durable, where the scanner says that it was; ends with the acquisition.
@@ -106,11 +103,14 @@ class RunFrames:
     def _read_layout(self) -> bool:
         """Look up how the tiles are laid out by now; whether that has changed."""
         corrections = self.store.corrections()
-        if self._laid_out and corrections == self._corrections:
+        if self._planned and corrections == self._corrections:
             return False
         self._corrections = corrections
-        self._laid_out = self.store.tiles()
         self._field = self.store.field_as_measured()
+        self._planned = [
+            self._tile(tile.index, tile.row, tile.col, tile.x_um, tile.y_um, 1, anchor=True)
+            for tile in self.store.tiles()
+        ]
         return True
 
     def _arrived(self, attempt: Attempt, place: Place) -> Tile:

@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from contextlib import suppress
 
 from acquisition.plan import Plan
 from devices.errors import DeviceError, DeviceRejected
 from devices.protocols import Frame, LineScanner, Sweep
 from devices.rig import Rig
+from devices.troubles import overcoming
 
 READOUT_S = 0.02
 """Between two exposures: twice what the largest sCMOS frame takes to read out."""

@@ -8,7 +8,7 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -61,14 +61,15 @@ class Troubles(logging.Handler):
             error = _error_of(record)
             happened_at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
             left_out = {"left_out": count} if (count := self._minutes[error.device].take_left_out()) else {}
-            note(
-                "device_trouble",
-                device=error.device,
-                what=error.message,
-                cause=type(error).__name__,
-                happened_at=happened_at,
-                **left_out,
-            )
+            with suppress(OSError):  # a disk that takes nothing is told of where frames are stored
+                note(
+                    "device_trouble",
+                    device=error.device,
+                    what=error.message,
+                    cause=type(error).__name__,
+                    happened_at=happened_at,
+                    **left_out,
+                )
 
 
 @dataclass

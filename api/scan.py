@@ -23,6 +23,7 @@ from acquisition.states import Outcome, State
 from acquisition.telling import Telling
 from acquisition.telling_trial import unset_secrets
 from acquisition.timeline import ENDS
+from acquisition.troubles import Troubles
 from api.guardian_process import guarded
 from api.night.report import mosaic_picture
 from api.worker_process import WorkerProcess
@@ -95,12 +96,15 @@ def scan(
     ensure_empty(out)
     if found := findings(plan, settings, out).problems:
         raise PlanError(found)
-    with holding(settings), open_rig(settings, leave_out=NOT_FOR_TILES) as rig:
+    with closing(Troubles()) as troubles, holding(settings), open_rig(settings, leave_out=NOT_FOR_TILES) as rig:
         ready = findings(plan, settings, out, rig)
         if ready.problems:
             raise PlanError(ready.problems)
         field = field_of(plan, settings)
-        with closing(RunStore.create(out, plan, field, settings.model_dump(mode="json"), seed)) as store:
+        with (
+            closing(RunStore.create(out, plan, field, settings.model_dump(mode="json"), seed)) as store,
+            troubles.noted_by(store.journal.note),
+        ):
             for warning in ready.warnings:
                 watcher.warned(warning)
                 store.journal.add_event("preflight_warning", reason=warning)
@@ -130,7 +134,12 @@ def resume(
         if not store.missing():
             return _make_mosaic(store, told, watcher, world_url)
         rig_now = _same_rig(own, settings)
-        with holding(rig_now), open_rig(rig_now, leave_out=NOT_FOR_TILES) as rig:
+        with (
+            closing(Troubles()) as troubles,
+            troubles.noted_by(store.journal.note),
+            holding(rig_now),
+            open_rig(rig_now, leave_out=NOT_FOR_TILES) as rig,
+        ):
             return _acquire(store, rig, told, watcher, world_url)
 
 

@@ -6,6 +6,7 @@ A snap is a sequence of one frame.
 
 import math
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import closing, suppress
 from typing import TypeVar
@@ -18,9 +19,11 @@ from devices.mm_frames import FrameChecks
 from devices.mm_stream import FrameStream
 from devices.protocols import Frame, Roi
 from devices.settings import MmCoreSettings
+from devices.troubles import overcome
 
 LOAD_S = 60.0  # vendor cameras load firmware and cool down while they are initialised
 SETTING_S = 5.0
+LATE_S = 0.5  # the slowest readout takes 0.1 s; a frame that comes so late is told, though it is welcome
 EXPOSURE_TOLERANCE = 0.05  # cameras round to their line time: 9 us of the shortest exposure of 500 us are 2 %
 BYTES_PER_MB = 2**20
 BYTES_PER_PIXEL = 2
@@ -93,9 +96,14 @@ class MmCamera:
         stream = self._begin(1, self._settings.internal_trigger)
         try:
             stream.wait_armed(self._frame_s)
-            return stream.next(self._frame_s)
+            began_s = time.monotonic()
+            frame = stream.next(self._frame_s)
         finally:
             self._forget(stream)
+        late_s = time.monotonic() - began_s - self._exposure_s
+        if late_s > LATE_S:
+            overcome(DeviceTimeout(self.name, f"frame {frame.number} came {late_s:.2g} s after its exposure"))
+        return frame
 
     def start_sequence(self, frames: int, triggered: bool = False, interval_s: float = 0.0) -> None:
         """Begin a sequence; see `Camera`."""

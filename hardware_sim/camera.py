@@ -1,5 +1,6 @@
 """The camera: exposures of the world, one after the other, freely or at trigger edges."""
 
+import copy
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -43,22 +44,54 @@ class Exposure:
 
 
 @dataclass(frozen=True)
-class Shot:
-    """An exposure whose numbers have not been worked out yet."""
+class Outlook:
+    """What a picture depends on besides the place of the stage: where the focus drive is, and the gap at the probe."""
 
-    exposure: Exposure
+    drive_um: float
+    gap_um: float
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """All that a frame shows but its noise."""
+
     region: Region
     binning: int
     timing: Timing
     way: Way
+    outlook: Outlook
     target_um: tuple[float, ...]
+
+    def is_as_foreseen(self, foreseen: "Scene") -> bool:
+        """Whether everything went as it was expected when the exposure began."""
+        return self.outlook == foreseen.outlook and np.array_equal(self.way.stage_um, foreseen.way.stage_um)
+
+
+@dataclass(frozen=True, eq=False)
+class Proof:
+    """A frame that was worked out while it was exposed, and the image noise before and after it."""
+
+    frame: Frame
+    noise_before: np.random.Generator
+    noise_after: np.random.Generator
+
+
+@dataclass(frozen=True)
+class Shot:
+    """An exposure, of which the numbers may not have been worked out yet."""
+
+    exposure: Exposure
+    scene: Scene
+    proof: Proof | None
+    """If all went as foreseen."""
     missed_triggers: int
     """Since the sequence began: edges that came while the camera could not start."""
 
     @property
     def shape_px(self) -> tuple[int, int]:
         """Rows and columns of the frame."""
-        return self.region.rows // self.binning, self.region.columns // self.binning
+        region, binning = self.scene.region, self.scene.binning
+        return region.rows // binning, region.columns // binning
 
 
 class Stage(Protocol):
@@ -89,8 +122,10 @@ class Camera:
         seed: int,
         keyed: bool,
         camera_to_stage_um: Vector,
-        view: Callable[[Vector], Image],
+        outlook: Callable[[float], Outlook],
+        view: Callable[[Vector, Outlook], Image],
     ) -> None:
+        """Look at the specimen by `view`, from where the stage is at (x, y, z); `outlook` tells the rest for a time."""
         self.settings = settings
         self.sensor = Sensor(settings, seed)
         self._stage = stage
@@ -99,6 +134,7 @@ class Camera:
         self._seed = seed
         self._keyed = keyed
         self._camera_to_stage_um = camera_to_stage_um
+        self._outlook = outlook
         self._view = view
         self._stream = generator(seed, Stream.IMAGE)
         self._shutter = threading.Lock()
@@ -149,23 +185,22 @@ class Camera:
 
     def develop(self, shot: Shot) -> Frame:
         """Work out the numbers of an exposure, rows and columns of binned pixels."""
-        image = seen(
-            shot.way,
-            shot.timing,
-            self._camera_to_stage_um,
-            lambda stage_um: self._view(stage_um)[shot.region.slices],
-        )
-        frame = self.sensor.read(image, shot.region, shot.timing.exposure_s, self._random(shot))
-        return _binned(frame, shot.binning)
+        proof = shot.proof
+        if proof is not None and (self._keyed or proof.noise_before is self._stream):
+            self._stream = proof.noise_after
+            return proof.frame
+        return self._developed(shot.scene, self._noise(shot.scene))
 
     def black(self, shot: Shot) -> Frame:
         """Work out what an exposure would be had no light come."""
-        return _binned(self.sensor.read_dark(shot.region, self._random(shot)), shot.binning)
+        scene = shot.scene
+        return _binned(self.sensor.read_dark(scene.region, self._noise(scene)), scene.binning)
 
     def preview(self, exposure_s: float, random: np.random.Generator) -> Frame:
         """Show what the camera sees now, without taking time and without counting as an exposure."""
         rows, columns = self.sensor.shape_px
-        view = self._view(self._stage.true_um(self._clock.now_s()))
+        now_s = self._clock.now_s()
+        view = self._view(self._stage.true_um(now_s), self._outlook(now_s))
         return self.sensor.read(view, Region(0, 0, columns, rows), exposure_s, random)
 
     def exposures_after(self, number: int) -> list[Exposure]:
@@ -183,15 +218,22 @@ class Camera:
         frames: int | None,
         given_up: threading.Event,
     ) -> Generator[Shot]:
+        """Work each frame out while it is exposed: who moves knows where it will be, unless something happens."""
+
+        def scene(start_s: float, target_um: tuple[float, ...]) -> Scene:
+            way = Way(start_s, timing.lasts_s, self._stage.true_um_at)
+            return Scene(region, binning, timing, way, self._outlook(start_s + timing.lasts_s), target_um)
+
         with self._shutter:
             for start_s, missed in starts:
-                target_um = tuple(self._stage.target_um())
+                foreseen = scene(start_s, tuple(self._stage.target_um()))
+                proof = self._proof(foreseen)
                 self._wait_until_s(start_s + timing.lasts_s, given_up)
                 if given_up.is_set():
                     return
-                way = Way(start_s, timing.lasts_s, self._stage.true_um_at)
-                exposure = self._record(start_s, timing, way)
-                yield Shot(exposure, region, binning, timing, way, target_um, missed)
+                seen_now = scene(start_s, foreseen.target_um)
+                exposure = self._record(start_s, timing, seen_now.way)
+                yield Shot(exposure, seen_now, proof if seen_now.is_as_foreseen(foreseen) else None, missed)
                 frames = None if frames is None else frames - 1
                 if frames == 0:
                     return
@@ -222,11 +264,25 @@ class Camera:
             self._exposures.append(exposure)
             return exposure
 
-    def _random(self, shot: Shot) -> np.random.Generator:
+    def _proof(self, scene: Scene) -> Proof:
+        before = self._noise(scene)
+        after = copy.deepcopy(before)
+        return Proof(self._developed(scene, after), before, after)
+
+    def _developed(self, scene: Scene, noise: np.random.Generator) -> Frame:
+        image = seen(
+            scene.way,
+            scene.timing,
+            self._camera_to_stage_um,
+            lambda stage_um: self._view(stage_um, scene.outlook)[scene.region.slices],
+        )
+        return _binned(self.sensor.read(image, scene.region, scene.timing.exposure_s, noise), scene.binning)
+
+    def _noise(self, scene: Scene) -> np.random.Generator:
         """Choose where image noise comes from; a keyed world knows only x, y and exposure, not the probe's height."""
         if not self._keyed:
             return self._stream
-        key = [*whole_nm(shot.target_um[:2]), round(shot.timing.exposure_s * 1e6)]
+        key = [*whole_nm(scene.target_um[:2]), round(scene.timing.exposure_s * 1e6)]
         return generator(self._seed, Stream.IMAGE, key)
 
     def _wait_until_s(self, time_s: float, given_up: threading.Event) -> None:

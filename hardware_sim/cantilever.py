@@ -83,10 +83,13 @@ class Cantilever:
             self._follow()
             return self._touching
 
-    def gap_nm(self) -> float:
-        """Distance now between the specimen and the probe with its spring at rest."""
-        now_s, raised_um = np.array([self._clock.now_s()]), np.array([self._raised_um()])
-        return float(self._gaps_nm(now_s, raised_um)[0])
+    def gap_nm(self, at_s: float | None = None) -> float:
+        """Distance between the specimen and the probe with its spring at rest; now, if no time is given.
+
+        Its holder is taken to be where it is now.
+        """
+        times_s = np.array([self._clock.now_s() if at_s is None else at_s])
+        return float(self._gaps_nm(times_s, np.array([self._raised_um()]))[0])
 
     def watch_force(self, over_nn: float) -> None:
         """Begin to watch for forces above a limit."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware_sim.camera import Camera, Exposure
+from hardware_sim.camera import Camera, Exposure, Outlook
 from hardware_sim.cantilever import Cantilever
 from hardware_sim.canvas import Image
 from hardware_sim.chance import Stream, generator
@@ -66,6 +66,7 @@ class World:
             seed,
             keyed=settings.randomness == "keyed",
             camera_to_stage_um=self.microscope.camera_to_stage_um,
+            outlook=self.outlook,
             view=self.view,
         )
 
@@ -96,11 +97,15 @@ class World:
         """Show what the camera sees now, without taking time and without counting as an exposure."""
         return self.camera.preview(PREVIEW_EXPOSURE_S, random)
 
-    def view(self, stage_um: NDArray[np.float64]) -> Image:
-        """Render what the camera would see now with the stage at (x, y, z): brightness from 0 to 1, without noise."""
-        defocus_um = self.microscope.defocus_um(self.focus.position_mm() * 1000.0, stage_um)
-        gap_um = self.cantilever.gap_nm() / 1000.0 if self.microscope.sees_gap else 0.0
-        return self.microscope.render(float(stage_um[0]), float(stage_um[1]), defocus_um, gap_um)
+    def outlook(self, at_s: float) -> Outlook:
+        """Tell what the microscope's picture depends on at a time besides the stage, with the drive where it is now."""
+        gap_um = self.cantilever.gap_nm(at_s) / 1000.0 if self.microscope.sees_gap else 0.0
+        return Outlook(self.focus.position_mm() * 1000.0, gap_um)
+
+    def view(self, stage_um: NDArray[np.float64], outlook: Outlook) -> Image:
+        """Render what the camera would see with the stage at (x, y, z): brightness from 0 to 1, without noise."""
+        defocus_um = self.microscope.defocus_um(outlook.drive_um, stage_um)
+        return self.microscope.render(float(stage_um[0]), float(stage_um[1]), defocus_um, outlook.gap_um)
 
     def exposures_after(self, number: int) -> list[Exposure]:
         """List the pictures with a higher number, oldest first; only the latest 100000 are kept."""

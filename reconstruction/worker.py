@@ -4,6 +4,7 @@ The result depends on frames, nominal places and edges alone, not on batches, ti
 """
 
 import time
+from bisect import bisect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +21,8 @@ from reconstruction.sources import FrameSource, Tile
 from reconstruction.strips import base_reach_px
 
 MOSAIC_NAME = "mosaic.zarr"
-CACHE_BYTES = 512 * 2**20  # a layer
+CACHE_BYTES = 512 * 2**20  # a layer, at most
+CACHED_BAND = 2.0  # tile heights: the row that arrives, the one before and the one between; the others are done with
 REDRAW_S = 0.5  # between two drawings while the scan goes on
 REDRAW_SHARE = 2.0  # times as long as the last drawing took, at least
 LIVE_TOLERANCE_PX = 1  # a tile may be drawn this far off until the end
@@ -66,6 +68,23 @@ def first_canvas(source: FrameSource) -> Canvas:
     return canvas
 
 
+def cache_bytes(source: FrameSource) -> int:
+    """How much memory a layer's frames may take: those of a band of the mosaic, across or down, not of all of it."""
+    rows, columns = source.tile_shape
+    planned = source.planned()
+    frames = max(
+        _most_within([tile.y_px for tile in planned], CACHED_BAND * rows),
+        _most_within([tile.x_px for tile in planned], CACHED_BAND * columns),
+    )
+    return min(frames * rows * columns * source.dtype.itemsize, CACHE_BYTES)
+
+
+def _most_within(places_px: Sequence[float], length_px: float) -> int:
+    """The greatest number of places within any stretch of a length."""
+    ordered = sorted(places_px)
+    return max((bisect(ordered, first + length_px) - i for i, first in enumerate(ordered)), default=0)
+
+
 def follow(source: FrameSource, out: Path, restorer: Restorer, progress: Callable[[Progress], None]) -> Reconstruction:
     """Reconstruct a source into `out`/mosaic.zarr while its frames arrive; go on where a killed worker stopped."""
     return _Worker(source, out, restorer, progress).run()
@@ -79,8 +98,9 @@ class _Worker:
         self._path = out / MOSAIC_NAME
         self._restorer = restorer
         self._progress = progress
-        self._raw = FrameCache(source.pixels, CACHE_BYTES)
-        restored = FrameCache(lambda tile: restorer.restore(self._raw.get(tile)), CACHE_BYTES)
+        limit_bytes = cache_bytes(source)
+        self._raw = FrameCache(source.pixels, limit_bytes)
+        restored = FrameCache(lambda tile: restorer.restore(self._raw.get(tile)), limit_bytes)
         self._layers = Layers(self._raw, restored, restorer.name == "none")
         self._known = {(edge.a, edge.b): edge for edge in source.known_edges()}
         self._edges: dict[tuple[int, int], Edge] = {}
