@@ -18,12 +18,10 @@ from acquisition.field import Field
 from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Cut, Instructions
 from acquisition.journal import Attempt
+from acquisition.judging import Judging
 from acquisition.keeping import Keeping
 from acquisition.layout import camera_area, runs
-from acquisition.neighbour_check import NeighbourCheck
 from acquisition.overlap import PlannedTile
-from acquisition.overlap_control import OverlapControl
-from acquisition.quality import QualityControl
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome, State
 from acquisition.sweeps import APPROACH_UM
@@ -32,10 +30,6 @@ from acquisition.write_behind import WriteBehind
 from devices.errors import DeviceError
 from devices.protocols import Positioner
 from devices.rig import Rig
-
-WORKER_S, LOOK_S = 5.0, 0.1
-"""How long the last tiles may take to be registered, where tiles are to be taken again; and how often to look."""
-LAST_ROW = 2**31
 
 
 @dataclass(frozen=True)
@@ -118,14 +112,9 @@ class _Engine:
         self._writer = writer
         self._keeping = keeping
         self._failures = failures
-        plan, tiles = store.plan, store.tiles()
-        history = [attempt for _, attempt in store.journal.attempts()]
-        self._quality = QualityControl(plan.quality, store.field, len(tiles), history)
-        self._neighbours = NeighbourCheck(store)
-        self._overlap = OverlapControl(store, rig.scanner.limits_um, store.journal.note, told)
+        self._judging = Judging(store, rig, told)
         self._todo = deque(_portions(store))
         self._last_row: int | None = None
-        self._looked_last = False
 
     def acquire(self) -> Outcome:
         """Take what is left, in stretches between pauses."""
@@ -217,10 +206,9 @@ class _Engine:
         try:
             for place, (tile, (attempt, pixels)) in enumerate(zip(portion, taken, strict=True)):
                 assert pixels is not None
-                judged = self._quality.judge(attempt, pixels)
+                judged = self._judging.frame(attempt, pixels)
                 if judged.again:
                     again.append(tile)
-                    self._store.journal.note("quality_refused", tile=tile.index, reason=judged.attempt.reason)
                 try:
                     self._stored(partial(self._writer.put, judged.attempt, judged.pixels))
                 except Cut:
@@ -231,44 +219,19 @@ class _Engine:
             self._todo.extendleft([tile] for tile in reversed(again))
 
     def _after_row(self, row: int) -> None:
-        """Judge a row that is taken as a whole: how it overlaps, and whether tiles match their neighbours."""
+        """Have a row judged that is taken as a whole, and go on with what follows from that."""
         self._last_row = None
-        plan = self._store.plan
-        if plan.tiles.order == "spiral":
-            return
-        if plan.tiles.overlap_band is not None:
+        if self._judging.needs_rows_stored:
             self._stored(self._wait_written)
-        if self._overlap.after_row(row):
+        laid_out_anew, again = self._judging.row(row)
+        if laid_out_anew:
             earlier = [portion for portion in self._todo if portion[0].row <= row]
             self._todo = deque([*_portions(self._store, after_row=row), *earlier])
-        if plan.quality.policy == "retake":
-            self._suspect(up_to_row=row - 1)
+        self._todo.extend([tile] for tile in again)
 
     def _last_look(self) -> None:
-        """Give the worker a moment to register the last tiles, and take again what matches no neighbour."""
         self._stored(self._wait_written)
-        if self._store.plan.quality.policy == "none" or self._looked_last:
-            return
-        self._looked_last = True
-        if self._store.plan.quality.policy == "retake":
-            self._await_worker()
-        self._suspect(up_to_row=LAST_ROW)
-
-    def _await_worker(self) -> None:
-        """Wait until the tile that was taken last is joined to another, for `WORKER_S` at most."""
-        last = max((tile.index for tile in self._store.tiles()), default=0)
-        for _ in range(round(WORKER_S / LOOK_S)):
-            if self._store.journal.edges(since=last):
-                return
-            self._told.wait(LOOK_S)
-
-    def _suspect(self, up_to_row: int) -> None:
-        """Note tiles that show something else than their neighbours, and put them at the end, as the budget allows."""
-        tiles = {tile.index: tile for tile in self._store.tiles()}
-        for index, reason in self._neighbours.suspects(up_to_row):
-            self._store.journal.note("quality_refused", tile=index, reason=reason)
-            if self._quality.may_retake(index):
-                self._todo.append([tiles[index]])
+        self._todo.extend([tile] for tile in self._judging.all())
 
     def _settle(self, tile: PlannedTile, attempt: Attempt, action: Action) -> None:
         """Record an attempt that failed, and put its tile at the end if it is to be tried again there."""
@@ -311,11 +274,11 @@ class _Engine:
         """Leave the rig safe and wait until somebody says what to do next."""
         self._told.notice()
         trouble = None
-        try:
-            self._keeping.rest()
-            self._rig.make_safe()
-        except DeviceError as error:
-            trouble = str(error)
+        for make_safe in (self._keeping.rest, self._rig.make_safe):
+            try:
+                make_safe()
+            except DeviceError as error:
+                trouble = str(error)
         with suppress(OSError):  # it may be why the run pauses
             self._writer.wait_written(lambda: self._told.stopped)
         self._watcher.state(State.PAUSED)

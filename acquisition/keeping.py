@@ -1,7 +1,7 @@
 """What is kept right while tiles are taken: the place on the specimen, its focus, and the force on the probe."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -13,7 +13,9 @@ from acquisition.instructions import Instructions
 from acquisition.overlap import PlannedTile
 from acquisition.places import Aim
 from acquisition.run_store import RunStore
+from devices.errors import DeviceError, Stopped
 from devices.rig import Rig
+from devices.troubles import overcoming
 
 MOVE_S = 30.0
 """Longest time that a step of the engine may take without a sign of life; each has a deadline of its own below this."""
@@ -49,6 +51,7 @@ class Keeping:
         self._aim = Aim(rig.settings.model_dump(mode="json"), rig.scanner.limits_um)
         self._last_um: tuple[float, float] | None = None
         self._last_row: int | None = None
+        self._heading_um: tuple[float, float] | None = None
 
     def __enter__(self) -> Self:
         self._force.__enter__()
@@ -74,7 +77,7 @@ class Keeping:
                 self._rig.scanner.move_to({"x": first.x_um, "y": first.y_um})
                 self._focus.at_tile(first, first_of_row=True)
             self._drift.prepare()
-        self._last_um = self._last_row = None
+        self._last_um = self._last_row = self._heading_um = None
 
     def bring_to(self, tile: PlannedTile) -> Standing:
         """Move to a tile and make all right there; returns when it can be exposed.
@@ -88,18 +91,33 @@ class Keeping:
             self._heart.take_note()
         self._follow_drift()
         drift_um = self._drift.offset_um
-        target_um = tile.x_um + drift_um[0], tile.y_um + drift_um[1]
+        target_um = self._target_um(tile)
         self._still_at_work()
         self._force.before_step()
-        self._force.move_to(self._aim.at(*target_um))
+        if not self._has_arrived(target_um):
+            self._force.move_to(self._aim.at(*target_um))
         self._last_um = target_um
         self._still_at_work()
         self._focus.at_tile(tile, first_of_row=tile.row != self._last_row)
         self._last_row = tile.row
         if self._has_probe_policy:
             self._beat(APPROACH_S)
-        force_nn = self._force.at_tile()
+        force_nn = self._force.at_tile() if self._has_probe_policy else None
         return Standing(target_um, drift_um, force_nn)
+
+    def head_for(self, tile: PlannedTile) -> None:
+        """Begin to move to the tile that comes next for sure; `bring_to` waits for it, or does it if this failed."""
+        if self._has_probe_policy or self._drift.due() or self._told.waiting or self._told.interrupting:
+            return
+        target_um = self._target_um(tile)
+        self._still_at_work()
+        with overcoming(DeviceError):
+            self._rig.scanner.start_move(self._aim.at(*target_um))
+            self._heading_um = target_um
+
+    def read_force(self, standing: Standing) -> Standing:
+        """Enter the force of this moment where none is held, nor was measured before."""
+        return standing if self._has_probe_policy else replace(standing, force_nn=self._force.at_tile())
 
     def exposing(self, for_s: float) -> None:
         """Tell the guardian that nothing else will happen for so long."""
@@ -110,9 +128,27 @@ class Keeping:
         self._force.release()
         self._heart.rest()
 
+    def _target_um(self, tile: PlannedTile) -> tuple[float, float]:
+        drift_x_um, drift_y_um = self._drift.offset_um
+        return tile.x_um + drift_x_um, tile.y_um + drift_y_um
+
+    def _has_arrived(self, target_um: tuple[float, float]) -> bool:
+        """Wait for the move under way, if it leads to the target; False where it leads elsewhere, or was stopped."""
+        heading_um, self._heading_um = self._heading_um, None
+        if heading_um != target_um:
+            return False
+        try:
+            self._rig.scanner.wait_settled()
+        except Stopped:
+            if self._told.interrupting:
+                raise
+            return False
+        return True
+
     def _follow_drift(self) -> None:
         if not self._drift.due():
             return
+        self._heading_um = None
         self._still_at_work()
         if self._has_probe_policy:
             self._force.release()

@@ -12,7 +12,9 @@ from pathlib import Path
 from acquisition.calibration import calibration_warnings
 from acquisition.clock_check import HOST_CLOCKS, Clocks, watching
 from acquisition.disk_trial import Trial, standing_part, try_disk
+from acquisition.drift import drift_problems
 from acquisition.field import Field
+from acquisition.focus_axis import focus_problems
 from acquisition.force_budget import force_inabilities, force_problems
 from acquisition.interlocks import standing, with_disk_floor
 from acquisition.layout import camera_area, layout
@@ -102,10 +104,11 @@ class _Gate:
         found = problems(self._plan, limits_um, free_bytes, self._field)
         if not found and self._rig is not None:
             found = inabilities(self._plan, self._field, self._rig.scanner, self._rig.camera)
-            found += force_inabilities(self._plan, self._rig)
+            found += force_inabilities(self._plan, self._rig) + focus_problems(self._plan, self._rig)
         elif not found and (ends_um := getattr(scanner, "sweep_ends_um", None)) is not None:
             skew_s = getattr(self._settings.devices.camera, "skew_s", 0.0)
             found = sweep_problems(self._plan, limits_um, self._field, skew_s, ends_um)
+        found += drift_problems(self._plan, limits_um)
         self.problems += found
         if not found:
             self._judge_approach(limits_um)

@@ -42,10 +42,13 @@ class Taking:
         self._last_frame: int | None = None
         self.last_end = time.perf_counter()
 
-    def take(self, portion: Portion) -> tuple[list[Taken], DeviceError | None]:
+    def take(self, portion: Portion, then: PlannedTile | None = None) -> tuple[list[Taken], DeviceError | None]:
         """Take a tile by stepping there, several by sweeping over them; the attempts, and what went wrong if anything.
 
         A sweep counts as a whole: once a frame of it is missing, none can be told for sure from its neighbour.
+
+        Args:
+            then: the tile that comes next whatever this one looks like; the scanner is on its way there on return.
 
         Raises:
             Cut: the engine was told something else meanwhile; nothing was taken, and no attempt counts.
@@ -55,6 +58,8 @@ class Taking:
         failure = None
         try:
             taken = self._sweep(portion, began) if len(portion) > 1 else [self._step(portion[0], began[0])]
+            if then is not None:
+                self._keeping.head_for(then)
         except DeviceError as error:
             if self._told.interrupting:
                 raise Cut(self._told.reason) from error
@@ -85,17 +90,19 @@ class Taking:
         )
 
     def _step(self, tile: PlannedTile, attempt: Attempt) -> Taken:
-        """Bring the tile's centre under the camera and expose it."""
+        """Bring the tile's centre under the camera, and expose it while place and force are read."""
         began = time.perf_counter()
         standing = self._keeping.bring_to(tile)
         settled = time.perf_counter()
-        actual_um = self._rig.scanner.read_position_um()
         if self._plan.tiles.dwell_s:
             self._keeping.exposing(self._plan.tiles.dwell_s)
             self._told.wait(self._plan.tiles.dwell_s)
         self._before_exposure()
         self._keeping.exposing(attempt.exposure_s)
-        frame = self._rig.camera.snap()
+        self._rig.camera.start_sequence(1)
+        actual_um = self._rig.scanner.read_position_um()
+        standing = self._keeping.read_force(standing)
+        frame = self._rig.camera.next_frame()
         if frame.number == self._last_frame:
             raise FrameRepeated(self._rig.camera.name, f"frame {frame.number} came twice")
         attempt = replace(self._at(tile, attempt, standing), settle_s=settled - began + self._plan.tiles.dwell_s)
@@ -103,7 +110,7 @@ class Taking:
 
     def _sweep(self, row: Portion, attempts: Sequence[Attempt]) -> list[Taken]:
         """Let the scanner sweep over a row and fire the camera; it tells where it was half-way through an exposure."""
-        standing = self._keeping.bring_to(row[0])
+        standing = self._keeping.read_force(self._keeping.bring_to(row[0]))
         delay_s = middle_s(self._plan.camera.exposure_s, self._rig.camera.skew_s)
         drift_x_um, drift_y_um = standing.drift_um
         sweep = sweep_along([tile.x_um + drift_x_um for tile in row], self._plan, self._pixel_size_um, delay_s)

@@ -39,6 +39,10 @@ class World:
         image = np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED), dtype=np.float32)
         return image / np.float32(65535), float(headers["X-Pixel-Size-Um"])
 
+    def now_s(self) -> float:
+        """The time in the world."""
+        return float(json.loads(self._get("/truth")[0])["time_s"])
+
     def faults(self) -> Any:
         """What was injected, and when."""
         return json.loads(self._get("/faults")[0])

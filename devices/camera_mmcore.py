@@ -23,7 +23,7 @@ from devices.troubles import overcome
 
 LOAD_S = 60.0  # vendor cameras load firmware and cool down while they are initialised
 SETTING_S = 5.0
-LATE_S = 0.5  # the slowest readout takes 0.1 s; a frame that comes so late is told, though it is welcome
+LATE_S = 0.5  # the slowest readout takes 0.1 s
 EXPOSURE_TOLERANCE = 0.05  # cameras round to their line time: 9 us of the shortest exposure of 500 us are 2 %
 BYTES_PER_MB = 2**20
 BYTES_PER_PIXEL = 2
@@ -48,6 +48,7 @@ class MmCamera:
         self._sequence: FrameStream | None = None
         self._checks = FrameChecks(name, settings.identical_is_frozen, settings.black_below_dn)
         self._trigger: tuple[str, str] | None = None
+        self._triggered = False
         self._exposure_s = 0.0
         self._calls = BoundedCalls(name)
         try:
@@ -93,17 +94,13 @@ class MmCamera:
     def snap(self) -> Frame:
         """Expose one frame; see `Camera`."""
         self._end_sequence()
+        self._triggered = False
         stream = self._begin(1, self._settings.internal_trigger)
         try:
             stream.wait_armed(self._frame_s)
-            began_s = time.monotonic()
-            frame = stream.next(self._frame_s)
+            return self._next_of(stream, self._frame_s)
         finally:
             self._forget(stream)
-        late_s = time.monotonic() - began_s - self._exposure_s
-        if late_s > LATE_S:
-            overcome(DeviceTimeout(self.name, f"frame {frame.number} came {late_s:.2g} s after its exposure"))
-        return frame
 
     def start_sequence(self, frames: int, triggered: bool = False, interval_s: float = 0.0) -> None:
         """Begin a sequence; see `Camera`."""
@@ -116,6 +113,7 @@ class MmCamera:
         if frames < 1:
             raise DeviceRejected(self.name, f"a sequence of {frames} frames")
         self._end_sequence()
+        self._triggered = triggered
         trigger = self._settings.external_trigger if triggered else self._settings.internal_trigger
         stream = self._begin(frames, trigger, interval_s)
         try:
@@ -134,7 +132,7 @@ class MmCamera:
             raise DeviceRejected(self.name, "no sequence is under way")
         first_s = 0.0 if stream.handed_out else self._settings.first_frame_s
         try:
-            return stream.next(self._frame_s + first_s + stream.interval_s)
+            return self._next_of(stream, self._frame_s + first_s + stream.interval_s)
         except DeviceError:
             self._forget(stream)
             raise
@@ -156,6 +154,15 @@ class MmCamera:
         with suppress(DeviceLost, DeviceTimeout):  # closed before, or hanging: nothing to unload
             self._ask(self._core.unloadAllDevices)
         self._calls.close()
+
+    def _next_of(self, stream: FrameStream, limit_s: float) -> Frame:
+        """Wait for a frame; one that came late, though nothing had to trigger it, is welcome and told of."""
+        asked_s = time.monotonic()
+        frame = stream.next(limit_s)
+        late_s = time.monotonic() - asked_s - self._exposure_s
+        if late_s > LATE_S and not self._triggered:
+            overcome(DeviceTimeout(self.name, f"frame {frame.number} came {late_s:.2g} s after its exposure"))
+        return frame
 
     @property
     def _frame_s(self) -> float:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from devices.errors import OutOfRange
 
@@ -14,12 +14,18 @@ MOST_TRAVELS = 10.0  # no axis is further from its travel than this many times i
 
 @dataclass(frozen=True)
 class Move:
-    """Where the axes were sent, until when they may take, and the stop token of that moment."""
+    """Where the axes were sent, until when they may take, the stop token of that moment, and how far they had to go."""
 
     targets_um: Mapping[str, float]
     allowed_s: float
     deadline: float
     stop_token: object
+    distances_um: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def began(self) -> float:
+        """On the clock of `time.monotonic`."""
+        return self.deadline - self.allowed_s
 
 
 def refuse_outside(device: str, targets_um: Mapping[str, float], limits_um: Limits) -> None:

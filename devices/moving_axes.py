@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping
 
 from devices.errors import DeviceError, DeviceTimeout, Stopped
 from devices.moves import Move, spell
+from devices.settling import Settling
 from devices.troubles import overcoming
-
-POLL_SHARE = 0.1  # of the time waited so far: a short move is noticed soon, a long one costs next to nothing
-SHORTEST_POLL_S, LONGEST_POLL_S = 0.001, 0.02
 
 
 class MovingAxes(ABC):
@@ -21,6 +19,7 @@ class MovingAxes(ABC):
     def __init__(self) -> None:
         self._stop_token = object()
         self._move: Move | None = None
+        self._settling = Settling()
 
     def start_move(self, targets_um: Mapping[str, float]) -> None:
         """Send the axes on their way; see `Positioner`."""
@@ -67,15 +66,15 @@ class MovingAxes(ABC):
 
     def _finish(self, move: Move, has_ended: Callable[[Move], bool]) -> None:
         """Poll until the move has ended."""
-        began = time.monotonic()
+        wait = self._settling.wait(move.began, move.distances_um)
         while not has_ended(move):
-            now = time.monotonic()
-            if now > move.deadline:
+            if time.monotonic() > move.deadline:
                 where = f"settled at {spell(move.targets_um)}" if move.targets_um else "at its end"
                 raise DeviceTimeout(
                     self.name, f"at {spell(self.read_position_um())}, not {where} after {move.allowed_s:.3g} s"
                 )
-            time.sleep(min(max(POLL_SHARE * (now - began), SHORTEST_POLL_S), LONGEST_POLL_S))
+            wait.pause()
+        wait.ended()
 
     def _refuse_after_stop(self, stop_token: object) -> None:
         if stop_token is not self._stop_token:

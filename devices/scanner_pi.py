@@ -154,7 +154,7 @@ class PiScanner(MovingAxes):
         if targets:
             pairs = " ".join(f"{self._identifiers[axis]} {target:.12g}" for axis, target in targets.items())
             self._connection.tell(f"MOV {pairs}", lambda: self._refuse_after_stop(stop_token))
-        return Move(targets, allowed, time.monotonic() + allowed, stop_token)
+        return Move(targets, allowed, time.monotonic() + allowed, stop_token, distances)
 
     def _is_settled(self, move: Move) -> bool:
         """Ask ONT?, ERR? and POS?: a stop by somebody else makes the place of the stop the target."""

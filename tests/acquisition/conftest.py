@@ -78,6 +78,11 @@ class Camera:
         self.snaps += 1
         return Frame(np.full(self.frame_shape, self.snaps, np.uint16), self.snaps)
 
+    def start_sequence(self, frames: int, triggered: bool = False, interval_s: float = 0.0) -> None: ...
+
+    def next_frame(self) -> Frame:
+        return self.snap()
+
     def stop(self) -> None: ...
 
     def close(self) -> None: ...

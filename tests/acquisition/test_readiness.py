@@ -60,7 +60,8 @@ def rig(settings: RigSettings) -> Iterator[Rig]:
         {"tiles": {"mode": "line"}},
         {"tiles": {"fit": "roi"}},
         {"region": {"x_um": (0, 100), "y_um": (0, 100)}},
-        {"camera": {"exposure_ms": 5}, "focus": {"policy": "row"}, "force": {"policy": "hover"}},
+        {"camera": {"exposure_ms": 5}, "focus": {"policy": "row"}, "drift": {"policy": "anchor"}},
+        {"force": {"policy": "hover"}},
     ],
 )
 def test_has_nothing_against_a_good_plan_on_a_good_rig(

@@ -16,7 +16,7 @@ from acquisition.run_store import RunStore
 from acquisition.states import Outcome
 from acquisition.sweeps import line_scan, middle_s, sweep_along, sweep_speed_um_per_s
 from devices.errors import DeviceTimeout, FramesLost, OutOfRange, Stopped
-from devices.protocols import Frame, Sweep
+from devices.protocols import Sweep
 from devices.settings import PiGcsSettings
 
 NewStore = Callable[..., RunStore]
@@ -62,14 +62,9 @@ def sweeping_rig(rig: Any) -> Any:
     camera.armed = 0
 
     def start_sequence(frames: int, triggered: bool = False, interval_s: float = 0.0) -> None:
-        assert triggered
-        camera.armed = frames
+        camera.armed = frames if triggered else 0
 
-    def next_frame() -> Frame:
-        frame: Frame = camera.snap()
-        return frame
-
-    camera.start_sequence, camera.next_frame = start_sequence, next_frame
+    camera.start_sequence = start_sequence
     rig.scanner = Sweeping(rig.scanner, camera)
     return rig
 

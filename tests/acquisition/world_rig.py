@@ -124,6 +124,11 @@ class WorldCamera:
         self.snaps += 1
         return Frame(np.asarray(pixels, np.uint16), exposure.number)
 
+    def start_sequence(self, frames: int, triggered: bool = False, interval_s: float = 0.0) -> None: ...
+
+    def next_frame(self) -> Frame:
+        return self.snap()
+
     def stop(self) -> None: ...
 
     def close(self) -> None: ...
