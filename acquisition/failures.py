@@ -55,7 +55,7 @@ class Failures:
             return "retry"
         self._in_a_row.add(tile.index)
         if len(self._in_a_row) >= self._on_failure.consecutive or policy.then == "pause":
-            return "pause" if self._told.attended else "abort"
+            return self._pause_or_abort(failure)
         if policy.then == "skip":
             self._skipped[tile.index] += 1
         return policy.then
@@ -80,7 +80,7 @@ class Failures:
         if self._disk_failed % (policy.retries + 1):  # anew after each pause
             self._told.wait(_wait_s(self._disk_failed % (policy.retries + 1)))
             return
-        if policy.then == "abort" or not self._told.attended:
+        if policy.then == "abort" or self._pause_or_abort(failure) == "abort":
             raise failure
         self._told.pause("now", str(failure))
         raise Cut(str(failure)) from failure
@@ -123,6 +123,13 @@ class Failures:
                     raise
                 overcome(failure)
                 self._told.wait(_wait_s(failed[cause]))
+
+    def _pause_or_abort(self, failure: Exception) -> Action:
+        """Where nobody can let a paused run go on, it ends, and can be resumed."""
+        if self._told.attended:
+            return "pause"
+        failure.add_note("the run would pause here, but nobody is there to let it go on; it can be resumed")
+        return "abort"
 
     def _policy(self, cause: str) -> Policy:
         return Policy.of(getattr(self._on_failure, cause))

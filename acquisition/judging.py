@@ -1,5 +1,6 @@
 """What is said about tiles that were taken: whether each is good enough, and whether a row lies as it should."""
 
+from acquisition.frame_flaws import Pixels
 from acquisition.instructions import Instructions
 from acquisition.journal import Attempt
 from acquisition.neighbour_check import NeighbourCheck
@@ -7,7 +8,6 @@ from acquisition.overlap import PlannedTile
 from acquisition.overlap_control import OverlapControl
 from acquisition.quality import Judged, QualityControl
 from acquisition.run_store import RunStore
-from acquisition.write_behind import Pixels
 from devices.rig import Rig
 
 WORKER_S, LOOK_S = 5.0, 0.1

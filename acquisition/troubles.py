@@ -58,18 +58,15 @@ class Troubles(logging.Handler):
 
     def _write(self, note: Note) -> None:
         while (record := self._waiting.get()) is not None:
-            error = _error_of(record)
-            happened_at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-            left_out = {"left_out": count} if (count := self._minutes[error.device].take_left_out()) else {}
             with suppress(OSError):  # a disk that takes nothing is told of where frames are stored
-                note(
-                    "device_trouble",
-                    device=error.device,
-                    what=error.message,
-                    cause=type(error).__name__,
-                    happened_at=happened_at,
-                    **left_out,
-                )
+                note("device_trouble", **self._entry(record))
+
+    def _entry(self, record: logging.LogRecord) -> dict[str, object]:
+        error = _error_of(record)
+        happened_at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        entry = {"device": error.device, "what": error.message, "cause": type(error).__name__}
+        left_out = self._minutes[error.device].take_left_out()
+        return entry | {"happened_at": happened_at} | ({"left_out": left_out} if left_out else {})
 
 
 @dataclass

@@ -289,13 +289,13 @@ def _go_on_with_enter(told: Instructions) -> None:
         told.resume()
 
 
-def main() -> None:
+def main() -> int:
     """Run a command; errors end in one line each on stderr and in exit code 1 or 2, or with --debug as they are."""
     words = sys.argv[1:]
     debug = "--debug" in words and words[0] != "sim"  # the twin has a --debug of its own
     if debug:
         words.remove("--debug")
-    sys.exit(exit_code(lambda: app(words, standalone_mode=False), debug))
+    return exit_code(lambda: app(words, standalone_mode=False), debug)
 
 
 def exit_code(command: Callable[[], Any], debug: bool) -> int:

@@ -1,5 +1,6 @@
 """Where `nanoraster` begins: light, so that Ctrl-C has its answer while the libraries are still being loaded."""
 
+import os
 import signal
 import sys
 
@@ -10,7 +11,10 @@ def main() -> None:
     try:
         from api.cli import main as run
 
-        run()
+        code = run()
     except KeyboardInterrupt:
         sys.stderr.write("nanoraster: interrupted\n")
-        sys.exit(1)
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # all is closed; threads that vendor libraries left behind would crash an interpreter that tidies up

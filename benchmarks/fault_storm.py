@@ -42,6 +42,8 @@ from devices.rig_file import RigSettings
 from devices.settings import DriverSettings, Esp301Settings, PiGcsSettings, XpsSettings
 from hardware_sim.fault_kinds import known
 
+WORLD = "[cantilever]\nrides_on_focus = false\n"
+"""The focus drive travels for millimetres here; the probe had better stay behind."""
 ANSWER_S = 0.15
 LATE_S = 0.3
 """Twice what the drivers wait."""
@@ -136,8 +138,10 @@ class Storm:
 @contextmanager
 def running_world(folder: Path) -> Iterator[World]:
     """Start a twin and end it on leaving."""
-    ready = folder / "ready.json"
-    command = [sys.executable, "-m", "hardware_sim", "--ready-file", str(ready), "--seed", "3", "--pixel-nm", "50"]
+    ready, world = folder / "ready.json", folder / "world.toml"
+    world.write_text(WORLD)
+    command = [sys.executable, "-m", "hardware_sim", "--ready-file", str(ready), "--world", str(world)]
+    command += ["--seed", "3", "--pixel-nm", "50"]
     process = subprocess.Popen(command)
     try:
         while not ready.exists():

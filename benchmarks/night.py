@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,15 @@ from numpy.typing import NDArray
 from acquisition.journal import Attempt, Event
 from acquisition.run_store import RunStore
 from api.twin import Twin, World, running_twin
-from api.worker import reconstruct_run
 from benchmarks.night_faults import UNTOLD, Told, WorldClock, account
 from reconstruction.worker import MOSAIC_NAME
 
 NANORASTER = Path(sys.executable).parent / "nanoraster"
 FIELD_PX, PIXEL_NM, OVERLAP = 120, 20.0, 0.3
 """The overlap is wider than a drift burst (18 px), for the tiles that are taken before it is noticed."""
-TRAVEL_UM = 100.0
-GRAIN_PX, SPECIMEN_PX, SPECIMEN_NM = 2.0, 6000, 20.0
+MARGIN_UM = 12.0
+"""On all sides: drift bursts all go the same way, 0.36 um each, and targets follow them."""
+GRAIN_PX, SPECIMEN_NM = 2.0, 20.0
 """Of the specimen: grain of some 0.1 um everywhere, so that every overlap can be told from every other."""
 RIM_PX = 60
 """Of the mosaic, which a drift burst may leave ragged."""
@@ -70,10 +70,21 @@ MISPLACED_PX = 3.0
 
 
 @dataclass(frozen=True)
+class Watched:
+    """How the scan ended, and its resident memory and that of its worker, every `SAMPLE_S`."""
+
+    exit_code: int
+    wall_s: float
+    service_bytes: list[int]
+    worker_bytes: list[int]
+
+
+@dataclass(frozen=True)
 class Night:
     """What became of it."""
 
     outcome: str
+    exit_code: int
     hours: float
     wall_s: float
     tiles: int
@@ -103,7 +114,7 @@ class Night:
     @property
     def finished(self) -> bool:
         """Whether it came to its end with every tile, every fault told of, and a whole mosaic."""
-        taken = self.outcome == "completed" and self.ok == self.tiles
+        taken = self.outcome == "completed" and self.exit_code == 0 and self.ok == self.tiles
         whole = self.holes_px == 0 and self.position_error_px_max < MISPLACED_PX
         return taken and whole and not self.untold
 
@@ -139,55 +150,57 @@ def simulate(hours: float, tiles: int, speed: float, seed: int, folder: Path) ->
     folder.mkdir(parents=True, exist_ok=True)
     world, plan, specimen, run = (folder / name for name in ("world.toml", "plan.toml", "specimen.png", "run"))
     world.write_text(WORLD)
-    cv2.imwrite(str(specimen), grainy(seed))
+    cv2.imwrite(str(specimen), grainy(length_um(tiles) + 2 * MARGIN_UM, seed))
     plan.write_text(plan_text(hours, tiles, speed))
     shown = ["--world", str(world), "--specimen", str(specimen), "--pixel-nm", str(SPECIMEN_NM)]
     with running_twin([*shown, "--seed", str(seed), "--speed", str(speed), "--faults", "night"]) as twin:
-        began_s = time.monotonic()
-        memory = watch([str(NANORASTER), "scan", str(plan), "--rig", str(twin.rig), "--out", str(run)])
-        return judge(run, twin, speed, memory, time.monotonic() - began_s)
+        watched = watch([str(NANORASTER), "scan", str(plan), "--rig", str(twin.rig), "--out", str(run)])
+        return judge(run, twin, speed, watched)
 
 
-def grainy(seed: int) -> NDArray[np.uint8]:
+def grainy(side_um: float, seed: int) -> NDArray[np.uint8]:
     """Draw noise (y, x) with the grain of the specimen."""
-    noise = np.random.default_rng(seed).standard_normal((SPECIMEN_PX, SPECIMEN_PX), dtype=np.float32)
+    side_px = math.ceil(side_um * 1000 / SPECIMEN_NM)
+    noise = np.random.default_rng(seed).standard_normal((side_px, side_px), dtype=np.float32)
     blurred = cv2.GaussianBlur(noise, (0, 0), GRAIN_PX)
-    return np.clip(128 + 50 * blurred / blurred.std(), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(128 + 50 * blurred / blurred.std(), 0, 255), dtype=np.uint8)
 
 
 def plan_text(hours: float, tiles: int, speed: float) -> str:
-    side = math.ceil(tiles**0.5)
-    field_um = FIELD_PX * PIXEL_NM / 1000
-    length_um = field_um * (1 + (side - 1) * (1 - OVERLAP)) * (1 - 1e-6)
-    low = (TRAVEL_UM - length_um) / 2
-    dwell_s = max(hours * 3600 / speed / side**2 - LEAST_TILE_S, 0.0)
-    return PLAN.format(low=low, high=low + length_um, overlap=OVERLAP, dwell_s=dwell_s)
+    dwell_s = max(hours * 3600 / speed / side(tiles) ** 2 - LEAST_TILE_S, 0.0)
+    return PLAN.format(low=MARGIN_UM, high=MARGIN_UM + length_um(tiles), overlap=OVERLAP, dwell_s=dwell_s)
 
 
-def watch(command: list[str]) -> dict[str, list[float]]:
-    """Run a command to its end; the resident memory of it and of its worker, in bytes, every `SAMPLE_S`."""
+def length_um(tiles: int) -> float:
+    """Side of the region."""
+    return FIELD_PX * PIXEL_NM / 1000 * (1 + (side(tiles) - 1) * (1 - OVERLAP)) * (1 - 1e-6)
+
+
+def side(tiles: int) -> int:
+    """Tiles in a row, and rows."""
+    return math.ceil(math.sqrt(tiles))
+
+
+def watch(command: list[str]) -> Watched:
+    """Run a command to its end."""
+    began_s = time.monotonic()
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    memory: dict[str, list[float]] = {"service": [], "worker": []}
-    service = psutil.Process(process.pid)
-    while process.poll() is None:
-        try:
-            memory["service"].append(service.memory_info().rss)
-            for child in service.children():
-                if "api.worker" in child.cmdline():
-                    memory["worker"].append(child.memory_info().rss)
-        except psutil.NoSuchProcess:
-            pass
-        time.sleep(SAMPLE_S)
-    return memory
+    service, service_bytes, worker_bytes = psutil.Process(process.pid), [], []
+    while True:
+        with suppress(psutil.NoSuchProcess):  # the worker ends, and then the service
+            service_bytes.append(service.memory_info().rss)
+            worker_bytes += [child.memory_info().rss for child in service.children() if "api.worker" in child.cmdline()]
+        with suppress(subprocess.TimeoutExpired):
+            return Watched(process.wait(SAMPLE_S), time.monotonic() - began_s, service_bytes, worker_bytes)
 
 
-def judge(
-    run: Path, twin: Twin, speed: float, memory: dict[str, list[float]], wall_s: float
-) -> tuple[Night, list[Told]]:
+def judge(run: Path, twin: Twin, speed: float, watched: Watched) -> tuple[Night, list[Told]]:
     """Ask the world and the journal; a second worker compares the mosaic with the truth."""
     clock = world_clock(twin.world, speed)
     faults, exposures = twin.world.faults(), twin.world.exposures()
-    summary: dict[str, Any] = reconstruct_run(run, twin.world.url, lambda said: None)
+    command = [sys.executable, "-m", "api.worker", str(run), "--world", twin.world.url]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    summary: dict[str, Any] = json.loads((run / "report" / "summary.json").read_text())
     with closing(RunStore(run)) as store:
         attempts: list[Attempt] = [attempt for _, attempt in store.journal.attempts()]
         events: list[Event] = store.journal.events()
@@ -195,7 +208,8 @@ def judge(
     night = Night(
         outcome=str(summary["outcome"]),
         hours=(exposures[-1]["end_s"] - exposures[0]["start_s"]) / 3600,
-        wall_s=wall_s,
+        exit_code=watched.exit_code,
+        wall_s=watched.wall_s,
         tiles=summary["tiles"]["planned"],
         ok=summary["tiles"]["ok"],
         retried=summary["tiles"]["retried"],
@@ -210,10 +224,10 @@ def judge(
         position_error_px_rms=summary["truth"]["position_error_px_rms"],
         position_error_px_max=summary["truth"]["position_error_px_max"],
         holes_px=holes_px(run),
-        rss_mb_service=around(memory["service"]),
-        rss_mb_worker=around(memory["worker"]),
-        rss_growth_service=growth(memory["service"]),
-        rss_growth_worker=growth(memory["worker"]),
+        rss_mb_service=around(watched.service_bytes),
+        rss_mb_worker=around(watched.worker_bytes),
+        rss_growth_service=growth(watched.service_bytes),
+        rss_growth_worker=growth(watched.worker_bytes),
     )
     return night, told
 
@@ -230,13 +244,13 @@ def world_clock(world: World, speed: float) -> WorldClock:
     return WorldClock((asked_s + time.time()) / 2, world_s, speed)
 
 
-def around(bytes_: list[float]) -> tuple[float, float]:
+def around(bytes_: list[int]) -> tuple[float, float]:
     """Median of the second tenth and of the last, in MB; the first tenth is start-up."""
     tenth = max(len(bytes_) // 10, 1)
     return float(np.median(bytes_[tenth : 2 * tenth])) / 1e6, float(np.median(bytes_[-tenth:])) / 1e6
 
 
-def growth(bytes_: list[float]) -> float:
+def growth(bytes_: list[int]) -> float:
     """By how much the last tenth is above the second, as a part."""
     before, after = around(bytes_)
     return after / before - 1

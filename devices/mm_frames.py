@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -56,14 +57,19 @@ class FrameChecks:
             return
         if frame.number <= last.number:
             raise FrameRepeated(self._name, f"frame {frame.number} after frame {last.number}")
-        if self._identical_is_frozen and np.array_equal(frame.pixels, last.pixels):
+        if self._identical_is_frozen and _equal(frame.pixels, last.pixels):
             raise FrameRepeated(self._name, f"frame {frame.number} is frame {last.number} pixel for pixel")
 
     def _refuse_black(self, frame: Frame) -> None:
         least_dn = self._black_below_dn
-        if least_dn is not None and (mean_dn := float(frame.pixels.mean())) < least_dn:
+        if least_dn is not None and (mean_dn := cv2.mean(frame.pixels)[0]) < least_dn:
             raise FrameBlack(self._name, f"frame {frame.number} is black: mean {mean_dn:.1f}, below {least_dn:g}")
 
     def _refuse_gap(self, last: int, number: int) -> None:
         if lost := number - last - 1:
             raise FramesLost(self._name, f"frame {number} after frame {last}: {lost} lost", lost)
+
+
+def _equal(pixels: Pixels, others: Pixels) -> bool:
+    """Compare, the first row first: that tells most frames apart at once."""
+    return np.array_equal(pixels[:1], others[:1]) and np.array_equal(pixels, others)

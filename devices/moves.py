@@ -14,13 +14,13 @@ MOST_TRAVELS = 10.0  # no axis is further from its travel than this many times i
 
 @dataclass(frozen=True)
 class Move:
-    """Where the axes were sent, until when they may take, the stop token of that moment, and how far they had to go."""
+    """Where the axes were sent, until when they may take, the stop token of that moment, and how far that was."""
 
     targets_um: Mapping[str, float]
     allowed_s: float
     deadline: float
     stop_token: object
-    distances_um: Mapping[str, float] = field(default_factory=dict)
+    ways_um: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def began(self) -> float:

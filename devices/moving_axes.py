@@ -66,7 +66,7 @@ class MovingAxes(ABC):
 
     def _finish(self, move: Move, has_ended: Callable[[Move], bool]) -> None:
         """Poll until the move has ended."""
-        wait = self._settling.wait(move.began, move.distances_um)
+        wait = self._settling.wait(move.began, move.ways_um)
         while not has_ended(move):
             if time.monotonic() > move.deadline:
                 where = f"settled at {spell(move.targets_um)}" if move.targets_um else "at its end"

@@ -47,6 +47,7 @@ class PiScanner(MovingAxes):
         self._connection = PiConnection(name, settings.host, settings.port, settings.answer_s)
         self._sweeps = PiSweeps(self._connection, settings)
         self._sweep: Move | None = None
+        self._sent_to_um: dict[str, float] = {}
         try:
             if "online" in settings.start_up:
                 self._switch_online()
@@ -148,13 +149,15 @@ class PiScanner(MovingAxes):
         stop_token = self._stop_token
         refuse_outside(self.name, targets_um, self.limits_um)
         targets = {axis: float(target) for axis, target in targets_um.items()}
-        position = self.read_position_um()
-        distances = {axis: target - position[axis] for axis, target in targets.items()}
-        allowed = allowed_s(distances, self.limits_um, self._speeds_um_per_s, self._settings.settle_s)
         if targets:
             pairs = " ".join(f"{self._identifiers[axis]} {target:.12g}" for axis, target in targets.items())
             self._connection.tell(f"MOV {pairs}", lambda: self._refuse_after_stop(stop_token))
-        return Move(targets, allowed, time.monotonic() + allowed, stop_token, distances)
+        ways = {axis: target - self._sent_to_um.get(axis, math.inf) for axis, target in targets.items()}
+        self._sent_to_um |= targets
+        position = self.read_position_um()  # while they are already on their way
+        distances = {axis: target - position[axis] for axis, target in targets.items()}
+        allowed = allowed_s(distances, self.limits_um, self._speeds_um_per_s, self._settings.settle_s)
+        return Move(targets, allowed, time.monotonic() + allowed, stop_token, ways)
 
     def _is_settled(self, move: Move) -> bool:
         """Ask ONT?, ERR? and POS?: a stop by somebody else makes the place of the stop the target."""

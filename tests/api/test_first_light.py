@@ -170,7 +170,13 @@ def test_a_killed_worker_changes_nothing(undisturbed: Path, twin: Twin, tmp_path
     assert (run / "positions.csv").read_text() == (undisturbed / "positions.csv").read_text()
 
 
-def test_a_killed_scan_leaves_every_journalled_frame(undisturbed: Path, twin: Twin, tmp_path: Path) -> None:
+def file_bytes(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_killed_scan_leaves_every_journalled_frame_and_is_resumed_as_if_nothing_had_happened(
+    nanoraster: Command, undisturbed: Path, twin: Twin, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     scan = started(write_plan(tmp_path / "plan.toml"), twin, run)
     wait_until(lambda: len(attempts(run)) >= 6)
@@ -181,8 +187,17 @@ def test_a_killed_scan_leaves_every_journalled_frame(undisturbed: Path, twin: Tw
     assert len(journalled) >= 6
     for attempt in journalled:
         assert np.array_equal(frames[attempt["frame"]], whole[attempt["frame"]])
-    wait_until(lambda: (run / "report" / "summary.json").exists())  # the worker finishes with what there is
-    assert json.loads((run / "report" / "summary.json").read_text())["tiles"]["ok"] == len(journalled)
+    resumed = told(nanoraster("resume", run, "--json"))
+    assert resumed["outcome"] == "completed"
+    assert resumed["summary"]["resumed"] == 1
+    assert file_bytes(run / "raw.zarr") == file_bytes(undisturbed / "raw.zarr")
+    assert same(run / "mosaic.zarr", undisturbed / "mosaic.zarr")
+
+
+def test_a_finished_run_is_left_alone(nanoraster: Command, undisturbed: Path) -> None:
+    before = file_bytes(undisturbed)
+    assert told(nanoraster("resume", undisturbed, "--json"))["outcome"] == "completed"
+    assert file_bytes(undisturbed) == before
 
 
 def test_reconstructing_a_run_again_gives_the_same_mosaic(

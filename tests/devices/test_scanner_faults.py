@@ -251,7 +251,7 @@ def test_a_query_costs_one_exchange_and_a_command_another(peer: GcsPeer, scanner
     assert peer.received == ["POS?"]
     peer.received.clear()
     scanner.start_move({"x": 20.0})
-    assert peer.received == ["POS?", "MOV 1 20", "ERR?"]
+    assert peer.received == ["MOV 1 20", "ERR?", "POS?"]
 
 
 def test_a_busy_controller_is_asked_again(peer: GcsPeer, scanner: PiScanner) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reconstruction.canvas import whole
 from reconstruction.restore import NonLocalMeans, restorer
 from reconstruction.sources import Tile
-from reconstruction.worker import Progress, Reconstruction, follow
+from reconstruction.worker import Progress, Reconstruction, cache_bytes, follow
 from tests.reconstruction.scenes import Scan, scan
 
 
@@ -157,6 +157,13 @@ def test_restored_pixels_stand_beside_the_raw_ones(tmp_path: Path) -> None:
     assert np.array_equal(raw > 0, restored > 0)
     assert not np.array_equal(raw, restored)
     assert result.model_sha256 == NonLocalMeans().sha256
+
+
+def test_memory_for_frames_grows_with_a_row_not_with_the_mosaic() -> None:
+    side, step_px = 40, 8.0
+    tiles = [Tile(i, "", step_px * (i % side), step_px * (i // side)) for i in range(side**2)]
+    scene = Scan([np.zeros((10, 10), np.uint16)], tiles, np.zeros((0, 2)))
+    assert cache_bytes(scene) == 3 * side * 10 * 10 * 2
 
 
 class Corrected(Scan):
