@@ -35,6 +35,11 @@ class Anchor:
         self._reference = self._load()
 
     @property
+    def field_um(self) -> float:
+        """The shorter side of what is compared."""
+        return 0.0 if self._reference is None else min(self._reference.shape) * self.pixel_um
+
+    @property
     def has_reference(self) -> bool:
         """Whether there is a frame to compare with."""
         return self._reference is not None

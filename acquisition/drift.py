@@ -7,7 +7,9 @@ landing of a stage has an error of its own.
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,9 @@ MOST_ANCHORS = 5
 """Fields that are tried one after the other, if the first shows nothing that can be recognised."""
 TRIES = 2
 """Of a visit: the first may have failed by an accident."""
+BESIDE_PART = 0.4
+"""Of the field: how far beside the place an anchor is looked for that is not found there, in eight directions. What one
+look reaches, a quarter of the field, then overlaps with what the next one does."""
 LEAST_LANDINGS = 2
 MOST_LANDINGS = 8
 """Of a visit: half a second, at intervals of some 20 s or more."""
@@ -133,13 +138,7 @@ class DriftControl:
             DeviceError: a device failed.
         """
         assert self._place_um is not None
-        for _ in range(TRIES):
-            try:
-                self._visit(self._place_um)
-                break
-            except AnchorLost as lost:
-                self._refuse(self._place_um, str(lost))
-        else:
+        if not self._found_at(self._place_um) and not self._found_around(self._place_um):
             self._wait_longer()
         if back_um is not None:
             self._anchor.land(np.array(back_um))
@@ -153,8 +152,26 @@ class DriftControl:
         self._place_um = field_um - shift_um
         self._take_note(began_s, offset_um, landings, score)
 
-    def _visit(self, place_um: Vector) -> None:
-        offset_um = np.array(self.offset_um)
+    def _found_at(self, place_um: Vector) -> bool:
+        for _ in range(TRIES):
+            try:
+                self._visit(place_um)
+            except AnchorLost as lost:
+                self._refuse(place_um, str(lost))
+            else:
+                return True
+        return False
+
+    def _found_around(self, place_um: Vector) -> bool:
+        """Look for an anchor that has slipped out of sight."""
+        for direction in filter(any, product((-1, 0, 1), repeat=2)):
+            with suppress(AnchorLost):
+                self._visit(place_um, BESIDE_PART * self._anchor.field_um * np.array(direction))
+                return True
+        return False
+
+    def _visit(self, place_um: Vector, beside_um: Vector | float = 0.0) -> None:
+        offset_um = np.array(self.offset_um) + beside_um
         began_s = self._now_s()
         shift_um, score, landings = self._shift_um(place_um + offset_um, MOST_LANDINGS)
         self._take_note(began_s, offset_um - shift_um, landings, score)

@@ -74,7 +74,7 @@ def run(
     except Exception as error:
         note("run_failed", reason=str(error))
         raise
-    note(f"run_{outcome}", reason=told.reason)
+    note(f"run_{outcome}", reason="" if outcome is Outcome.COMPLETED else told.reason)
     return outcome
 
 
@@ -197,8 +197,8 @@ class _Engine:
             self._todo.extendleft([tile] for tile in reversed(portion))
         if action == "pause":
             self._told.pause("now", str(failure))
-        if action == "retry":
-            self._told.wait(self._failures.wait_s(portion[0], failure))
+        if action in ("retry", "skip"):
+            self._told.wait(self._failures.wait_s())
 
     def _keep(self, portion: Portion, taken: list[Taken]) -> None:
         """Store what was taken; what is not good enough, or what the disk does not take, is to be taken again."""

@@ -16,7 +16,8 @@ T = TypeVar("T")
 Action = Literal["retry", "skip", "pause", "abort"]
 
 FIRST_WAIT_S = 0.1
-LONGEST_WAIT_S = 10.0
+LONGEST_WAIT_S = 60.0
+"""A rig at which tile after tile fails gets minutes to come back by itself before `consecutive` of them are spent."""
 
 
 @dataclass(frozen=True)
@@ -44,12 +45,13 @@ class Failures:
         self._retries: Counter[tuple[int, str]] = Counter()
         self._skipped: Counter[int] = Counter()
         self._in_a_row: set[int] = set()
-        self._disk_failed = 0
+        self._disk_failed = self._since_success = 0
 
     def action(self, tile: PlannedTile, failure: DeviceError) -> Action:
         """What to do about a tile that was not taken."""
         cause = cause_of(failure)
         policy = self._policy(cause)
+        self._since_success += 1
         if self._retries[tile.index, cause] < policy.retries:
             self._retries[tile.index, cause] += 1
             return "retry"
@@ -64,9 +66,9 @@ class Failures:
         """Whether a skipped tile is tried again at the end: once."""
         return self._skipped[tile.index] == 1
 
-    def wait_s(self, tile: PlannedTile, failure: DeviceError) -> float:
-        """How long to wait before a tile is tried again: twice as long each time."""
-        return _wait_s(self._retries[tile.index, cause_of(failure)])
+    def wait_s(self) -> float:
+        """How long to wait after a failure: twice as long as after the one before, until something is taken."""
+        return _wait_s(self._since_success)
 
     def disk_failed(self, failure: OSError) -> None:
         """Wait until what could not be stored may be tried again; returns then.
@@ -97,11 +99,13 @@ class Failures:
     def went_well(self, tile: PlannedTile) -> None:
         """Take note of a tile that was taken: whatever failed before, the rig works."""
         self._in_a_row.clear()
+        self._since_success = 0
 
     def start_over(self) -> None:
         """Forget all counts: somebody has looked after the rig."""
         self._retries.clear()
         self._in_a_row.clear()
+        self._since_success = 0
 
     def overcome(self, preparation: Callable[[], T]) -> T:
         """Do what no tile can go without, again as often as the policy for its failure allows.

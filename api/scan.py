@@ -180,6 +180,7 @@ def _acquire(
         finally:
             told.stop()  # a signal from here on is for the waiting
             store.release()  # the worker now sees that no frame will follow, and finishes
+            worker.no_frame_will_follow()
         return outcome, worker.summary()
 
 
@@ -203,4 +204,5 @@ def _make_mosaic(
     told.stop()
     options = ["--world", world_url] if world_url else []
     with WorkerProcess(store.path, options, store.journal, watcher.placed) as worker:
+        worker.no_frame_will_follow()
         return Outcome.COMPLETED, worker.summary()

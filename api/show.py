@@ -43,7 +43,7 @@ class Bars:
         def state(now: State) -> None:
             if now is State.PAUSED:
                 self._say(f"paused: {told.reason or 'told to'}. Enter goes on, Ctrl-C ends the scan.")
-            elif now is State.FINISHING and told.reason:
+            elif now is State.FINISHING and told.stopped and told.reason:
                 self._say(f"ending: {told.reason}")
 
         return Watcher(started, acquired, state, self.placed, lambda warning: self._say(f"warning: {warning}"))

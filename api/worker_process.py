@@ -13,7 +13,8 @@ from acquisition.journal import Journal, JournalError
 from api.modules import module_command
 
 GO_ON = "go on\n"  # what a worker hears that is to outlive the one who started it
-STARTS = 5  # a worker that dies this often on one run has a reason that starting it again does not mend
+DEATHS = 5  # a worker that dies so often without getting any further has a reason that starting it again does not mend
+AGAIN_S = 0.1, 10.0  # shortest and longest time to the next start, while frames still come
 
 
 class WorkerFailed(RuntimeError):
@@ -35,6 +36,8 @@ class WorkerProcess:
         self._summary: dict[str, Any] | None = None
         self._error = ""
         self._process: subprocess.Popen[str] | None = None
+        self._complete = threading.Event()
+        self._starts = self._placed = 0
         self._thread = threading.Thread(target=self._supervise, name="worker-supervisor", daemon=True)
 
     def __enter__(self) -> Self:
@@ -62,26 +65,41 @@ class WorkerProcess:
             raise WorkerFailed(f"worker: {self._error}")
         return self._summary
 
+    def no_frame_will_follow(self) -> None:
+        """Let a worker that dies again and again be given up: as long as frames come, it is worth starting anew."""
+        self._complete.set()
+
     def _supervise(self) -> None:
-        for start in range(STARTS):
-            process = subprocess.Popen(
-                self._command,
-                stdin=subprocess.PIPE,  # it ends with us
-                stdout=subprocess.PIPE,
-                text=True,
-                process_group=0,  # Ctrl-C is for the scan; the worker ends when the scan has ended
-            )
-            self._process = process
-            self._note("worker_started", pid=process.pid, start=start + 1)
-            assert process.stdout is not None
-            for line in process.stdout:
-                self._hear(json.loads(line))
-            code = process.wait()
-            process.stdout.close()
-            if process.stdin is not None:
-                process.stdin.close()
+        deaths, wait_s = 0, AGAIN_S[0]
+        while deaths < DEATHS:
+            placed_before = self._placed
+            self._run_once()
             if self._summary is not None:
                 return
+            deaths = deaths + 1 if self._complete.is_set() and self._placed <= placed_before else 0
+            if not self._complete.wait(wait_s):
+                wait_s = min(2 * wait_s, AGAIN_S[1])
+
+    def _run_once(self) -> None:
+        """Start a worker, hear it out, and note how it ended if that was not well."""
+        self._error = ""
+        self._process = process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,  # it ends with us
+            stdout=subprocess.PIPE,
+            text=True,
+            process_group=0,  # Ctrl-C is for the scan; the worker ends when the scan has ended
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._starts += 1
+        self._note("worker_started", pid=process.pid, start=self._starts)
+        for line in process.stdout:
+            self._hear(json.loads(line))
+        code = process.wait()
+        process.stdout.close()
+        process.stdin.close()
+        if self._summary is None:
             self._error = self._error or f"ended with code {code}"
             self._note("worker_died", code=code, reason=self._error)
 
@@ -95,4 +113,5 @@ class WorkerProcess:
         elif "error" in said:
             self._error = said["error"]
         else:
+            self._placed = max(self._placed, said["placed"])
             self._heard(said)

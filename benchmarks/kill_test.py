@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 import zarr
 
 from acquisition.run_store import RunError, RunStore
@@ -37,6 +38,7 @@ y_um = [10.0, {x_um}]
 exposure_ms = 10
 """
 NANORASTER = Path(sys.executable).parent / "nanoraster"
+MODULES = {"worker": "api.worker", "guardian": "acquisition.guardian"}
 LONGEST_S = 300.0
 LOOK_S = 0.002
 
@@ -141,7 +143,7 @@ def wait_and_kill(
             raise TimeoutError("the run hangs")
         if taken(run) >= tiles or (hit_early and time.monotonic() > began + early_s):
             time.sleep(chance.uniform(0.0, 0.05))
-            pid = process.pid if victim == "service" else latest_pid(run, victim)
+            pid = pid_of(process.pid, victim)
             if pid is not None and process.poll() is None:
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
@@ -187,14 +189,16 @@ def planned(run: Path) -> int | None:
     return with_store(run, lambda store: len(store.tiles()), None)  # type: ignore[no-any-return]
 
 
-def latest_pid(run: Path, victim: str) -> int | None:
-    """The process that was started last, as the journal has it."""
-
-    def find(store: RunStore) -> int | None:
-        started = [event.data["pid"] for event in store.journal.events() if event.kind == f"{victim}_started"]
-        return int(str(started[-1])) if started else None
-
-    return with_store(run, find, None)  # type: ignore[no-any-return]
+def pid_of(service: int, victim: str) -> int | None:
+    """The victim's process: the service itself, or the child of it that runs this module."""
+    if victim == "service":
+        return service
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(service).children():
+            with suppress(psutil.NoSuchProcess):
+                if MODULES[victim] in child.cmdline() and child.status() != psutil.STATUS_ZOMBIE:
+                    return child.pid
+    return None
 
 
 def positions(run: Path) -> list[tuple[object, ...]]:

@@ -5,6 +5,7 @@ that was overcome; each line of the journal accounts for one fault, of the same 
 the world is told by what was measured of it, or shown to have had no consequence.
 """
 
+import re
 from bisect import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,6 +32,22 @@ SLIP_UM = 0.12
 STEADY_NN = 20.0
 """Of the mean of some readings before and after: noise and the laser's drift are less, a contact is more."""
 READINGS = 5
+SOUNDS_LIKE: Mapping[str, str] = {
+    "silence": "no answer|nothing",
+    "late_answer": "no answer|nothing|after its exposure",
+    "partial_line": "no answer|only|closed",
+    "garbage": "answered|codec|no answer",
+    "closed_socket": "closed|disconnected|broke",
+    "controller_error": "error",
+    "controller_busy": "error 1005",
+    "overload": "saturated",
+    "frozen_reading": "the same digits",
+    "lost_frame": "no answer|no frame",
+    "frozen_frame": "pixel for pixel",
+    "black_frame": "black",
+    "buffer_overrun": "ran over",
+}
+"""How drivers tell of each."""
 UNTOLD = "untold"
 
 
@@ -105,7 +122,8 @@ def _matched(
 
 def _may_tell(line: _Line, fault: Mapping[str, Any], clock: WorldClock) -> bool:
     at_s = clock.wall_at(fault["time_s"])
-    return line.device == fault["device"] and line.began_s - SLACK_S <= at_s <= line.ended_s + SLACK_S
+    in_time = line.began_s - SLACK_S <= at_s <= line.ended_s + SLACK_S
+    return in_time and line.device == fault["device"] and re.search(SOUNDS_LIKE[fault["name"]], line.words) is not None
 
 
 def _failed(attempts: Sequence[Attempt], events: Sequence[Event]) -> list[_Line]:
@@ -148,9 +166,9 @@ def _burst(
     along_um = [float(-moved @ slip_um / np.hypot(*slip_um)) for moved in moved_um]  # targets follow the specimen
     if along_um and max(along_um) > np.hypot(*slip_um) - SLIP_UM:
         return "drift measured", f"{max(along_um):.2f} um further along it than at the visit before"
-    if not later:
-        return "no consequence", "after the last visit to the anchor"
-    return UNTOLD, f"{max(along_um):.2f} um along it"
+    if not any(_seconds(attempt.started_at) > at_s for attempt in attempts):
+        return "no consequence", "no tile after it"
+    return UNTOLD, f"{max(along_um, default=0.0):.2f} um along it"
 
 
 def _stuck(
@@ -163,8 +181,10 @@ def _stuck(
     for attempt in attempts:
         if _seconds(attempt.started_at) + attempt.total_s < at_s - SLACK_S:
             continue
-        if attempt.verdict != "ok":
+        if attempt.reason is not None and "settled" in attempt.reason:
             return "attempt failed", f"tile {attempt.tile}: {attempt.reason}"
+        if attempt.verdict != "ok":
+            continue  # for another reason; it is taken again
         assert attempt.actual_x_um is not None
         assert attempt.actual_y_um is not None
         off_um = max(

@@ -47,7 +47,6 @@ class PiScanner(MovingAxes):
         self._connection = PiConnection(name, settings.host, settings.port, settings.answer_s)
         self._sweeps = PiSweeps(self._connection, settings)
         self._sweep: Move | None = None
-        self._sent_to_um: dict[str, float] = {}
         try:
             if "online" in settings.start_up:
                 self._switch_online()
@@ -57,6 +56,7 @@ class PiScanner(MovingAxes):
                 for axis in settings.axes
             }
             self._speeds_um_per_s = self._read_speeds_um_per_s()
+            self._sent_to_um = self.read_position_um()
             if "servo" in settings.start_up:
                 self._connection.tell(f"SVO {self._for_each_axis('1')}")
             if "autozero" in settings.start_up:
@@ -152,10 +152,10 @@ class PiScanner(MovingAxes):
         if targets:
             pairs = " ".join(f"{self._identifiers[axis]} {target:.12g}" for axis, target in targets.items())
             self._connection.tell(f"MOV {pairs}", lambda: self._refuse_after_stop(stop_token))
-        ways = {axis: target - self._sent_to_um.get(axis, math.inf) for axis, target in targets.items()}
+        ways = {axis: target - self._sent_to_um[axis] for axis, target in targets.items()}
         self._sent_to_um |= targets
-        position = self.read_position_um()  # while they are already on their way
-        distances = {axis: target - position[axis] for axis, target in targets.items()}
+        position = self.read_position_um()  # they are on their way meanwhile, so it may be as near as that by now
+        distances = {axis: max(abs(way), abs(targets[axis] - position[axis])) for axis, way in ways.items()}
         allowed = allowed_s(distances, self.limits_um, self._speeds_um_per_s, self._settings.settle_s)
         return Move(targets, allowed, time.monotonic() + allowed, stop_token, ways)
 

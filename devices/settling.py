@@ -3,7 +3,6 @@
 A scan makes the same move again and again; where such a move was last found under way, the close asking begins.
 """
 
-import math
 import time
 from collections.abc import Mapping
 
@@ -25,11 +24,10 @@ class Settling:
         self._under_way_s: dict[Way, float] = {}
 
     def wait(self, began: float, ways_um: Mapping[str, float]) -> "Wait":
-        """Wait for a move that began at a time of `time.monotonic`; where its ways are not known, none is learned."""
+        """Wait for a move that began at a time of `time.monotonic`; where its ways are not told, nothing is learned."""
         if len(self._under_way_s) >= MOST_WAYS:
             self._under_way_s.clear()
-        known = all(map(math.isfinite, ways_um.values()))
-        way = tuple((axis, round(abs(um) / EQUAL_UM)) for axis, um in ways_um.items()) if known else ()
+        way = tuple((axis, round(abs(um) / EQUAL_UM)) for axis, um in ways_um.items())
         return Wait(self._under_way_s, way, began)
 
 

@@ -138,12 +138,21 @@ def test_a_slip_is_followed_and_told(tmp_path: Path) -> None:
     assert any(data["slipped"] for data in run.named("drift_measured"))
 
 
+@pytest.mark.parametrize("slip_um", [(1.5, 0.0), (-0.9, 0.9)])  # 75 and 64 px of a field of 128
+def test_an_anchor_that_slipped_out_of_sight_is_found_beside(tmp_path: Path, slip_um: tuple[float, float]) -> None:
+    run = Run(world(), tmp_path)
+    run.control.prepare()
+    run.stage.world.scanner.drift_burst(*slip_um, over_s=1.0)
+    run.go_on(60.0)
+    assert run.off_px() < 1.0
+
+
 def test_a_field_that_is_gone_is_refused_and_the_run_goes_on(tmp_path: Path) -> None:
     run = Run(world(), tmp_path)
     run.control.prepare()
     run.go_on(120.0)
     before_um = run.control.offset_um
-    run.stage.world.scanner.drift_burst(1.5, 0.0, over_s=1.0)  # 75 px of a field of 128
+    run.stage.world.scanner.drift_burst(4.0, 0.0, over_s=1.0)  # 200 px of a field of 128
     run.stage.clock.advance(60.0)
     run.control.measure()
     reasons = [data["reason"] for data in run.named("drift_refused")]
@@ -157,7 +166,7 @@ def test_a_field_that_is_gone_is_refused_and_the_run_goes_on(tmp_path: Path) -> 
 def test_visits_that_fail_again_and_again_become_rare(tmp_path: Path) -> None:
     run = Run(world(), tmp_path)
     run.control.prepare()
-    run.stage.world.scanner.drift_burst(1.5, 0.0, over_s=1.0)
+    run.stage.world.scanner.drift_burst(4.0, 0.0, over_s=1.0)
     run.go_on(3600.0)
     # 20, 40, 80, ... 640, 900, 900 s; two tries each
     assert len(run.named("drift_refused")) <= 20
