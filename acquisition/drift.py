@@ -116,11 +116,12 @@ class DriftControl:
             self.measure()
             return
         for field_um in self._fields_um:
+            began_s = self._now_s()
             try:
                 self._begin_at(np.array(field_um))
                 return
             except AnchorLost as lost:
-                self._refuse(np.array(field_um), str(lost))
+                self._refuse(began_s, np.array(field_um), str(lost))
 
     def due(self) -> bool:
         """Whether it is time for the next visit."""
@@ -154,10 +155,11 @@ class DriftControl:
 
     def _found_at(self, place_um: Vector) -> bool:
         for _ in range(TRIES):
+            began_s = self._now_s()
             try:
                 self._visit(place_um)
             except AnchorLost as lost:
-                self._refuse(place_um, str(lost))
+                self._refuse(began_s, place_um, str(lost))
             else:
                 return True
         return False
@@ -212,14 +214,16 @@ class DriftControl:
             landings=landings,
             slipped=slipped,
             next_s=self._line.interval_s,
+            took_s=round(now_s - began_s, 3),
             anchor_x_um=float(self._place_um[0]),
             anchor_y_um=float(self._place_um[1]),
         )
 
-    def _refuse(self, place_um: Vector, reason: str) -> None:
+    def _refuse(self, began_s: float, place_um: Vector, reason: str) -> None:
         x_um, y_um = self.offset_um
+        took_s = round(self._now_s() - began_s, 3)
         anchor = {"anchor_x_um": float(place_um[0]), "anchor_y_um": float(place_um[1])}
-        self._note("drift_refused", reason=f"anchor: {reason}", x_um=x_um, y_um=y_um, **anchor)
+        self._note("drift_refused", reason=f"anchor: {reason}", x_um=x_um, y_um=y_um, took_s=took_s, **anchor)
 
     def _wait_longer(self) -> None:
         """Come back after twice the time that was waited before."""

@@ -6,6 +6,7 @@ paused       the rig is safe; nothing moves until it is told to go on
 finishing    the rig is made safe
 """
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -26,6 +27,7 @@ from acquisition.run_store import RunStore
 from acquisition.states import Outcome, State
 from acquisition.sweeps import APPROACH_UM
 from acquisition.taking import Portion, Taken, Taking
+from acquisition.timeline import sign_of_life_s
 from acquisition.write_behind import WriteBehind
 from devices.errors import DeviceError
 from devices.protocols import Positioner
@@ -283,11 +285,17 @@ class _Engine:
             self._writer.wait_written(lambda: self._told.stopped)
         self._watcher.state(State.PAUSED)
         self._store.journal.note("paused", reason=self._told.reason, trouble=trouble)
-        self._told.wait_while_paused()
+        self._wait_while_paused()
         self._failures.start_over()
         self._writer.retry()
         if not self._told.stopped:
             self._store.journal.note("continued")
+
+    def _wait_while_paused(self) -> None:
+        """Wait until the run may go on or is to end; the journal tells from time to time that it still waits."""
+        began_s = time.monotonic()
+        while not self._told.wait_while_paused(sign_of_life_s(time.monotonic() - began_s)):
+            self._store.journal.note("still_paused")
 
 
 def _take_up_backlash(scanner: Positioner, first: PlannedTile) -> None:

@@ -25,6 +25,7 @@ KINDS: Mapping[str, Class] = {
     "run_stopped": Class.COMPLETED,
     "run_failed": Class.FAILED,
     "paused": Class.PAUSED,
+    "still_paused": Class.NOTE,
     "continued": Class.PAUSED,
     "told": Class.NOTE,
     "tile_skipped": Class.SKIPPED,

@@ -138,6 +138,7 @@ class FocusControl:
     def _measure(self, axis: FocusAxis, tile: PlannedTile, of_map: bool) -> None:
         """Search the focus at a tile where the scanner stands, and keep what is to be believed."""
         expected_um, near = self._expected_um(tile), len(self._points) >= ENOUGH_FOR_NEAR
+        began_s = self._now_s()
         try:
             peak = find_peak(axis.scores_at, expected_um, self._settings.range_um, axis.limits_um, near)
             point = FocusPoint(tile.x_um, tile.y_um, peak.z_um)
@@ -145,7 +146,7 @@ class FocusControl:
                 self._refuse_jump(point, expected_um)
         except FocusFailed as failure:
             self._checked_s = self._now_s()
-            self._refuse(tile, expected_um, str(failure), of_map)
+            self._refuse(tile, expected_um, str(failure), of_map, self._checked_s - began_s)
             return
         self._checked_s = self._now_s()
         self._keep(tile.index, point, peak.width_um, of_map)
@@ -160,6 +161,7 @@ class FocusControl:
             score=peak.score,
             width_um=peak.width_um,
             expected_um=expected_um,
+            took_s=round(self._checked_s - began_s, 3),
         )
 
     def _refuse_jump(self, point: FocusPoint, expected_um: float) -> None:
@@ -189,11 +191,11 @@ class FocusControl:
             self._points.pop(tile, None)
             self._points[tile] = point
 
-    def _refuse(self, tile: PlannedTile, z_um: float, reason: str, of_map: bool) -> None:
+    def _refuse(self, tile: PlannedTile, z_um: float, reason: str, of_map: bool, took_s: float = 0.0) -> None:
         if of_map:
             self._leave_out(tile.index)
         where = {"tile": tile.index, "of_map": of_map, "x_um": tile.x_um, "y_um": tile.y_um}
-        self._note("focus_refused", **where, z_um=z_um, reason=reason)
+        self._note("focus_refused", **where, z_um=z_um, reason=reason, took_s=round(took_s, 3))
 
     def _leave_out(self, tile: int) -> None:
         self._points.pop(tile, None)

@@ -179,8 +179,11 @@ class ForceControl(ForceReadings):
         self._loop.release()
 
     def _find(self) -> list[float]:
+        began_s = time.monotonic()
         readings_nn = self._approach.find()
-        self._note("force_engaged", z_um=round(self._loop.z_um, 4), baseline_nn=round(self._loop.baseline_nn, 2))
+        took_s = round(time.monotonic() - began_s, 3)
+        z_um, baseline_nn = round(self._loop.z_um, 4), round(self._loop.baseline_nn, 2)
+        self._note("force_engaged", z_um=z_um, baseline_nn=baseline_nn, took_s=took_s)
         return readings_nn
 
     def _engaged(self) -> list[float] | None:

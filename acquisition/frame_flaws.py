@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.registration import register
-from reconstruction.sharpness import sharpness
-from reconstruction.strip_pair import signal_to_noise
-from reconstruction.strips import high_passed, windows
+from reconstruction.sharpness import sharpness_part
+from reconstruction.strips import windows
 
 Pixels = NDArray[np.uint16]
 
@@ -24,8 +23,6 @@ ROWS_LOOKED_AT = 4
 """Every fourth row tells a part of the pixels well enough."""
 BLACK = 0.25
 """Of the mean and of the spread of the tiles before, both: light has shot noise, so a dark specimen is not black."""
-LEAST_SIGNAL_TO_NOISE = 1.0
-"""Of a strip that is to tell whether the next one is sharp."""
 
 
 @dataclass(frozen=True)
@@ -97,21 +94,20 @@ def unsharp(pixels: Pixels, before: Pixels, step_px: tuple[float, float], least:
         step_px: from the place of the frame before to that of this one, (x, y).
         least: the part of its sharpness that will do.
     """
-    part = _sharpness_part(pixels, before, step_px)
-    if part is None or part >= least:
+    if _lost_sharpness(pixels, before, step_px, least) is None:
         return None
     match = register(0, 1, before, pixels, step_px)  # what is soft or faint seldom comes this far, so it costs little
-    part = _sharpness_part(pixels, before, (match.dx_px, match.dy_px))
-    if not match.accepted or part is None or part >= least:
+    part = _lost_sharpness(pixels, before, (match.dx_px, match.dy_px), least)
+    if not match.accepted or part is None:
         return None
     reason = f"unsharp: {part:.2f} of the sharpness of the tile before, where both show the same; at least {least:.2f}"
     return Flaw("unsharp", -part, reason)
 
 
-def _sharpness_part(pixels: Pixels, before: Pixels, step_px: tuple[float, float]) -> float | None:
-    """Sharpness of a frame by that of the one before, in their overlap; None where that has too little structure."""
+def _lost_sharpness(pixels: Pixels, before: Pixels, step_px: tuple[float, float], least: float) -> float | None:
+    """Sharpness of a frame by that of the one before, in their overlap; None where it may be `least` for all we see."""
     cut = windows((pixels.shape[0], pixels.shape[1]), (step_px[1], step_px[0]), reach_px=0)
-    if cut is None or signal_to_noise(high_passed(before[cut.first])) < LEAST_SIGNAL_TO_NOISE:
+    if cut is None:
         return None
-    was = sharpness(before[cut.first])
-    return sharpness(pixels[cut.second]) / was if was > 0 else None
+    part, most = sharpness_part(pixels[cut.second], before[cut.first])
+    return part if most < least else None

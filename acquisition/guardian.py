@@ -9,6 +9,7 @@ once, and keeps the probe down until the service takes note. It says on stdout t
 
 import argparse
 import json
+import os
 import select
 import signal
 import sys
@@ -234,7 +235,8 @@ def main() -> int:
         _say("nanoraster guardian: the scanner has no axis z")
         return 1
     heart.guardian.beat()
-    print("ready", flush=True)
+    with suppress(BrokenPipeError):  # the service died meanwhile: whether the probe is down is still to be seen to
+        os.write(sys.stdout.fileno(), b"ready\n")
     try:
         with ThreadPoolExecutor(1, "telling") as telling:  # a locked journal must not keep us from watching
 

@@ -73,7 +73,7 @@ def wrong_with(rule: Interlock, value: Value | None) -> str:
 
 
 def _shown(value: Value) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else value
+    return f"{value:.4g}" if isinstance(value, float) else value or "(empty)"
 
 
 def with_disk_floor(rules: Sequence[Interlock], disk_bytes: int) -> list[Interlock]:

@@ -38,6 +38,8 @@ class Job:
     started_at: datetime | None
     ended_at: datetime | None
     error: str | None  # why it failed or was interrupted
+    tiles_taken: int | None  # when it had ended; None: not yet, or it has no run
+    tiles_planned: int | None
 
     @property
     def waiting(self) -> bool:

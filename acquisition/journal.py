@@ -45,7 +45,8 @@ class Attempt:
     mean: float | None = None
     sd: float | None = None
     camera_frame: int | None = None  # the camera's own count
-    settle_s: float | None = None
+    settle_s: float | None = None  # moving, settling and dwelling; of a sweep a tile's share, less its exposure
+    attending_s: float = 0.0  # focus, drift and probe before it
     drift_x_um: float = 0.0  # of the specimen, as far as it was known: part of the target, none of the place on it
     drift_y_um: float = 0.0
     total_s: float = 0.0  # since the attempt before it ended

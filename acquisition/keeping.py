@@ -1,5 +1,6 @@
 """What is kept right while tiles are taken: the place on the specimen, its focus, and the force on the probe."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from types import TracebackType
@@ -31,6 +32,8 @@ class Standing:
     target_um: tuple[float, float]  # x, y of the scanner, drift included
     drift_um: tuple[float, float]
     force_nn: float | None
+    moved_s: float  # it took to move sideways and settle
+    attended_s: float  # it took for focus, drift and probe
 
 
 class Keeping:
@@ -89,13 +92,16 @@ class Keeping:
         if self._heart.retracted:
             self._force.release()
             self._heart.take_note()
+        began_s = time.perf_counter()
         self._follow_drift()
         drift_um = self._drift.offset_um
         target_um = self._target_um(tile)
         self._still_at_work()
         self._force.before_step()
+        ready_s = time.perf_counter()
         if not self._has_arrived(target_um):
             self._force.move_to(self._aim.at(*target_um))
+        moved_s = time.perf_counter() - ready_s
         self._last_um = target_um
         self._still_at_work()
         self._focus.at_tile(tile, first_of_row=tile.row != self._last_row)
@@ -103,7 +109,8 @@ class Keeping:
         if self._has_probe_policy:
             self._beat(APPROACH_S)
         force_nn = self._force.at_tile() if self._has_probe_policy else None
-        return Standing(target_um, drift_um, force_nn)
+        attended_s = time.perf_counter() - began_s - moved_s
+        return Standing(target_um, drift_um, force_nn, moved_s, attended_s)
 
     def head_for(self, tile: PlannedTile) -> None:
         """Begin to move to the tile that comes next for sure; `bring_to` waits for it, or does it if this failed."""

@@ -35,7 +35,7 @@ def losses(attempts: Sequence[Attempt], events: Sequence[Event], timeline: Timel
     for attempt in attempts:
         if attempt.verdict != "ok":
             cause = "retake" if attempt.cause == "quality" else attempt.cause or OTHER
-            found[cause, attempt.reason or attempt.verdict].append(attempt.total_s)
+            found[cause, attempt.reason or attempt.verdict].append(attempt.total_s - attempt.attending_s)
     for event in events:
         took_s = event.data.get("took_s")
         if event.kind in MEASURING and isinstance(took_s, int | float):

@@ -72,13 +72,21 @@ class OverlapControl:
         edges = self._await_edges(row, remembered)
         field = self._store.field_as_measured()
         recent = {tile.index: self._places[tile.index] for tile in remembered if tile.index in self._places}
-        found = measured_matrix(field, recent, edges)
+        found = measured_matrix(field, recent, edges, self._sweeps(remembered))
         if found is None:
             return False
         self._doubt_calibration(row, found)
         if not self._controlled or not self._is_off(field, found):
             return False
         return self._correct(row, tiles, field, found)
+
+    def _sweeps(self, tiles: Sequence[PlannedTile]) -> dict[int, int]:
+        """The tiles that were swept over, by index, each with the number of its sweep."""
+        if self._store.plan.tiles.mode != "line":
+            return {}
+        rows = itertools.groupby(tiles, key=lambda tile: tile.row)
+        swept = (run for _, row in rows for run in runs(list(row)))
+        return {tile.index: number for number, run in enumerate(swept) for tile in run}
 
     def _read_attempts(self) -> None:
         for number, attempt in self._store.journal.attempts(after=self._read):

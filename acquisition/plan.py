@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
 from acquisition.region import AnyRegion
-from devices.model import FileError, Model, Number, reasons
+from devices.model import FileError, Model, Number, Printable, Whole, reasons
 
 
 class PlanError(FileError):
@@ -35,6 +35,14 @@ def _known_policy(policy: str) -> str:
     return policy
 
 
+def _of_a_name_s_length(name: str) -> str:
+    if not name.strip() or len(name) > LONGEST_NAME:
+        raise ValueError(f"should be 1..{LONGEST_NAME} characters, not all of them blank")
+    return name
+
+
+LONGEST_NAME = 200  # fits a line of the queue and the head of a report
+Name = Annotated[Printable, AfterValidator(_of_a_name_s_length)]
 Overlap = Annotated[Number, AfterValidator(within(0.0, 0.9))]
 LineBlur = Annotated[Number, AfterValidator(within(0.01, 10.0))]
 ExposureMs = Annotated[Number, AfterValidator(within(0.01, 60_000.0))]
@@ -100,7 +108,7 @@ class Focus(Model):
 
     policy: Literal["none", "once", "row", "tile", "map"] = "none"
     range_um: SpanUm = 4.0  # of the search: half of it on either side
-    map_points: Annotated[int, Field(ge=3, le=1000)] = 9
+    map_points: Annotated[Whole, Field(ge=3, le=1000)] = 9
     largest_jump_um: SpanUm = 1.0  # between a measured focus and the one expected there; more is refused
 
 
@@ -148,7 +156,7 @@ class Quality(Model):
     """When a tile is not good enough, and how often it is taken again the same night."""
 
     policy: Literal["none", "flag", "retake"] = "flag"
-    retakes: Annotated[int, Field(ge=0, le=10)] = 2  # of one tile
+    retakes: Annotated[Whole, Field(ge=0, le=10)] = 2  # of one tile
     budget: Annotated[Number, AfterValidator(within(0.0, 1.0))] = 0.1  # retakes of the run, as a part of its tiles
     saturated_part: Annotated[Number, AfterValidator(within(0.0, 1.0))] = 0.01
     least_contrast: Annotated[Number, AfterValidator(within(0.0, 10.0))] = 0.0  # sd over mean
@@ -170,7 +178,7 @@ class OnFailure(Model):
     lost: FailurePolicy = "retry:6 then pause"
     force: FailurePolicy = "retry:2 then skip"  # the trip-wire retracted the probe
     disk: FailurePolicy = "retry:3 then pause"  # a frame or a line of the journal could not be stored
-    consecutive: Annotated[int, Field(ge=1, le=1000)] = 5
+    consecutive: Annotated[Whole, Field(ge=1, le=1000)] = 5
 
 
 class Restoration(Model):
@@ -180,7 +188,7 @@ class Restoration(Model):
 class Plan(Model):
     """One scan. Only `region` is required."""
 
-    name: str = "scan"
+    name: Name = "scan"
     region: AnyRegion
     tiles: Tiles = Tiles()
     camera: CameraSettings = CameraSettings()

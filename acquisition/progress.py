@@ -1,38 +1,73 @@
 """How far a run is, and when it will probably be done."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
+from acquisition.journal import Attempt, Event
+from acquisition.overlap import PlannedTile
 from acquisition.preflight import cost
 from acquisition.run_store import RunStore
+from acquisition.timeline import ENDS, STARTS
 
-RECENT = 100  # attempts; enough for a mean, few enough to follow a night that slows down
+HOLDING = frozenset({"pause", "retract"})  # actions of an interlock that lets the run go on once it has cleared
+WaitsFor = Literal["somebody", "an interlock"]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Tiles that are done, of how many; `ends_at` None where it cannot be told."""
+    """Tiles that are done, of how many; `ends_at` None where it cannot be told; what a paused run waits for."""
 
     done: int
     planned: int
     ends_at: datetime | None
+    waits_for: WaitsFor | None = None
 
 
 def progress_of(store: RunStore, now: datetime) -> Progress:
-    """Count what the journal holds; what is left will take as long as the last attempts did.
+    """Count what the journal holds, and say what is left by what each kind of tile took so far.
 
-    Before the first attempt the estimate is that of the plan. Pauses to come are not foreseen.
+    Kinds are the tiles that begin a row, at which focus and drift may be measured, and the others. What was not
+    measured yet is the plan's estimate. Pauses to come are not foreseen, and the end of a paused run is not told.
     """
     attempts = [attempt for _, attempt in store.journal.attempts()]
-    planned = len(store.tiles())
-    done = len({attempt.tile for attempt in attempts if attempt.verdict == "ok"})
-    recent = attempts[-RECENT:]
-    taken = sum(attempt.verdict == "ok" for attempt in recent)
-    if not attempts:
-        costs = cost(store.plan, store.field)
-        per_tile_s = costs.duration_s / costs.tiles
-    elif taken:
-        per_tile_s = sum(attempt.total_s for attempt in recent) / taken
-    else:
-        return Progress(done, planned, None)
-    return Progress(done, planned, now.astimezone(UTC) + timedelta(seconds=per_tile_s * (planned - done)))
+    tiles = store.tiles()
+    done = {attempt.tile for attempt in attempts if attempt.verdict == "ok"}
+    waits_for = waits_for_of(store.journal.events())
+    if waits_for or (attempts and not done):
+        return Progress(len(done), len(tiles), None, waits_for)
+    left_s = _left_s(store, tiles, done, attempts)
+    return Progress(len(done), len(tiles), now.astimezone(UTC) + timedelta(seconds=left_s))
+
+
+def waits_for_of(events: Sequence[Event]) -> WaitsFor | None:
+    """What a run waits for, that is paused."""
+    paused = False
+    holding: set[object] = set()
+    for event in events:
+        if event.kind in STARTS:
+            holding.clear()
+        if event.kind == "paused" or event.kind in ("continued", *STARTS, *ENDS):
+            paused = event.kind == "paused"
+        elif event.kind == "interlock_tripped" and event.data.get("action") in HOLDING:
+            holding.add(event.data.get("name"))
+        elif event.kind == "interlock_cleared":
+            holding.discard(event.data.get("name"))
+    if not paused:
+        return None
+    return "an interlock" if holding else "somebody"
+
+
+def _left_s(store: RunStore, tiles: Sequence[PlannedTile], done: set[int], attempts: Sequence[Attempt]) -> float:
+    """Time for the tiles that are left."""
+    costs = cost(store.plan, store.field)
+    first_of_row = {tile.row: tile.index for tile in reversed(tiles)}
+    begins_row = set(first_of_row.values())
+    left_s = 0.0
+    for of_kind in (begins_row, {tile.index for tile in tiles} - begins_row):
+        tried = [attempt for attempt in attempts if attempt.tile in of_kind]
+        taken = len(of_kind & done)
+        per_tile_s = sum(attempt.total_s for attempt in tried) / taken if taken else costs.duration_s / costs.tiles
+        left_s += per_tile_s * len(of_kind - done)
+    return left_s

@@ -75,9 +75,8 @@ class QualityControl:
             return Judged(replace(attempt, verdict="retry", cause=CAUSE, reason=flaw.reason), None, again=True)
         flaw, kept, frame = best
         self._accept(kept, frame, flaw)
-        return Judged(
-            replace(kept, attempt=attempt.attempt, reason=flaw.reason, total_s=attempt.total_s), frame, again=False
-        )
+        times = {"settle_s": attempt.settle_s, "attending_s": attempt.attending_s, "total_s": attempt.total_s}
+        return Judged(replace(kept, attempt=attempt.attempt, reason=flaw.reason, **times), frame, again=False)
 
     def _count(self, tile: int) -> None:
         self._retakes[tile] += 1

@@ -15,6 +15,7 @@ from acquisition.time_window import TimeWindow
 
 WAITING = (JobState.QUEUED, JobState.INTERRUPTED)
 ORDER = (JobState.REMOVED, JobState.DONE, JobState.RUNNING, *reversed(WAITING))
+LARGEST_ID = 2**31 - 1  # of an integer of PostgreSQL; a larger number is no job's, and no database takes it
 NOT_ENDED = datetime.max.replace(tzinfo=UTC)
 IN_THE_WAY = {
     JobState.RUNNING: "it is running",
@@ -35,6 +36,11 @@ class Queue:
         """Open the queue at a database URL; see `QueueDatabase` for what it may raise."""
         self._database = QueueDatabase(url)
         self._clock = clock
+
+    @property
+    def place(self) -> str:
+        """Where it is kept: a file, or the URL of a server without its password."""
+        return self._database.place
 
     def __enter__(self) -> Self:
         return self
@@ -175,11 +181,14 @@ class Queue:
         with self._database.writing() as connection:
             _set(connection, job_id, state=JobState.INTERRUPTED, doing=State.IDLE, owner=None, error=reason)
 
-    def finish(self, job_id: int, outcome: Outcome, error: str | None = None) -> None:
-        """Say how a job ended."""
+    def finish(
+        self, job_id: int, outcome: Outcome, error: str | None = None, tiles: tuple[int, int] | None = None
+    ) -> None:
+        """Say how a job ended, and how many `tiles` of its run were taken and planned."""
+        taken, planned = tiles or (None, None)
         with self._database.writing() as connection:
             ended = {"state": JobState.DONE, "doing": State.IDLE, "ended_at": _text(self._clock())}
-            _set(connection, job_id, **ended, outcome=outcome, error=error)
+            _set(connection, job_id, **ended, outcome=outcome, error=error, tiles_taken=taken, tiles_planned=planned)
 
     def close(self) -> None:
         """May be called twice."""
@@ -192,7 +201,8 @@ def _held(connection: Connection) -> str | None:
 
 
 def _job(connection: Connection, job_id: int) -> Job:
-    row = connection.execute(select(JOBS).where(JOBS.c.id == job_id)).one_or_none()
+    known = 0 < job_id <= LARGEST_ID
+    row = connection.execute(select(JOBS).where(JOBS.c.id == job_id)).one_or_none() if known else None
     if row is None:
         raise NoSuchJob(f"job {job_id}: there is none")
     return _from_row(row)
@@ -203,7 +213,7 @@ def _place(connection: Connection, job: Job, position: int) -> None:
     others = _waiting(connection)
     places = sorted(other.position for other in others)
     others.remove(job)
-    others.insert(max(position, 0), job)
+    others.insert(min(max(position, 0), len(others)), job)
     for place, other in zip(places, others, strict=True):
         _set(connection, other.id, position=place)
 

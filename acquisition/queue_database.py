@@ -29,7 +29,7 @@ from acquisition.queue_errors import QueueError
 
 BUSY_S = 5.0  # whoever writes is done within milliseconds; beyond this something is wrong
 MIGRATIONS = Path(__file__).parent / "migrations"
-HEAD = "0001"
+HEAD = "0002"
 """The newest of `migrations/versions`; a database that is there already need not load the migration machinery."""
 
 METADATA = MetaData()
@@ -60,6 +60,8 @@ JOBS = Table(
     Column("started_at", Text),
     Column("ended_at", Text),
     Column("error", Text),
+    Column("tiles_taken", Integer),
+    Column("tiles_planned", Integer),
     sqlite_autoincrement=True,  # the number of a job is never given again
 )
 
@@ -78,7 +80,7 @@ class QueueDatabase:
             self._engine = create_engine(url, **_options(url))
         except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
             raise ValueError(f"database: not a URL that can be used: {error}") from error
-        self.name = self._engine.url.render_as_string(hide_password=True)
+        self.place = _place(self._engine.url)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _prepare_sqlite)
             event.listen(self._engine, "begin", _begin_sqlite)
@@ -119,12 +121,16 @@ class QueueDatabase:
         try:
             yield
         except DBAPIError as error:
-            raise QueueError(f"queue {self.name}: {' '.join(str(error.orig).split())}") from error
+            raise QueueError(f"queue {self.place}: {' '.join(str(error.orig).split())}") from error
 
 
 def sqlite_url(path: Path) -> str:
     """The URL of a database in a file."""
     return URL.create("sqlite", database=str(path.absolute())).render_as_string()
+
+
+def _place(url: URL) -> str:
+    return str(url.database) if url.drivername == "sqlite" else url.render_as_string(hide_password=True)
 
 
 def _options(url: str) -> dict[str, Any]:

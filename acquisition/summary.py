@@ -14,17 +14,19 @@ from acquisition.timeline import ENDS, timeline_of
 def run_facts(store: RunStore) -> dict[str, object]:
     """The acquisition's part of `summary.json`.
 
-    `total_s` is the time in which the engine ran, `physics_s` that in which the rig moved, settled, rested or exposed
-    for a tile that was taken; the overhead of a tile is the rest of its time from the end of the attempt before it.
+    `total_s` is the time in which the engine ran, `physics_s` that in which the rig moved, settled, dwelt or exposed
+    for a tile that was taken. The overhead of a tile is the rest of its time from the end of the attempt before it,
+    less what focus, drift and probe took, which counts as lost.
     """
     attempts = [attempt for _, attempt in store.journal.attempts()]
     events = store.journal.events()
     timeline = timeline_of(attempts, events)
     lost = losses(attempts, events, timeline)
     taken = [attempt for attempt in attempts if attempt.verdict == "ok"]
-    rest_s = store.plan.tiles.dwell_s if store.plan.tiles.mode == "step" else 0.0
-    physics_s = [(attempt.settle_s or 0.0) + rest_s + attempt.exposure_s for attempt in taken]
-    overhead_ms = [1e3 * (attempt.total_s - busy_s) for attempt, busy_s in zip(taken, physics_s, strict=True)]
+    physics_s = [(attempt.settle_s or 0.0) + attempt.exposure_s for attempt in taken]
+    overhead_ms = [
+        1e3 * (attempt.total_s - attempt.attending_s - busy_s) for attempt, busy_s in zip(taken, physics_s, strict=True)
+    ]
     return {
         "tiles": _counts(store, attempts),
         "time": {

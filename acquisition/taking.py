@@ -91,9 +91,7 @@ class Taking:
 
     def _step(self, tile: PlannedTile, attempt: Attempt) -> Taken:
         """Bring the tile's centre under the camera, and expose it while place and force are read."""
-        began = time.perf_counter()
         standing = self._keeping.bring_to(tile)
-        settled = time.perf_counter()
         if self._plan.tiles.dwell_s:
             self._keeping.exposing(self._plan.tiles.dwell_s)
             self._told.wait(self._plan.tiles.dwell_s)
@@ -105,8 +103,8 @@ class Taking:
         frame = self._rig.camera.next_frame()
         if frame.number == self._last_frame:
             raise FrameRepeated(self._rig.camera.name, f"frame {frame.number} came twice")
-        attempt = replace(self._at(tile, attempt, standing), settle_s=settled - began + self._plan.tiles.dwell_s)
-        return self._accepted(attempt, actual_um, frame)
+        settle_s = standing.moved_s + self._plan.tiles.dwell_s
+        return self._accepted(self._at(tile, attempt, standing, settle_s), actual_um, frame)
 
     def _sweep(self, row: Portion, attempts: Sequence[Attempt]) -> list[Taken]:
         """Let the scanner sweep over a row and fire the camera; it tells where it was half-way through an exposure."""
@@ -116,13 +114,17 @@ class Taking:
         sweep = sweep_along([tile.x_um + drift_x_um for tile in row], self._plan, self._pixel_size_um, delay_s)
         self._before_exposure()
         self._keeping.exposing(abs(sweep.to_um - sweep.from_um) / sweep.speed_um_per_s)
+        began_s = time.perf_counter()
         frames, places_um = line_scan(self._rig, row[0].y_um + drift_y_um, sweep, delay_s)
+        moved_s = standing.moved_s + time.perf_counter() - began_s
+        settle_s = moved_s / len(row) - self._plan.camera.exposure_s
+        shared = replace(standing, attended_s=standing.attended_s / len(row))
         return [
-            self._accepted(self._at(tile, attempt, standing), actual_um, frame)
+            self._accepted(self._at(tile, attempt, shared, settle_s), actual_um, frame)
             for tile, attempt, actual_um, frame in zip(row, attempts, places_um, frames, strict=True)
         ]
 
-    def _at(self, tile: PlannedTile, attempt: Attempt, standing: Standing) -> Attempt:
+    def _at(self, tile: PlannedTile, attempt: Attempt, standing: Standing, settle_s: float) -> Attempt:
         drift_x_um, drift_y_um = standing.drift_um
         return replace(
             attempt,
@@ -131,6 +133,8 @@ class Taking:
             drift_x_um=drift_x_um,
             drift_y_um=drift_y_um,
             force_nn=standing.force_nn,
+            settle_s=settle_s,
+            attending_s=standing.attended_s,
         )
 
     def _accepted(self, attempt: Attempt, actual_um: Mapping[str, float], frame: Frame) -> Taken:

@@ -1,14 +1,17 @@
 """Telling by e-mail: one message by SMTP, the picture attached."""
 
+import hashlib
 import smtplib
 import socket
 import ssl
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
+from email.utils import formatdate
 
 from acquisition.telling_message import Message
-from acquisition.telling_webhook import TIMEOUT_S, NotTold, secret
+from acquisition.telling_webhook import TIMEOUT_S, NotTold, in_words, secret
 from devices.telling_settings import Mail
+
+ID_DIGITS = 32  # of 64 that a digest has: no two messages of a lab will share them
 
 
 def mail(settings: Mail, message: Message) -> None:
@@ -24,7 +27,7 @@ def mail(settings: Mail, message: Message) -> None:
                 server.login(settings.user, password)
             server.send_message(letter(settings, message))
     except (OSError, ValueError) as error:  # SMTPException is an OSError; ValueError: an address in no known form
-        raise NotTold(str(error)) from error
+        raise NotTold(_in_words(error)) from error
 
 
 def letter(settings: Mail, message: Message) -> EmailMessage:
@@ -34,11 +37,21 @@ def letter(settings: Mail, message: Message) -> EmailMessage:
     found["From"] = settings.sender
     found["To"] = ", ".join(settings.to)
     found["Date"] = formatdate()
-    found["Message-ID"] = make_msgid(domain=settings.sender.rpartition("@")[2])
+    name = hashlib.sha256(message.id.encode()).hexdigest()[:ID_DIGITS]
+    found["Message-ID"] = f"<{name}@{settings.sender.rpartition('@')[2]}>"
     found.set_content(message.text)
     if message.picture is not None:
         found.add_attachment(message.picture, maintype="image", subtype="png", filename="mosaic.png")
     return found
+
+
+def _in_words(error: Exception) -> str:
+    match error:
+        case smtplib.SMTPResponseException(smtp_code=code, smtp_error=said):
+            return f"the server says {code} {said.decode(errors='replace') if isinstance(said, bytes) else said}"
+        case smtplib.SMTPRecipientsRefused(recipients=refused):
+            return f"the server refused {', '.join(refused)}"
+    return in_words(error)
 
 
 def _connected(settings: Mail) -> smtplib.SMTP:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
 from acquisition.events import KINDS, Class
 from acquisition.journal import Event
@@ -49,6 +50,11 @@ class Message:
         return f"{self.run}: {said}, {self.progress.done} of {self.progress.planned} tiles"
 
     @property
+    def id(self) -> str:
+        """The same for a message that is sent again: the run's folder, and number and time of the last event."""
+        return f"{Path(self.folder).name}-{self.events[-1].seq}-{self.events[-1].at}"
+
+    @property
     def reason(self) -> str | None:
         """Why it happened the last time, where that is known."""
         reason = self.events[-1].data.get("reason")
@@ -56,7 +62,7 @@ class Message:
 
     @property
     def expected_end(self) -> datetime | None:
-        """When the run will probably be done; None once it has ended."""
+        """When the run will probably be done; None once it has ended, and while it is paused."""
         return None if self.events[-1].kind in ENDED else self.progress.ends_at
 
     @property
@@ -67,6 +73,8 @@ class Message:
             lines.append(f"{earlier} earlier ones are in the report.")
         lines += [_line(event) for event in self.events]
         lines.append("")
+        if self.progress.waits_for is not None:
+            lines.append(f"Paused, waits for {self.progress.waits_for}.")
         if self.expected_end is not None:
             lines.append(f"Expected end: {self.expected_end.astimezone():%A %H:%M}")
         return "\n".join([*lines, f"Run directory: {self.folder}"])

@@ -5,6 +5,7 @@ import json
 import os
 from http.client import HTTPException
 from typing import Any
+from urllib.error import HTTPError, URLError
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from acquisition.telling_message import Message
@@ -37,7 +38,7 @@ def post(settings: Webhook, message: Message) -> None:
         with build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S) as answer:
             answer.read(1)
     except (OSError, HTTPException) as error:
-        raise NotTold(str(error)) from error
+        raise NotTold(in_words(error)) from error
     except ValueError as error:  # its own words would quote the address or the header
         raise NotTold("the address or a header is malformed") from error
 
@@ -45,6 +46,7 @@ def post(settings: Webhook, message: Message) -> None:
 def body(message: Message) -> dict[str, object]:
     """What is posted."""
     return {
+        "id": message.id,
         "text": message.text,
         "run": message.run,
         "folder": message.folder,
@@ -54,8 +56,15 @@ def body(message: Message) -> dict[str, object]:
         "reason": message.reason,
         "progress": {"done": message.progress.done, "planned": message.progress.planned},
         "expected_end": message.expected_end and message.expected_end.isoformat(timespec="seconds"),
+        "waits_for": message.progress.waits_for,
         "picture_png_base64": message.picture and base64.b64encode(message.picture).decode(),
     }
+
+
+def in_words(error: Exception) -> str:
+    """What stood in the way, without the names and numbers of Python."""
+    cause = error.reason if isinstance(error, URLError) and not isinstance(error, HTTPError) else error
+    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
 
 
 def secret(variable: str) -> str:

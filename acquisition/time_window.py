@@ -30,19 +30,19 @@ class TimeWindow:
         """Read `22:00-07:00 Europe/Berlin`; without a zone it is the one of this machine.
 
         Raises:
-            ValueError: not of this form, no such zone, or an empty window.
+            ValueError: not of this form, no such zone, or an empty window; says what is wrong with the text.
         """
         match = re.fullmatch(r"(\d\d:\d\d)-(\d\d:\d\d)(?: ([\w+/-]+))?", text.strip())
         if not match:
-            raise ValueError(f"window = {text!r}: should be like '22:00-07:00' or '22:00-07:00 Europe/Berlin'")
+            raise ValueError("should be like '22:00-07:00' or '22:00-07:00 Europe/Berlin'")
         zone = match[3] or get_localzone_name()
         try:
             opens, closes = time.fromisoformat(match[1]), time.fromisoformat(match[2])
             ZoneInfo(zone)
         except (ValueError, OSError, KeyError) as error:
-            raise ValueError(f"window = {text!r}: {str(error).strip(chr(39))}") from error
+            raise ValueError(str(error).strip("'")) from error
         if opens == closes:
-            raise ValueError(f"window = {text!r}: opens and closes at the same time; give none to run at any time")
+            raise ValueError("opens and closes at the same time; give none to run at any time")
         return cls(opens, closes, zone)
 
     def __str__(self) -> str:

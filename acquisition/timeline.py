@@ -23,6 +23,10 @@ FROM_OTHERS = frozenset(
 )
 """Events that are no sign of life of the engine: others write them, before it starts and after it is gone."""
 ENDS = {f"run_{outcome}": outcome for outcome in Outcome}
+SIGNS_S = (5.0, 60.0)
+"""Between two signs of life of a paused run: what a crash ends is known as a pause until the last of them."""
+SIGN_PART = 0.1
+"""Of the pause so far: a short one is known to seconds, a day of pause takes some 1500 lines of the journal."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,11 @@ class Timeline:
     def working_s(self) -> float:
         """Time in which the engine ran, pauses included."""
         return sum(session.length_s for session in self.sessions)
+
+
+def sign_of_life_s(paused_s: float) -> float:
+    """How long a run that has been paused for so long waits until its next sign of life."""
+    return min(max(SIGN_PART * paused_s, SIGNS_S[0]), SIGNS_S[1])
 
 
 def epoch_s(at: str) -> float:

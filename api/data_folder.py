@@ -5,11 +5,12 @@ import itertools
 import os
 import re
 import shutil
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
+from acquisition.run_store import RunError, RunStore
 from api.errors import NoSuchRun, UsageError
 
 LONGEST_SLUG = 40
@@ -55,6 +56,15 @@ class DataFolder:
                 (self.runs / name).mkdir()
                 break
         return name
+
+    def tiles_of(self, name: str) -> tuple[int, int] | None:
+        """How many tiles of a run were taken and planned; None if it never began, or cannot be read."""
+        try:
+            with closing(RunStore(self.run(name))) as store:
+                planned = len(store.tiles())
+                return planned - len(store.missing()), planned
+        except (RunError, OSError):
+            return None
 
     def clear(self, name: str) -> None:
         """Take away what is left of a run that never began: without its `run.json` it can hold no frame."""

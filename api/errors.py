@@ -5,7 +5,9 @@ from http import HTTPStatus
 from acquisition.plan import PlanError
 from acquisition.queue_errors import JobRefused, NoSuchJob, QueueError
 from acquisition.run_store import RunError
+from devices.errors import DeviceError
 from devices.model import FileError
+from devices.rig_lock import RigInUse
 from reconstruction.errors import InputError
 
 
@@ -15,6 +17,10 @@ class UsageError(ValueError):
 
 class DevicesFailed(RuntimeError):
     """A device of the rig did not pass its test."""
+
+
+class RigUnknown(RuntimeError):
+    """Nobody has said which rig is meant."""
 
 
 class NoSuchRun(LookupError):
@@ -28,6 +34,9 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     NoSuchJob: HTTPStatus.NOT_FOUND,
     NoSuchRun: HTTPStatus.NOT_FOUND,
     JobRefused: HTTPStatus.CONFLICT,
+    RigInUse: HTTPStatus.CONFLICT,
+    RigUnknown: HTTPStatus.CONFLICT,
+    DeviceError: HTTPStatus.SERVICE_UNAVAILABLE,
     PlanError: HTTPStatus.UNPROCESSABLE_ENTITY,
     UsageError: HTTPStatus.UNPROCESSABLE_ENTITY,
     QueueError: HTTPStatus.SERVICE_UNAVAILABLE,

@@ -15,6 +15,7 @@ def job_facts(job: Job, now: datetime) -> dict[str, Any]:
         "doing": job.doing,
         "outcome": job.outcome,
         "error": job.error,
+        "tiles": None if job.tiles_planned is None else {"ok": job.tiles_taken, "planned": job.tiles_planned},
         "rig": job.rig,
         "run": job.run,
         "start_at": _iso(job.start_at),

@@ -28,9 +28,9 @@ def tell_problems(app: FastAPI) -> None:
 
 def problem(status: HTTPStatus, detail: str, errors: Iterable[str] = ()) -> JSONResponse:
     """One problem; `errors` are lines that begin with the key that is wrong."""
-    body: dict[str, Any] = {"type": "about:blank", "title": status.phrase, "status": status, "detail": detail}
+    body: dict[str, Any] = {"type": "about:blank", "title": status.phrase, "status": status, "detail": _utf8(detail)}
     by_key = defaultdict(list)
-    for line in errors:
+    for line in map(_utf8, errors):
         found = KEY.match(line)
         by_key[found[0] if found else ""].append(line)
     if by_key:
@@ -45,8 +45,20 @@ async def _of_http(request: Request, error: Exception) -> JSONResponse:
 
 async def _of_input(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    wrong = [reason(detail | {"loc": detail["loc"][1:]}) for detail in error.errors()]
+    wrong = [_in_words(detail) for detail in error.errors()]
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(wrong), wrong)
+
+
+def _in_words(detail: Any) -> str:
+    """What is wrong with one key of a body, query or path; or with a body as a whole."""
+    if detail["type"] == "json_invalid":
+        return f"body: not JSON: {detail['ctx']['error']} (character {detail['loc'][-1]})"
+    return reason(detail | {"loc": detail["loc"][1:] or detail["loc"]})
+
+
+def _utf8(text: str) -> str:
+    """As it can be sent: a key may hold half a character."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 async def _of_ours(request: Request, error: Exception) -> JSONResponse:

@@ -1,6 +1,6 @@
 """`nanoraster queue`: the queue from the command line, whether or not a service is at work on it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ import typer
 
 from acquisition.job import Changes, Job
 from acquisition.plan import Plan
+from acquisition.start_time import start_time
 from acquisition.time_window import TimeWindow
 from api.data_folder import DataFolder
 from api.errors import UsageError
@@ -52,9 +53,11 @@ def add(
     """Check a plan and put it at the end of the queue."""
     plan = Plan.load(file)
     settings, moment, hours = RigSettings.load(rig), _moment(start_at), _hours(window)
-    with _queue(data, database) as queue:
-        job = submit(queue, DataFolder(data), plan, settings, rig, moment, hours)
-    _show(job, as_json)
+    folder = DataFolder(data)
+    folder.make()
+    with _open(folder, database) as queue:
+        job = submit(queue, folder, plan, settings, rig, moment, hours)
+    _show(job, queue, as_json)
 
 
 @app.command("list")
@@ -67,13 +70,15 @@ def list_jobs(data: Data = Path(), database: Database = None, as_json: Json = Fa
     text = [_line(found) for found in facts] or ["the queue is empty"]
     if held is not None:
         text.append(f"held: {held}")
-    result(as_json, {"queue_version": version, "held": held, "jobs": facts}, text)
+    _tell(queue, as_json, {"queue_version": version, "held": held, "jobs": facts}, text)
 
 
 @app.command()
 def move(
     job_id: JobId,
-    position: Annotated[int, typer.Argument(metavar="POS", min=0, help="0 is the next to run.")],
+    position: Annotated[
+        int, typer.Argument(metavar="POS", min=0, help="0: the next to run; beyond the last: the last.")
+    ],
     data: Data = Path(),
     database: Database = None,
     as_json: Json = False,
@@ -81,7 +86,7 @@ def move(
     """Put a waiting job before or after others."""
     with _queue(data, database) as queue:
         job = queue.edit(job_id, position=position)
-    _show(job, as_json)
+    _show(job, queue, as_json)
 
 
 @app.command("set")
@@ -103,7 +108,7 @@ def set_times(
         raise UsageError("queue set: give --start-at or --window")
     with _queue(data, database) as queue:
         job = queue.edit(job_id, **changes)
-    _show(job, as_json)
+    _show(job, queue, as_json)
 
 
 @app.command()
@@ -111,7 +116,7 @@ def remove(job_id: JobId, data: Data = Path(), database: Database = None, as_jso
     """Take a job that does not run off the list; what it acquired stays."""
     with _queue(data, database) as queue:
         job = queue.remove(job_id)
-    _show(job, as_json)
+    _show(job, queue, as_json)
 
 
 @app.command()
@@ -124,7 +129,7 @@ def hold(
     """Let no further job begin; the one that runs goes on."""
     with _queue(data, database) as queue:
         queue.hold(reason)
-    result(as_json, {"held": reason}, [f"held: {reason}"])
+    _tell(queue, as_json, {"held": reason}, [f"held: {reason}"])
 
 
 @app.command()
@@ -132,26 +137,36 @@ def release(data: Data = Path(), database: Database = None, as_json: Json = Fals
     """Let jobs begin again."""
     with _queue(data, database) as queue:
         queue.release()
-    result(as_json, {"held": None}, ["released"])
+    _tell(queue, as_json, {"held": None}, ["released"])
 
 
 @contextmanager
 def _queue(data: Path, database: str | None) -> Iterator["Queue"]:
+    """The queue of a folder that has one."""
+    folder = DataFolder(data)
+    if database is None and not folder.database.exists():
+        raise UsageError(f"--data {data}: no queue in {folder.path}; give the folder of the service")
+    with _open(folder, database) as queue:
+        yield queue
+
+
+def _open(folder: DataFolder, database: str | None) -> "Queue":
     from api.open_queue import open_queue  # brings the database machinery, which no other command needs
 
-    folder = DataFolder(data)
-    folder.make()
-    with open_queue(folder, database) as queue:
-        yield queue
+    return open_queue(folder, database)
 
 
 def _moment(text: str | None) -> datetime | None:
     if text is None or text == NEVER:
         return None
     try:
-        return datetime.fromisoformat(text).astimezone(UTC)
+        moment = datetime.fromisoformat(text)
     except ValueError as error:
         raise UsageError(f"--start-at {text}: should be like 2026-11-21T22:00 or 2026-11-21T22:00+01:00") from error
+    try:
+        return start_time(moment)
+    except ValueError as error:
+        raise UsageError(f"--start-at {text}: {error}") from error
 
 
 def _hours(text: str | None) -> TimeWindow | None:
@@ -160,17 +175,23 @@ def _hours(text: str | None) -> TimeWindow | None:
     try:
         return TimeWindow.parse(text)
     except ValueError as error:
-        raise UsageError(f"--{error}") from error
+        raise UsageError(f"--window {text}: {error}") from error
 
 
-def _show(job: Job, as_json: bool) -> None:
+def _show(job: Job, queue: "Queue", as_json: bool) -> None:
     facts = job_facts(job, datetime.now(UTC))
-    result(as_json, facts, [_line(facts)])
+    _tell(queue, as_json, facts, [_line(facts)])
+
+
+def _tell(queue: "Queue", as_json: bool, found: Mapping[str, Any], lines: list[str]) -> None:
+    """Say what was done or found, and for people in which queue: a folder that nobody named is soon a wrong one."""
+    result(as_json, found, [f"queue {queue.place}", *lines])
 
 
 def _line(job: dict[str, Any]) -> str:
     """One job in one line."""
     state = job["outcome"] or job["state"]
     when = f"from {job['starts_at']}" if job["start_at"] else job["ended_at"] or ""
-    details = [when, job["window"], job["run"], job["error"]]
+    tiles = f"{job['tiles']['ok']} of {job['tiles']['planned']} tiles" if job["tiles"] else None
+    details = [when, tiles, job["window"], job["run"], job["error"]]
     return "  ".join([f"{job['id']:>4}", f"{state:<11}", f"{job['name']:<24}", *filter(None, details)])

@@ -8,12 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from acquisition.guardian import Probe
 from acquisition.instructions import PauseAfter
 from acquisition.job import Job
 from acquisition.plan import Plan
@@ -21,12 +22,14 @@ from acquisition.queue import utc_clock
 from acquisition.queue_errors import NotRunning
 from acquisition.states import Outcome, State
 from api.data_folder import DataFolder, Occupied
-from api.errors import UsageError, lines
+from api.errors import RigUnknown, UsageError, lines
 from api.open_queue import open_queue
 from api.running_job import RunningJob
 from api.scan import NOT_FOR_TILES, resume, scan
+from devices.errors import DeviceError
 from devices.model import FileError
-from devices.rig import RigSettings, open_rig
+from devices.rig import RigSettings, open_device, open_rig
+from devices.rig_lock import RigInUse, holding
 
 POLL_S = 0.25  # how soon a job is noticed; a look at an idle queue costs 0.2 ms
 AGAIN_S = 5.0  # between two tries at what failed: a locked database, a rig that does not answer
@@ -37,13 +40,32 @@ Verb = Literal["pause", "resume", "skip", "stop", "abort"]
 
 
 def make_rig_safe(settings: RigSettings) -> None:
-    """Retract the probe of a rig that a job left in trouble, and stop what moves.
+    """Stop what moves on a rig that no job has open, and retract its probe; that also if another device is dead.
 
     Raises:
+        RigInUse: another process has it.
         DeviceError: it does not answer, or not well.
     """
-    with open_rig(settings, leave_out=NOT_FOR_TILES) as rig:
-        rig.make_safe()
+    with holding(settings):
+        try:
+            with open_rig(settings, leave_out=NOT_FOR_TILES) as rig:
+                rig.halt()
+                rig.make_safe()
+        except DeviceError as error:
+            error.add_note(_retract_alone(settings))
+            raise
+
+
+def _retract_alone(settings: RigSettings) -> str:
+    """Retract the probe of a rig that does not open as a whole; what came of it."""
+    if settings.devices.force is None:
+        return "the rig has no probe"
+    try:
+        with closing(open_device("scanner", settings.devices.scanner)) as scanner:
+            trouble = Probe(scanner).retract_once()
+    except DeviceError as error:
+        trouble = error
+    return f"the probe could not be retracted: {trouble}" if trouble else "the probe is retracted"
 
 
 @dataclass(frozen=True)
@@ -92,12 +114,14 @@ class Service:
         self._end = threading.Event()
         self._leave_by = float("inf")
         self._changing = threading.Lock()
+        self._making_safe = threading.Lock()
         self._running: RunningJob | None = None
         self._stops = 0  # how often everything was stopped
         self._halt: str | None = None  # why; until the queue knows it
         self._held: str | None = None  # as the queue says
         self._unwritten: Callable[[], None] | None = self._give_back_what_was_left
         self._suspect: RigSettings | None = None
+        self._latest: RigSettings | None = None  # the rig of the last job
         self._troubles: dict[str, Exception] = {}
         self._threads = [
             threading.Thread(target=self._repeat, args=(who, step), name=who, daemon=True)
@@ -174,14 +198,36 @@ class Service:
             case "abort":
                 running.abort(reason)
 
-    def stop(self, reason: str) -> None:
-        """Stop whatever moves, retract, and let no job begin until `release`, not even after a new start."""
+    def stop(self, reason: str) -> bool:
+        """End the running job with the rig safe, and let none begin until `release`, not even after a new start.
+
+        Returns at once; whether a job runs. If none does, nobody has stopped the rig yet: `make_safe` does.
+        """
         with self._changing:
             self._stops += 1
             self._halt = reason
             running = self._running
         if running is not None:
             running.stop(reason)
+        return running is not None
+
+    def make_safe(self) -> None:
+        """Stop and retract the rig of the last job, or the service's own if none has run yet; as long as no job does.
+
+        Raises:
+            RigInUse: another process moves it, and cannot be stopped from here.
+            RigUnknown: no job has run yet, and the service has no rig of its own.
+            RigFileError: its file cannot be read.
+            DeviceError: it does not answer, or not well.
+        """
+        try:
+            self._make_safe(self._latest or self._own_rig())
+        except RigInUse as error:
+            error.add_note("it cannot be stopped from here, end that process; the queue is held")
+            raise
+        except (DeviceError, RigUnknown) as error:
+            error.add_note("the queue is held")
+            raise
 
     def release(self) -> None:
         """Let jobs begin again.
@@ -206,6 +252,11 @@ class Service:
             raise UsageError("rig: the job names none, and the service was started without --rig")
         return RigSettings.load(path)
 
+    def _own_rig(self) -> RigSettings:
+        if self.rig is None:
+            raise RigUnknown("stop: the service was started without --rig, and no job has run yet")
+        return RigSettings.load(self.rig)
+
     def _give_back_what_was_left(self) -> None:
         """Jobs that this service ran when it died go on first; those that were told to end have ended.
 
@@ -219,7 +270,8 @@ class Service:
             if job.ending is None:
                 self.queue.interrupt(job.id, "the service was gone")
             else:
-                self.queue.finish(job.id, job.ending, "told to end; the service was gone before it had")
+                why = "told to end; the service was gone before it had"
+                self.queue.finish(job.id, job.ending, why, self._tiles_of(job))
 
     def _repeat(self, who: str, step: Callable[[], bool]) -> None:
         """Take one step after the other until the service ends; what stands in the way is said once."""
@@ -238,7 +290,7 @@ class Service:
         """Run the next due job, if there is one; whether there was something to do."""
         self._write_down()
         if self._suspect is not None:
-            self._work.make_safe(self._suspect)
+            self._make_safe(self._suspect)
             self._suspect = None
         stops = self._stops
         job = self.queue.next_due() if self._halt is None else None
@@ -249,6 +301,10 @@ class Service:
         if claimed is not None:
             self._run(RunningJob(claimed), stops)
         return True
+
+    def _make_safe(self, settings: RigSettings) -> None:
+        with self._making_safe:  # the engine, and whoever stops everything, one after the other
+            self._work.make_safe(settings)
 
     def _claim(self, job: Job, run: str) -> Job | None:
         claimed = None
@@ -272,7 +328,8 @@ class Service:
         if running.interruption and running.ending is None and outcome is not Outcome.COMPLETED:
             self._unwritten = lambda: self.queue.interrupt(running.job.id, running.interruption)
         else:
-            self._unwritten = lambda: self.queue.finish(running.job.id, outcome, error)
+            tiles = self._tiles_of(running.job)
+            self._unwritten = lambda: self.queue.finish(running.job.id, outcome, error, tiles)
         self._running = None
         self._write_down()
 
@@ -282,13 +339,16 @@ class Service:
             self._unwritten()
             self._unwritten = None
 
+    def _tiles_of(self, job: Job) -> tuple[int, int] | None:
+        return None if job.run is None else self.folder.tiles_of(job.run)
+
     def _acquire(self, running: RunningJob) -> tuple[Outcome, str | None]:
         """Run a job to its end; how it ended, and what went wrong. Nothing that goes wrong here ends the service."""
         if running.told.stopped:
             return Outcome.STOPPED, None
         settings = None
         try:
-            settings = self.settings_for(running.job.rig)
+            settings = self._latest = self.settings_for(running.job.rig)
             outcome = self._begin_or_go_on(running, settings)
             return outcome, (running.told.reason or None) if outcome is Outcome.FAILED else None
         except Exception as error:

@@ -32,14 +32,15 @@ SLIP_UM = 0.12
 STEADY_NN = 20.0
 """Of the mean of some readings before and after: noise and the laser's drift are less, a contact is more."""
 READINGS = 5
+FROZEN_AFTER = 3  # as in the twin's rig file
 SOUNDS_LIKE: Mapping[str, str] = {
     "silence": "no answer|nothing",
     "late_answer": "no answer|nothing|after its exposure",
     "partial_line": "no answer|only|closed",
-    "garbage": "answered|codec|no answer",
+    "garbage": "answered|codec|proper answer|read the answer|is silent, too",
     "closed_socket": "closed|disconnected|broke",
-    "controller_error": "error",
-    "controller_busy": "error 1005",
+    "controller_error": "error|is silent, too",
+    "controller_busy": "error 1005|is silent, too",
     "overload": "saturated",
     "frozen_reading": "the same digits",
     "lost_frame": "no answer|no frame",
@@ -99,6 +100,8 @@ def account(
             kind, words = by_world[fault["name"]](fault, attempts, events, clock)
         elif (line := told.get(fault["number"])) is not None:
             kind, words = line.kind, line.words
+        elif fault["name"] == "frozen_reading":
+            kind, words = _frozen(fault, attempts, clock)
         else:
             kind, words = UNTOLD, ""
         found.append(Told(fault["name"], fault["device"], fault["time_s"], kind, words))
@@ -214,6 +217,13 @@ def _runaway(
     if abs(change_nn) < STEADY_NN:
         return "no consequence", f"the force changed by {change_nn:.1f} nN"
     return "force measured", f"the force changed by {change_nn:.0f} nN"
+
+
+def _frozen(fault: Mapping[str, Any], attempts: Sequence[Attempt], clock: WorldClock) -> tuple[str, str]:
+    """It takes a few equal readings to tell that they are frozen; near the end there are none."""
+    at_s = clock.wall_at(fault["time_s"])
+    after = sum(attempt.force_nn is not None and _seconds(attempt.started_at) > at_s for attempt in attempts)
+    return "no consequence" if after < FROZEN_AFTER else UNTOLD, f"{after} readings after it"
 
 
 def _seconds(moment: str) -> float:

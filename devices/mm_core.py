@@ -15,7 +15,8 @@ _root_level = logging.getLogger().level
 from pymmcore_plus.experimental.unicore import CameraDevice, Device, UniMMCore  # noqa: E402
 
 logging.getLogger().setLevel(_root_level)
-logging.getLogger("pymmcore-plus").setLevel(logging.CRITICAL)  # it logs, with a traceback, what it also raises
+for logger in ("pymmcore-plus", "pymmcore_plus"):  # the package's own, and that of modules which log by their names
+    logging.getLogger(logger).setLevel(logging.CRITICAL)  # what they log, with a traceback, is raised too
 
 __all__ = ["CameraDevice", "Core", "Pixels", "Shape"]
 
@@ -43,6 +44,9 @@ class Core(UniMMCore):
             OSError, RuntimeError, ValueError, ImportError: the file, an adapter or a device is missing.
         """
         self.loadSystemConfiguration(cfg)
+        for device in self._python_devices.values():
+            if isinstance(failure := device._initialized_, Exception):  # pymmcore-plus keeps it there, and goes on
+                raise failure
         if not self.getCameraDevice():
             raise ValueError(f"{cfg} names no camera (Property,Core,Camera,...)")
         if not self.getShutterDevice():

@@ -1,10 +1,24 @@
 """Models of what people write into files: frozen, closed, and able to say what is wrong with each key."""
 
+import unicodedata
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Strict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, ValidationError
+
+UNSHOWN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of characters, line and paragraph ends (Unicode 5.7.1)
+MOST_SHOWN = 200  # characters of a wrong value
+
+
+def _printable(text: str) -> str:
+    for character in text:
+        if unicodedata.category(character) in UNSHOWN:
+            raise ValueError(f"{character!r} is a control character, or no whole one")
+    return text
+
 
 Number = Annotated[float, Strict()]  # 1 or 1.0, but neither "1" nor true
+Whole = Annotated[int, Strict()]  # 1, but neither 1.0 nor true
+Printable = Annotated[str, AfterValidator(_printable)]
 
 
 class Model(BaseModel):
@@ -35,5 +49,9 @@ def reason(detail: Any) -> str:
         case "missing":
             return f"{key}: required, but not given"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    value = "" if isinstance(detail["input"], dict) else f" = {detail['input']!r}"
+    value = "" if isinstance(detail["input"], dict) else f" = {_short(repr(detail['input']))}"
     return f"{key}{value}: {message[:1].lower()}{message[1:]}"
+
+
+def _short(value: str) -> str:
+    return value if len(value) <= MOST_SHOWN else f"{value[:MOST_SHOWN]}..."

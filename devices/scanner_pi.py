@@ -21,6 +21,7 @@ from devices.settings import PiGcsSettings
 from devices.troubles import overcoming
 
 NO_LIMITS = (-math.inf, math.inf)
+ERROR_EVERY_S = 0.005  # of a move under way: a controller that gave it up says so, and ONT? would never come true
 AUTOZERO_S = 30.0  # ATZ goes over the whole travel at a pace of the controller's own
 
 T = TypeVar("T")
@@ -47,6 +48,7 @@ class PiScanner(MovingAxes):
         self._connection = PiConnection(name, settings.host, settings.port, settings.answer_s)
         self._sweeps = PiSweeps(self._connection, settings)
         self._sweep: Move | None = None
+        self._refused_errors_at = -math.inf
         try:
             if "online" in settings.start_up:
                 self._switch_online()
@@ -160,13 +162,14 @@ class PiScanner(MovingAxes):
         return Move(targets, allowed, time.monotonic() + allowed, stop_token, ways)
 
     def _is_settled(self, move: Move) -> bool:
-        """Ask ONT?, ERR? and POS?: a stop by somebody else makes the place of the stop the target."""
+        """Ask ONT?, now and then ERR?, and POS?: a stop by somebody else makes the place of the stop the target."""
         self._refuse_after_stop(move.stop_token)
-        on_target = self._ask_flags("ONT?")
-        self._connection.refuse_error("motion")
-        there = all(on_target[axis] for axis in move.targets_um) and arrived(
-            self.read_position_um(), move.targets_um, self._settings.arrival_tolerance_um
-        )
+        flags = self._ask_flags("ONT?")
+        on_target = all(flags[axis] for axis in move.targets_um)
+        if on_target or time.monotonic() - self._refused_errors_at > ERROR_EVERY_S:
+            self._connection.refuse_error("motion")
+            self._refused_errors_at = time.monotonic()
+        there = on_target and arrived(self.read_position_um(), move.targets_um, self._settings.arrival_tolerance_um)
         self._refuse_after_stop(move.stop_token)
         return there
 

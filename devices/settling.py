@@ -8,8 +8,8 @@ from collections.abc import Mapping
 
 POLL_SHARE = 0.1  # of the time waited so far: a short move is noticed soon, a long one costs next to nothing
 SHORTEST_POLL_S, LONGEST_POLL_S = 0.001, 0.02
-CLOSE_POLL_S = 0.0002  # about what an exchange with a controller takes
-CLOSE_FOR_S = 0.003  # at some 4 % of a core of a scan that moves for half of its time
+CLOSE_POLL_S = 0.0001  # about what an exchange with a controller takes
+CLOSE_FOR_S = 0.003  # what is later than that is another kind of move after all
 BACK_S = 0.001  # how much earlier to begin the next time, where a move had settled when it was first asked for
 EQUAL_UM = 0.1  # moves whose ways differ by less take the same time
 MOST_WAYS = 256
@@ -54,6 +54,10 @@ class Wait:
 
     def ended(self) -> None:
         """Remember, for the next move of this kind, that this one has settled."""
-        if self._way:
-            seen_under_way = self._last_asked_s >= self._close_from_s
-            self._known_s[self._way] = self._last_asked_s if seen_under_way else max(self._close_from_s - BACK_S, 0.0)
+        if not self._way:
+            return
+        if self._last_asked_s >= self._close_from_s:
+            self._known_s[self._way] = self._last_asked_s
+        else:
+            latest_s = min(self._close_from_s, time.monotonic() - self._began)
+            self._known_s[self._way] = max(self._last_asked_s, latest_s - BACK_S)

@@ -61,10 +61,7 @@ class Scene:
     way: Way
     outlook: Outlook
     target_um: tuple[float, ...]
-
-    def is_as_foreseen(self, foreseen: "Scene") -> bool:
-        """Whether everything went as it was expected when the exposure began."""
-        return self.outlook == foreseen.outlook and np.array_equal(self.way.stage_um, foreseen.way.stage_um)
+    mean_um: Vector
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +96,10 @@ class Stage(Protocol):
 
     def target_um(self) -> list[float]:
         """Where it was sent."""
+        ...
+
+    def changes(self) -> int:
+        """How often something came in between so far; until it rises, what is known of the future holds."""
         ...
 
     def true_um(self, time_s: float) -> Vector:
@@ -141,6 +142,7 @@ class Camera:
         self._log_lock = threading.Lock()
         self._exposures: deque[Exposure] = deque(maxlen=EXPOSURES_KEPT)
         self._count = 0
+        self._timed: tuple[Setup | None, Timing] = None, Timing(0.0, 0.0, np.zeros(1, np.int64))  # the latest
 
     def timing(self, setup: Setup) -> Timing:
         """Tell when each line of a frame is exposed.
@@ -148,9 +150,13 @@ class Camera:
         Raises:
             ValueError: the region does not lie on the sensor, or cannot be binned.
         """
-        line_us = self.settings.line_time_us if setup.pixel_rate == "fast scan" else self.settings.slow_line_time_us
-        lines = line_numbers(self.region(setup), self.sensor.shape_px[0])
-        return Timing(setup.exposure_s, line_us / 1e6, lines)
+        for_setup, timing = self._timed
+        if for_setup != setup:
+            line_us = self.settings.line_time_us if setup.pixel_rate == "fast scan" else self.settings.slow_line_time_us
+            lines = line_numbers(self.region(setup), self.sensor.shape_px[0])
+            timing = Timing(setup.exposure_s, line_us / 1e6, lines)
+            self._timed = setup, timing
+        return timing
 
     def region(self, setup: Setup) -> Region:
         """Tell which pixels are read.
@@ -222,18 +228,20 @@ class Camera:
 
         def scene(start_s: float, target_um: tuple[float, ...]) -> Scene:
             way = Way(start_s, timing.lasts_s, self._stage.true_um_at)
-            return Scene(region, binning, timing, way, self._outlook(start_s + timing.lasts_s), target_um)
+            outlook = self._outlook(start_s + timing.lasts_s)
+            return Scene(region, binning, timing, way, outlook, target_um, way.mean_um())
 
         with self._shutter:
             for start_s, missed in starts:
-                foreseen = scene(start_s, tuple(self._stage.target_um()))
-                proof = self._proof(foreseen)
+                changes = self._stage.changes()
+                scene_now = scene(start_s, tuple(self._stage.target_um()))
+                proof: Proof | None = self._proof(scene_now)
                 self._wait_until_s(start_s + timing.lasts_s, given_up)
                 if given_up.is_set():
                     return
-                seen_now = scene(start_s, foreseen.target_um)
-                exposure = self._record(start_s, timing, seen_now.way)
-                yield Shot(exposure, seen_now, proof if seen_now.is_as_foreseen(foreseen) else None, missed)
+                if changes != self._stage.changes() or scene_now.outlook != self._outlook(start_s + timing.lasts_s):
+                    scene_now, proof = scene(start_s, scene_now.target_um), None
+                yield Shot(self._record(start_s, timing, scene_now), scene_now, proof, missed)
                 frames = None if frames is None else frames - 1
                 if frames == 0:
                     return
@@ -256,8 +264,8 @@ class Camera:
             ready_s = start_s + timing.period_s
             missed += sum(start_s < edge_s <= ready_s for edge_s in self._triggers.edges_s(line, ready_s))
 
-    def _record(self, start_s: float, timing: Timing, way: Way) -> Exposure:
-        x_um, y_um, z_um = (float(value) for value in way.mean_um())
+    def _record(self, start_s: float, timing: Timing, scene: Scene) -> Exposure:
+        x_um, y_um, z_um = (float(value) for value in scene.mean_um)
         with self._log_lock:
             self._count += 1
             exposure = Exposure(self._count, start_s, start_s + timing.exposure_s, x_um, y_um, z_um)

@@ -46,6 +46,7 @@ class Scanner:
         self._backlash_um = settings.backlash_px * pixel_um * np.array([1.0, 1.0, 0.0])
         self._axes = [Axis(axis, settings, TRAVELS_UM[axis], self._backlash_um[axis]) for axis in AXES]
         self._changed_s = [0.0 for _ in AXES]
+        self._changes = 0
         self._landed = Track(Slide(0.0, np.zeros(2), np.zeros(2), self._axes[0].latest))
         self._hysteresis_um = settings.hysteresis_nm / NM_PER_UM * REPEATABILITY_PARTS
         self._linearity = Linearity(settings.linearity_error, TRAVELS_UM, seed)
@@ -119,6 +120,8 @@ class Scanner:
     def drift_burst(self, x_um: float, y_um: float, over_s: float) -> None:
         """Let the specimen slip away sideways."""
         self._drift.burst(np.array([x_um, y_um, 0.0]), self._clock.now_s(), over_s)
+        with self._lock:
+            self._changes += 1
 
     def set_slew(self, axis: int, slew_um_per_s: float) -> None:
         """Set the speed of the moves to come."""
@@ -178,6 +181,11 @@ class Scanner:
         """Whether an axis has been inside its tolerance for the settling time."""
         with self._lock:
             return self._axes[axis].is_on_target(self._clock.now_s(), self.settings.settle_s)
+
+    def changes(self) -> int:
+        """How often something came in between so far; until it rises, what is known of the future holds."""
+        with self._lock:
+            return self._changes
 
     def changed_s(self, axis: int) -> float:
         """World time from which the latest motion of an axis holds."""
@@ -263,6 +271,7 @@ class Scanner:
         self._landed.begin(Slide(now_s, before_um, self._landing.next_um(target_um, previous_ended=ended), lead))
 
     def _note(self, axes: Iterable[int], now_s: float) -> None:
+        self._changes += 1
         for axis in axes:
             self._changed_s[axis] = now_s
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import cv2
@@ -46,22 +47,22 @@ class Timing:
     lines: NDArray[np.int64]
     """Of each row."""
 
-    @property
+    @cached_property
     def readout_s(self) -> float:
         """How long it takes to read all lines."""
         return float(self.lines.max() + 1) * self.line_s
 
-    @property
+    @cached_property
     def skew_s(self) -> float:
         """From the opening of the first line to that of the last."""
         return float(self.lines.max()) * self.line_s
 
-    @property
+    @cached_property
     def period_s(self) -> float:
         """From one frame to the next, at the fastest: a frame is read while the next one is exposed."""
         return max(self.exposure_s, self.readout_s)
 
-    @property
+    @cached_property
     def lasts_s(self) -> float:
         """From the first line's opening until all is read."""
         return self.exposure_s + self.readout_s

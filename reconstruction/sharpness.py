@@ -5,7 +5,8 @@ where noise can be told from structure: beyond half a cycle per pixel there is o
 counts by what stands out of it. Blur takes from every frequency, so even a single grating scores less out of focus.
 """
 
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -31,18 +32,83 @@ TAPER_CORRELATION = 1.944
 correlations 1, 2/3 and 1/6, along each axis."""
 
 
+DOUBT = 3.0
+"""Standard deviations of noise that the comparison of two images allows for, in each."""
+
+
 def sharpness(pixels: NDArray[Any]) -> float:
     """Score an image (y, x): rms slope over mean brightness, per pixel; 0 where nothing stands out of the noise."""
+    spectrum = _spectrum(pixels)
+    if spectrum is None:
+        return 0.0
+    slope_power, _ = spectrum.slope_power(spectrum.stands_out())
+    return float(np.sqrt(max(slope_power, 0.0)))
+
+
+def sharpness_part(pixels: NDArray[Any], reference: NDArray[Any]) -> tuple[float, float]:
+    """Sharpness of an image by that of one of the same shape (y, x) that shows the same; and the most it may be.
+
+    Counts the frequencies that stand out in the reference. Where noise leaves it open whether there is anything to be
+    sharp, the most is infinite.
+    """
+    seen, known = _spectrum(pixels), _spectrum(reference)
+    if seen is None or known is None:
+        return 0.0, np.inf
+    chosen = known.stands_out()
+    (power, sd), (reference_power, reference_sd) = seen.slope_power(chosen), known.slope_power(chosen)
+    least_reference = reference_power - DOUBT * reference_sd
+    if least_reference <= 0.0:
+        return 0.0, np.inf
+    most = max(power + DOUBT * sd, 0.0) / least_reference
+    return float(np.sqrt(max(power, 0.0) / reference_power)), float(np.sqrt(most))
+
+
+@dataclass(frozen=True)
+class _Spectrum:
+    """Power over half a spectrum, by the square of the mean brightness; the mean of `averaged` windows."""
+
+    power: NDArray[np.float64]
+    frequency: NDArray[np.float64]  # cycles per px
+    rings: NDArray[np.intp]  # of each place
+    counts: NDArray[np.intp]  # places of each ring
+    averaged: int
+
+    @cached_property
+    def _noise(self) -> float:
+        return float(self.power[self.frequency > NOISE_FROM].mean())
+
+    def stands_out(self) -> NDArray[np.bool_]:
+        """Where there is more than noise."""
+        places = np.maximum(self.counts, 1)
+        # the power of noise scatters by its own mean
+        chance = TAPER_CORRELATION * self._noise / np.sqrt(places * self.averaged)
+        above = np.bincount(self.rings.ravel(), (self.power - self._noise).ravel()) / places
+        stands_out = above > SIGNIFICANT * chance
+        stands_out[:LOWEST_RING] = False
+        chosen: NDArray[np.bool_] = stands_out[self.rings] & (self.frequency < HIGHEST)
+        return chosen
+
+    def slope_power(self, chosen: NDArray[np.bool_]) -> tuple[float, float]:
+        """Sum the square of the slope times the power that is not noise; and by how much noise lets that scatter."""
+        slope = (2 * np.pi * self.frequency[chosen]) ** 2
+        structure = self.power[chosen] - self._noise
+        scatter = self._noise**2 + 2 * self._noise * np.maximum(structure, 0.0)  # with structure it beats
+        sd = TAPER_CORRELATION * np.sqrt(float((slope**2 * scatter).sum()) / self.averaged)
+        return float((slope * structure).sum()), float(sd)
+
+
+def _spectrum(pixels: NDArray[Any]) -> _Spectrum | None:
+    """Of an image (y, x); None where it is too small or dark to have one."""
     windows = _windows(pixels)
     mean = float(windows.mean())
     if min(windows.shape[1:]) < LEAST_SIDE_PX or mean <= 0.0:
-        return 0.0
+        return None
     shape = windows.shape[1], windows.shape[2]
     taper = np.outer(_taper(shape[0]), _taper(shape[1]))
     windows = (windows - windows.mean(axis=(1, 2), keepdims=True)) * taper
     power = np.square(np.abs(fft.rfft2(windows))).mean(axis=0, dtype=np.float64)[:, 1:-1]
     variance_per_power = 2.0 / (taper.size * float(np.square(taper).sum()))  # Parseval; a real spectrum holds half
-    return 2 * np.pi * float(np.sqrt(_slope_power(power, shape, len(windows)) * variance_per_power)) / mean
+    return _Spectrum(power * (variance_per_power / mean**2), *_rings(shape), len(windows))
 
 
 def _windows(pixels: NDArray[Any]) -> NDArray[np.float32]:
@@ -71,16 +137,3 @@ def _rings(shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.intp
     frequency = np.hypot(fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None, 1:-1])
     rings = (frequency * (min(shape) / RING_BINS)).astype(np.intp)
     return frequency, rings, np.bincount(rings.ravel())
-
-
-def _slope_power(power: NDArray[np.float64], shape: tuple[int, int], averaged: int) -> float:
-    """Sum frequency² times the power that is not noise, over half a spectrum that is the mean of `averaged` ones."""
-    frequency, rings, counts = _rings(shape)
-    noise = float(power[frequency > NOISE_FROM].mean())
-    # the power of noise scatters by its own mean
-    chance = TAPER_CORRELATION * noise / np.sqrt(np.maximum(counts, 1) * averaged)
-    above = np.bincount(rings.ravel(), (power - noise).ravel()) / np.maximum(counts, 1)
-    stands_out = above > SIGNIFICANT * chance
-    stands_out[:LOWEST_RING] = False
-    chosen = stands_out[rings] & (frequency < HIGHEST)
-    return max(float((frequency**2 * (power - noise))[chosen].sum()), 0.0)

@@ -36,7 +36,9 @@ def _when(night: Night) -> str:
         return "Nothing was taken yet."
     start_s, end_s = night.timeline.sessions[0].start_s, night.timeline.sessions[-1].end_s
     said = f"{moment(start_s)} to {moment(end_s)} ({zone(start_s)}), on {night.run['rig'].get('name')}."
-    if night.live and night.progress.ends_at is not None:
+    if night.live and night.progress.waits_for is not None:
+        said += f" Paused, waits for {night.progress.waits_for}."
+    elif night.live and night.progress.ends_at is not None:
         said += f" Expected to end {moment(night.progress.ends_at.timestamp())}."
     return said
 

@@ -10,36 +10,38 @@ from acquisition.job import Changes, Job
 from acquisition.plan import Plan
 from acquisition.queue import utc_clock
 from acquisition.queue_errors import NotRunning
+from acquisition.start_time import start_time
 from acquisition.time_window import TimeWindow
 from api.job_facts import job_facts
 from api.routes.service_of import ServiceOf
 from api.service import Service, Verb
 from api.submit import submit
-from devices.model import Model
+from devices.model import Model, Printable, Whole
 
 router = APIRouter(prefix="/jobs")
 
+StartAt = Annotated[AwareDatetime, AfterValidator(start_time)]
 WindowText = Annotated[str, AfterValidator(lambda text: str(TimeWindow.parse(text)))]
 """Like `22:00-07:00 Europe/Berlin`."""
 
 
 class NewJob(Model):
     plan: Plan
-    start_at: AwareDatetime | None = None
+    start_at: StartAt | None = None
     window: WindowText | None = None
 
 
 class JobChanges(Model):
     """What is not given stays; null lifts a limit. With `queue_version`, only if nobody changed the queue since."""
 
-    position: Annotated[int, Field(ge=0)] | None = None
-    start_at: AwareDatetime | None = None
+    position: Annotated[Whole, Field(ge=0)] | None = None
+    start_at: StartAt | None = None
     window: WindowText | None = None
-    queue_version: int | None = None
+    queue_version: Whole | None = None
 
 
 class Reason(Model):
-    reason: str = ""
+    reason: Printable = ""
 
 
 class Pause(Reason):

@@ -19,6 +19,7 @@ router = APIRouter(prefix="/runs")
 
 HEAD = ("plan_hash", "seed", "created_at", "versions")
 """What the list tells of a run, besides its name."""
+LAST_ROW = 2**63 - 1  # that SQLite can number
 MOST_TILES = 1000
 """In one answer; whoever wants more asks for those after the last."""
 
@@ -42,7 +43,7 @@ def get_run(name: str, service: ServiceOf) -> dict[str, Any]:
 def get_tiles(
     name: str,
     service: ServiceOf,
-    after: Annotated[int, Query(ge=0)] = 0,
+    after: Annotated[int, Query(ge=0, le=LAST_ROW)] = 0,
     limit: Annotated[int, Query(ge=1, le=MOST_TILES)] = MOST_TILES,
 ) -> dict[str, Any]:
     """Attempts at tiles in the order in which they ended, those after number `after`; ask again from `last` on."""

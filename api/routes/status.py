@@ -1,5 +1,6 @@
-"""What goes on, and how everything is stopped. Neither waits for a database or a device."""
+"""What goes on, and how everything is stopped. Neither waits for a database, and a stop for none but the rig itself."""
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, HTTPException
@@ -26,8 +27,12 @@ async def status(service: ServiceOf) -> dict[str, Any]:
 
 @router.post("/stop", status_code=202)
 async def stop(service: ServiceOf) -> dict[str, Any]:
-    """Stop everything now and retract the probe; no job begins until `queue/release`."""
-    service.stop("stopped over HTTP")
+    """Stop everything now and retract the probe; no job begins until `queue/release`.
+
+    While no job runs, the answer tells whether the rig could be reached; the queue is held either way.
+    """
+    if not service.stop("stopped over HTTP"):
+        await asyncio.to_thread(service.make_safe)
     return service.status()
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -9,14 +10,19 @@ import pytest
 import zarr
 
 from acquisition.engine import run
+from acquisition.focus import FocusControl
 from acquisition.instructions import Instructions
 from acquisition.journal import Attempt
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome
+from acquisition.summary import run_facts
 from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, ProtocolError
 from devices.protocols import Frame
 
 NewStore = Callable[..., RunStore]
+
+
+LONG_S = 0.1  # beside what a busy machine takes for a tile
 
 
 def acquire(store: RunStore, rig: Any, told: Instructions | None = None) -> Outcome:
@@ -47,6 +53,18 @@ def test_takes_every_tile_and_stores_its_frame(new_store: NewStore, rig: Any) ->
     assert [int(frames[attempt.frame].max()) for attempt in done] == [1, 2, 3, 4, 5, 6]
     assert [event.kind for event in store.journal.events()] == ["run_started", "run_completed"]
     assert rig.scanner.stops == 1
+
+
+def test_time_that_the_rig_needs_is_no_overhead(new_store: NewStore, rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(FocusControl, "at_tile", lambda self, tile, first_of_row: time.sleep(LONG_S))
+    rig.scanner.before_move = lambda: time.sleep(LONG_S)
+    rig.camera.before_snap = lambda: time.sleep(0.02)  # the exposure of the plan
+    store = new_store(tiles={"dwell_s": LONG_S})
+    acquire(store, rig)
+    spent: Any = run_facts(store)["time"]
+    assert spent["physics_s"] >= 6 * 2 * LONG_S
+    assert 0 <= spent["overhead_ms_p50"] < 1000 * LONG_S / 2  # half of the least that could have been counted twice
+    assert all(attempt.attending_s >= LONG_S for attempt in attempts(store))
 
 
 def test_comes_to_the_first_tile_in_the_positive_direction(new_store: NewStore, rig: Any) -> None:

@@ -1,11 +1,13 @@
 """What people tell a run: each is honoured within one tile, and cuts short what is under way where it says so."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from acquisition import timeline
 from acquisition.engine import Watcher, run
 from acquisition.instructions import Cut, Instructions
 from acquisition.journal import Attempt
@@ -88,6 +90,20 @@ def test_a_pause_after_the_tile_waits_and_goes_on_with_the_next(new_store: NewSt
     assert [attempt.tile for attempt in running.attempts()] == [0, 1, 2, 3, 4, 5]
     assert running.events() == ["run_started", "paused", "continued", "run_completed"]
     assert running.store.journal.events()[1].data["reason"] == "lunch"
+
+
+def test_a_paused_run_gives_signs_of_life(new_store: NewStore, rig: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeline, "SIGNS_S", (0.01, 0.01))
+    told = Instructions()
+    at_snap(rig, 2, lambda: told.pause("tile"))
+    running = Running(new_store(), rig, told)
+    running.wait_for(State.PAUSED)
+    deadline = time.monotonic() + SOON_S
+    while running.events().count("still_paused") < 2:
+        assert time.monotonic() < deadline, "it gives none"
+        time.sleep(0.01)
+    told.resume()
+    assert running.outcome() is Outcome.COMPLETED
 
 
 def test_a_pause_after_the_row_finishes_the_row(new_store: NewStore, rig: Any) -> None:

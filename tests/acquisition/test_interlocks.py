@@ -35,6 +35,7 @@ def rule(**keys: Any) -> Interlock:
         ({"below": 18.0, "above": 28.0}, 20.0, ""),
         ({"other_than": "ok"}, "ok", ""),
         ({"other_than": "ok"}, "open", "interlock room: open is not ok"),
+        ({"other_than": "ok"}, "", "interlock room: (empty) is not ok"),
         ({"other_than": 1.0}, 0.0, "interlock room: 0 is not 1"),
         ({"above": 28.0}, None, "interlock room: the signal cannot be read"),
     ],

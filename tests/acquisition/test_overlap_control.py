@@ -3,7 +3,7 @@
 import itertools
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from reconstruction.neighbours import are_neighbours
 from reconstruction.registration import Edge
 
 NewStore = Callable[..., RunStore]
+Pair = tuple[float, float]
 FIELD = Field((240, 320), 0.01)
 REGION = {"x_um": (20.0, 40.0), "y_um": (30.0, 46.0)}
 CONTROLLED = {"overlap": 0.3, "overlap_band": (0.1, 0.45)}
@@ -45,17 +46,20 @@ def truth(scale: float, degrees: float) -> NDArray[np.float64]:
 class Scan:
     """Takes the rows of a run with a camera of a known matrix, and plays the worker that registers them."""
 
-    def __init__(self, store: RunStore, matrix_um: NDArray[np.float64], landing_px: float = 0.0) -> None:
+    def __init__(self, store: RunStore, matrix_um: NDArray[np.float64], landing_px: float = 0.0, seed: int = 7) -> None:
         self.store = store
         self.field = store.field.seen_as(matrix_um)
-        self._random = np.random.default_rng(7)
+        self._random = np.random.default_rng(seed)
         self._landing_um = landing_px * FIELD.pixel_size_um
         self._places: dict[int, tuple[float, float]] = {}
 
     def take(self, row: int, registered: bool = True) -> None:
+        landed_um = self._random.normal(0, self._landing_um, 2)
         for tile in [tile for tile in self.store.missing() if tile.row == row]:
             self.store.record(self._attempt(tile), np.zeros(self.store.field.shape_px, np.uint16))
-            x_um, y_um = np.add((tile.x_um, tile.y_um), self._random.normal(0, self._landing_um, 2))
+            if self.store.plan.tiles.mode == "step":
+                landed_um = self._random.normal(0, self._landing_um, 2)
+            x_um, y_um = np.add((tile.x_um, tile.y_um), landed_um)
             self._places[tile.index] = float(x_um), float(y_um)
         if registered:
             self.register()
@@ -136,6 +140,28 @@ def test_a_good_calibration_is_left_alone(new_store: NewStore) -> None:
         scan.take(row)
         assert not judge.after_row(row)
     assert kinds(store) == []
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rows_that_land_astray_as_a_whole_contradict_no_good_calibration(new_store: NewStore, seed: int) -> None:
+    store = new_store(**CONTROLLED, mode="line")
+    scan, judge = Scan(store, truth(1.0, 0.0), landing_px=2.0, seed=seed), control(store)
+    for row in range(4):
+        scan.take(row)
+        assert not judge.after_row(row)
+    assert kinds(store) == []
+
+
+@pytest.mark.parametrize("scale", [0.95, 1.05])
+def test_rows_that_are_swept_overlap_as_planned_too(new_store: NewStore, scale: float) -> None:
+    store = new_store(**CONTROLLED, mode="line")
+    matrix = truth(scale, 1.0)
+    scan, judge = Scan(store, matrix, landing_px=0.5), control(store)
+    for row in (0, 1):
+        scan.take(row)
+        judge.after_row(row)
+    planned = mean_overlap(store.tiles(), 1, store.field_as_measured())
+    assert mean_overlap(store.tiles(), 1, store.field.seen_as(matrix)) == pytest.approx(planned, abs=0.01)
 
 
 def test_without_a_band_nothing_is_corrected_but_the_calibration_doubted(new_store: NewStore) -> None:
@@ -229,16 +255,20 @@ def test_frames_of_more_tiles_than_planned_find_room(new_store: NewStore) -> Non
 
 
 def grid(
-    matrix_um: NDArray[np.float64], rows: int, wrong: set[int] = frozenset()
+    matrix_um: NDArray[np.float64], rows: int, wrong: set[int] = frozenset(), landed_px: Sequence[Pair] = ()
 ) -> tuple[dict[int, Place], list[Edge]]:
-    """Places of rows of five tiles, (2.4, 1.8) um apart, and what a worker measures that is `wrong` here and there."""
+    """Places of rows of five tiles, (2.4, 1.8) um apart, and what a worker measures that is `wrong` here and there.
+
+    Each row `landed_px` (x, y) off its place.
+    """
     spots = {row * 5 + col: (2.4 * col, 1.8 * row) for row in range(rows) for col in range(5)}
+    off_um = FIELD.pixel_size_um * np.array(landed_px or [(0.0, 0.0)] * rows)
     inverse = np.linalg.inv(matrix_um)
     edges = []
     for a, b in itertools.combinations(spots, 2):
         step = np.subtract(spots[b], spots[a])
         if (abs(step) <= (2.5, 1.9)).all() and not step.all():
-            x_px, y_px = inverse @ step + (17.0 if len(edges) in wrong else 0.0)
+            x_px, y_px = inverse @ (step + off_um[b // 5] - off_um[a // 5]) + (17.0 if len(edges) in wrong else 0.0)
             edges.append(Edge(a, b, float(x_px), float(y_px), 0.9, accepted=True))
     return {index: Place(x, y, (True, True)) for index, (x, y) in spots.items()}, edges
 
@@ -256,6 +286,19 @@ def test_two_rows_tell_that_the_axes_are_not_square() -> None:
     assert found.matrix_um == pytest.approx(
         sheared, abs=FIELD.pixel_size_um * 0.001
     )  # half the shear is what the prior allows for
+
+
+@pytest.mark.parametrize("rows", [2, 3, 6])
+def test_knows_how_little_rows_tell_that_landed_as_a_whole(rows: int) -> None:
+    random, deviations = np.random.default_rng(rows), []
+    sweeps = {tile: tile // 5 for tile in range(5 * rows)}
+    for _ in range(40):
+        landed_px = random.normal(0, 2.0, (rows, 2)).tolist()
+        found = measured_matrix(FIELD, *grid(truth(1.0, 0.0), rows, landed_px=landed_px), sweeps)
+        assert found is not None
+        off = np.linalg.norm(found.matrix_um / FIELD.pixel_size_um - np.eye(2), 2)
+        deviations.append(off / found.relative_sd)
+    assert max(deviations) < 3  # of 40 in two directions, less than one by chance in five
 
 
 def test_a_wrong_match_has_no_say() -> None:

@@ -65,6 +65,14 @@ def test_means_the_same_in_toml_and_json(tmp_path: Path) -> None:
         (WHOLE.replace('"serpentine"', '"zigzag"'), ["tiles.order", "zigzag", "serpentine"]),
         (WHOLE.replace("exposure_ms = 20", "exposure_ms = 0"), ["camera.exposure_ms", "0.01..60000"]),
         (WHOLE.replace("retry:3", "retry:0"), ["on_failure.timeout", "retry:0", "skip"]),
+        (
+            WHOLE.replace("[on_failure]", "[on_failure]\nconsecutive = true"),
+            ["on_failure.consecutive", "True", "integer"],
+        ),
+        (WHOLE.replace("pads, die 4", ""), ["name = ''", "1..200"]),
+        (WHOLE.replace("pads, die 4", "  "), ["name = '  '", "1..200"]),
+        (WHOLE.replace("pads, die 4", "x" * 201), ["name", "1..200"]),
+        (WHOLE.replace("pads, die 4", "x\\u0000y"), ["name = 'x\\x00y'", "'\\x00'", "control character"]),
         ("[region", ["not TOML"]),
         ("x = " + "[" * 100_000, ["not TOML"]),
         (WHOLE.replace("overlap = 0.2", 'overlap = "0.2"'), ["tiles.overlap", "'0.2'", "number"]),
@@ -76,6 +84,16 @@ def test_says_which_key_is_wrong_and_how(tmp_path: Path, text: str, words: list[
         Plan.load(written(tmp_path, text))
     assert all(word in str(refusal.value) for word in [*words, "plan.toml"])
     assert len(refusal.value.reasons) == 1
+
+
+def test_refuses_half_a_character_in_a_name(tmp_path: Path) -> None:
+    text = '{"name": "\\ud800", "region": {"x_um": [0, 9], "y_um": [0, 9]}}'
+    with pytest.raises(PlanError, match=r"name = '\\ud800'"):
+        Plan.load(written(tmp_path, text, "plan.json"))
+
+
+def test_takes_names_in_any_script(tmp_path: Path) -> None:
+    assert Plan.load(written(tmp_path, WHOLE.replace("pads, die 4", "焊盘 4, größer/kleiner"))).name.startswith("焊盘")
 
 
 def test_says_everything_that_is_wrong_at_once(tmp_path: Path) -> None:

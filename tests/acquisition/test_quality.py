@@ -163,6 +163,18 @@ def test_a_blurred_tile_is_unsharp_beside_a_sharp_one(chip: Bench) -> None:
     assert judge.judge(attempt(6, 2), chip.frame(6)).attempt.reason is None
 
 
+def test_structure_that_hardly_stands_out_of_the_noise_tells_nothing_about_sharpness() -> None:
+    def found(seed: int) -> str | None:
+        random = np.random.default_rng(seed)
+        broad = cv2.GaussianBlur(random.standard_normal((SIDE_PX, 2 * SIDE_PX)), (0, 0), 5.0)
+        light = np.maximum(150 + 20 * broad / broad.std(), 0)
+        before, pixels = (100 + random.poisson(light[:, x : x + SIDE_PX]).astype(np.uint16) for x in (0, STEP_PX))
+        flaw = unsharp(pixels, before, (float(STEP_PX), 0.0), least=0.5)
+        return flaw.reason if flaw else None
+
+    assert {found(seed) for seed in range(20)} == {None}
+
+
 def test_a_tile_beside_one_that_went_astray_is_not_blamed_for_it(chip: Bench) -> None:
     for tile in range(1, 8):
         astray, good = chip.frame(tile - 1, astray_um=3.0), chip.frame(tile)
@@ -187,10 +199,14 @@ def test_when_the_retakes_are_used_up_the_least_bad_frame_is_kept(chip: Bench) -
     frames = [chip.frame(0, exposure_s) for exposure_s in (1.35, 1.2, 1.5)]
     parts = [saturated_part(frame) for frame in frames]
     assert parts[1] == min(parts) > 0.01
-    first, second, last = (judge.judge(attempt(0, n, camera_frame=n), frames[n - 1]) for n in (1, 2, 3))
+    first, second, last = (
+        judge.judge(attempt(0, n, camera_frame=n, attending_s=1.0 / n, total_s=2.0 / n), frames[n - 1])
+        for n in (1, 2, 3)
+    )
     assert (first.again, second.again, last.again) == (True, True, False)
     assert last.pixels is frames[1]
     assert (last.attempt.attempt, last.attempt.camera_frame, last.attempt.verdict) == (3, 2, "ok")
+    assert (last.attempt.attending_s, last.attempt.total_s) == (1.0 / 3, 2.0 / 3), "times are those of the last try"
     assert last.attempt.reason is not None
 
 

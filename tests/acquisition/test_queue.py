@@ -10,7 +10,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
@@ -19,6 +21,7 @@ from acquisition.job import JobState
 from acquisition.queue import Queue
 from acquisition.queue_database import HEAD, METADATA, MIGRATIONS, sqlite_url
 from acquisition.queue_errors import JobRefused, NoSuchJob, QueueChanged, QueueError
+from acquisition.start_time import start_time
 from acquisition.states import Outcome, State
 from acquisition.time_window import TimeWindow
 
@@ -101,11 +104,47 @@ def test_jobs_run_in_the_order_in_which_they_were_added(queue: Queue) -> None:
     assert ran == ids
 
 
-@pytest.mark.parametrize(("position", "expected"), [(0, "cabd"), (1, "acbd"), (2, "abcd"), (3, "abdc"), (99, "abdc")])
+@pytest.mark.parametrize(
+    ("position", "expected"), [(0, "cabd"), (1, "acbd"), (2, "abcd"), (3, "abdc"), (10**20, "abdc")]
+)
 def test_a_job_moves_to_its_place_among_those_that_wait(queue: Queue, position: int, expected: str) -> None:
     _, _, third, _ = add(queue, "a", "b", "c", "d")
     queue.edit(third, position=position)
     assert names(queue) == list(expected)
+
+
+@pytest.mark.parametrize("job_id", [0, -1, 7, 2**31, 10**20])
+def test_a_number_that_is_no_job_s_is_told_as_such(queue: Queue, job_id: int) -> None:
+    with pytest.raises(NoSuchJob, match=f"job {job_id}: "):
+        queue.get(job_id)
+
+
+def test_an_ended_job_says_how_many_of_its_tiles_were_taken(queue: Queue) -> None:
+    add(queue, "a")
+    job_id = run_one(queue)
+    queue.finish(job_id, Outcome.COMPLETED, tiles=(16, 20))
+    job = queue.get(job_id)
+    assert (job.tiles_taken, job.tiles_planned) == (16, 20)
+
+
+def test_a_queue_of_an_older_nanoraster_is_brought_up_to_date(tmp_path: Path) -> None:
+    url = sqlite_url(tmp_path / "nanoraster.db")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(text(OLD_JOB))
+    engine.dispose()
+    with Queue(url) as queue:
+        assert [(job.name, job.tiles_planned) for job in queue.jobs()] == [("a", None)]
+
+
+OLD_JOB = """
+INSERT INTO jobs (name, plan, position, state, doing, created_at)
+VALUES ('a', '{}', 0, 'queued', 'idle', '2026-11-21T12:00:00+00:00')
+"""
 
 
 def test_a_place_does_not_count_jobs_that_run_or_are_over(queue: Queue) -> None:
@@ -382,8 +421,29 @@ def test_a_window_without_a_zone_names_that_of_this_machine(monkeypatch: pytest.
 
 
 @pytest.mark.parametrize(
-    "text", ["22-7", "25:00-07:00", "22:00-07:00 Mars/Olympus", "07:00-07:00", "22:00-07:61", "22:00", ""]
+    ("text", "why"),
+    [
+        ("22-7", "22:00-07:00 Europe/Berlin"),
+        ("25:00-07:00", "hour"),
+        ("22:00-07:00 Mars/Olympus", "Mars/Olympus"),
+        ("07:00-07:00", "same time"),
+        ("22:00-07:61", "minute"),
+        ("22:00", "22:00-07:00 Europe/Berlin"),
+        ("", "22:00-07:00 Europe/Berlin"),
+    ],
 )
-def test_a_window_that_is_none_is_refused_with_its_words(text: str) -> None:
-    with pytest.raises(ValueError, match=f"window = '{text}'"):
+def test_a_window_that_is_none_is_refused_with_the_reason(text: str, why: str) -> None:
+    with pytest.raises(ValueError, match=why):
         TimeWindow.parse(text)
+
+
+@pytest.mark.parametrize(
+    "moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01", "1999-12-31"]
+)
+def test_a_start_beyond_what_anybody_means_is_refused_with_the_range(moment: str) -> None:
+    with pytest.raises(ValueError, match=r"2000\.\.2099"):
+        start_time(datetime.fromisoformat(moment))
+
+
+def test_a_start_is_kept_in_utc() -> None:
+    assert start_time(datetime.fromisoformat("2026-11-21T13:00+01:00")).isoformat() == "2026-11-21T12:00:00+00:00"

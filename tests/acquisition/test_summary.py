@@ -10,11 +10,12 @@ import pytest
 from acquisition.journal import Attempt, Event
 from acquisition.lost_time import losses
 from acquisition.overlap import PlannedTile
+from acquisition.preflight import cost
 from acquisition.progress import progress_of
 from acquisition.run_store import RunStore
 from acquisition.summary import outcome_of, run_facts
 from acquisition.tile_fates import tile_fates
-from acquisition.timeline import timeline_of
+from acquisition.timeline import sign_of_life_s, timeline_of
 
 NewStore = Callable[..., RunStore]
 START = datetime(2026, 1, 1, 22, tzinfo=UTC)
@@ -82,11 +83,15 @@ def test_counts_time_and_overhead(new_store: NewStore) -> None:
     assert time["overhead_ms_p99"] == pytest.approx(19.8)  # between 10 and 20, 0.98 of the way
 
 
-def test_a_dwell_is_no_overhead(new_store: NewStore) -> None:
-    store = new_store(tiles={"dwell_s": 0.5})
-    store.journal.record(attempt(0, total_s=0.56))
+def test_what_focus_drift_and_probe_took_is_lost_and_no_overhead(new_store: NewStore) -> None:
+    store = new_store()
+    store.journal.record(attempt(0, attending_s=3.0, total_s=3.06))
     time: Any = run_facts(store)["time"]
     assert time["overhead_ms_p50"] == pytest.approx(10.0)
+    refused = failed(1, cause="quality", attending_s=3.0, total_s=3.06)
+    assert spent(refused, events=told((0, "run_started"), (3, "focus_measured", {"took_s": 3.0}))) == pytest.approx(
+        {"focus": 3.0, "retake": 0.06}
+    )
 
 
 def test_a_resumed_run_does_not_count_the_time_that_it_was_down() -> None:
@@ -160,6 +165,24 @@ def test_a_pause_that_lasts_is_counted_so_far() -> None:
     assert [span.length_s for span in timeline_of([], events).pauses] == [5]
 
 
+def test_a_pause_that_a_crash_ended_lasted_until_its_last_sign_of_life() -> None:
+    events = told(
+        (0, "run_started"),
+        (10, "paused"),
+        (3600, "still_paused"),
+        (3700, "worker_died"),
+        (4000, "run_resumed"),
+        (4010, "run_completed"),
+    )
+    line = timeline_of([attempt(0, second=5)], events)
+    assert [span.length_s for span in line.pauses] == [3590]
+    assert [span.length_s for span in line.downs] == [400]
+
+
+def test_a_paused_run_gives_signs_of_life_the_rarer_the_longer_it_waits() -> None:
+    assert [sign_of_life_s(paused_s) for paused_s in (0.0, 200.0, 36_000.0)] == [5.0, 20.0, 60.0]
+
+
 def test_reasons_are_counted_apart() -> None:
     attempts = [failed(1, total_s=2.0), failed(1, 2, total_s=3.0), failed(2, cause="protocol")]
     found = losses(attempts, [], timeline_of(attempts, []))
@@ -178,12 +201,37 @@ def test_a_tile_that_was_taken_with_a_remark_is_flagged() -> None:
     assert fates[1].taken.attempt == 2
 
 
-def test_the_end_is_expected_from_the_last_attempts(new_store: NewStore) -> None:
-    store = new_store()
-    assert progress_of(store, START).ends_at is not None
+def left_s(store: RunStore) -> float:
+    ends_at = progress_of(store, START).ends_at
+    assert ends_at is not None
+    return (ends_at - START).total_seconds()
+
+
+def test_the_end_is_expected_from_what_tiles_took_at_the_beginning_of_a_row_and_within(new_store: NewStore) -> None:
+    store = new_store(focus={"policy": "row"})
+    planned = cost(store.plan, store.field)
+    assert left_s(store) == pytest.approx(planned.duration_s)
     store.journal.record(failed(0, total_s=4.0))
     assert progress_of(store, START).ends_at is None
     store.journal.record(attempt(0, 2, total_s=6.0))
+    assert (progress_of(store, START).done, progress_of(store, START).planned) == (1, 6)
+    assert left_s(store) == pytest.approx(10.0 + 4 * planned.duration_s / 6)
+    for tile, total_s in ((1, 0.5), (2, 1.5)):
+        store.journal.record(attempt(tile, total_s=total_s))
+    assert left_s(store) == pytest.approx(10.0 + 2 * 1.0)
+
+
+def test_a_paused_run_has_no_expected_end(new_store: NewStore) -> None:
+    store = new_store()
+    store.journal.add_event("run_started")
+    store.journal.record(attempt(0))
+    store.journal.add_event("interlock_tripped", name="lid", action="pause", reason="lid = 1")
+    store.journal.add_event("paused", reason="lid = 1")
     progress = progress_of(store, START)
-    assert (progress.done, progress.planned) == (1, 6)
-    assert progress.ends_at == START + timedelta(seconds=50)
+    assert (progress.ends_at, progress.waits_for) == (None, "an interlock")
+    store.journal.add_event("interlock_cleared", name="lid", action="pause")
+    assert progress_of(store, START).waits_for == "somebody"
+    store.journal.add_event("continued")
+    progress = progress_of(store, START)
+    assert progress.waits_for is None
+    assert progress.ends_at is not None

@@ -1,6 +1,7 @@
 """Line mode: the geometry of a sweep, and the engine's way with rows of tiles, on stand-ins."""
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from acquisition.plan import Plan, PlanError
 from acquisition.preflight import cost, inabilities, sweep_problems
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome
+from acquisition.summary import run_facts
 from acquisition.sweeps import line_scan, middle_s, sweep_along, sweep_speed_um_per_s
 from devices.errors import DeviceTimeout, FramesLost, OutOfRange, Stopped
 from devices.protocols import Sweep
@@ -102,6 +104,16 @@ def test_takes_every_row_in_one_sweep_from_left_to_right(new_store: NewStore, sw
     frames = zarr.open_array(store.path / "raw.zarr", mode="r")
     assert [int(frames[attempt.frame].max()) for attempt in done] == [1, 2, 3, 4, 5, 6]
     assert len(sweeping_rig.scanner.sweeps) == 2
+
+
+def test_a_sweep_is_no_overhead_of_its_tiles(new_store: NewStore, sweeping_rig: Any) -> None:
+    sweep_s = 0.6
+    sweeping_rig.scanner.wait_swept = lambda: time.sleep(sweep_s)
+    store = new_store(**LINE)
+    run(store, sweeping_rig, Instructions())
+    spent: Any = run_facts(store)["time"]
+    assert spent["physics_s"] >= 2 * sweep_s
+    assert 0 <= spent["overhead_ms_p50"] < 1000 * sweep_s / 3 / 2  # half of a tile's share of the sweep
 
 
 def test_comes_to_every_sweep_from_the_left(new_store: NewStore, sweeping_rig: Any) -> None:

@@ -5,6 +5,7 @@ import base64
 import email
 import email.policy
 import json
+import socket
 import socketserver
 import subprocess
 import sys
@@ -26,8 +27,9 @@ from acquisition.states import Outcome
 from acquisition.telling import Telling
 from acquisition.telling_message import WORDS, Message, told_kinds
 from acquisition.telling_trial import try_channels, unset_secrets
+from acquisition.telling_webhook import NotTold, body
 from devices.rig import RigFileError, RigSettings
-from devices.telling_settings import EVENT_CLASSES, Mail, TellingSettings
+from devices.telling_settings import EVENT_CLASSES, Mail, TellingSettings, Webhook
 from tests.acquisition.conftest import RIG
 
 NewStore = Callable[..., RunStore]
@@ -221,6 +223,45 @@ def test_a_webhook_that_is_down_is_told_once_it_is_back(new_store: NewStore, hoo
     assert [event.data for event in failures] == [
         {"channel": "webhook", "reason": "HTTP Error 503: Service Unavailable"}
     ]
+
+
+def test_a_webhook_that_answers_late_gets_the_same_message_again(
+    new_store: NewStore, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_store()
+    store.journal.add_event("run_started")
+    post, late = telling_channel.post, iter([True])
+
+    def answer_late(settings: Webhook, message: Message) -> None:
+        post(settings, message)
+        if next(late, False):
+            raise NotTold("timed out")
+
+    monkeypatch.setattr(telling_channel, "post", answer_late)
+    with Telling(to_hook(hook), store.path):
+        until(lambda: len(hook.posted) == 2)
+        store.journal.add_event("run_completed")
+    first, again, other = (said["id"] for said in hook.posted)
+    assert first == again != other
+    assert first.startswith("run-1-")
+
+
+def test_what_stands_in_the_way_is_told_in_words(new_store: NewStore) -> None:
+    with socket.socket() as nobody:  # holds the port, and does not listen
+        nobody.bind(("127.0.0.1", 0))
+        port = nobody.getsockname()[1]
+        mail = {"host": "127.0.0.1", "port": port, "security": "none", "sender": "a@b.c", "to": ["d@e.f"]}
+        settings = {"webhooks": [{"url": f"http://127.0.0.1:{port}"}], "mails": [mail]}
+        trials = try_channels(TellingSettings.model_validate(settings), "rig 2")
+        assert [trial.trouble for trial in trials] == ["Connection refused"] * 2
+
+
+def test_a_paused_run_says_what_it_waits_for() -> None:
+    events = [Event(7, utc_now(), "paused", {"reason": "the lid is open"})]
+    message = Message("pads", "/runs/pads", Class.PAUSED, events, 1, Progress(3, 9, None, "somebody"), None)
+    assert "Paused, waits for somebody." in message.text
+    assert "Expected end" not in message.text
+    assert body(message)["waits_for"] == "somebody"
 
 
 def test_a_webhook_that_never_answers_does_not_hold_up_the_end(

@@ -71,6 +71,7 @@ class PlayedWork:
         self.made_safe = 0
         self.unsafe: Exception | None = None
         self.error: Exception | None = None
+        self.skipped: set[int] = set()
         self.gate = threading.Event()
         self.gate.set()
         self.mosaic = threading.Event()
@@ -118,6 +119,8 @@ class PlayedWork:
                 raise error
             if told.stopped:
                 return Outcome.FAILED if told.aborted else Outcome.STOPPED
+            if tile.index in self.skipped:
+                continue
             place = tile.index, 1, tile.row, tile.col, utc_now(), tile.x_um, tile.y_um, None, 0.02
             frame = np.full(store.field.shape_px, tile.index, np.uint16)
             watcher.acquired(store.record(Attempt(*place, verdict="ok"), frame))

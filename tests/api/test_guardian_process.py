@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
+from acquisition.heartbeat import Heartbeat
 from acquisition.journal import Journal
 from api.guardian_process import HEARTBEAT_VARIABLE, GuardianFailed, guarded
 from api.modules import module_command
 from api.twin import Twin
 from benchmarks.guardian import DOWN_UM, engaged_service, truth
-from devices.rig import RigSettings
+from devices.rig import RigSettings, open_rig
 
 UP_UM = 6.0
 """Off the specimen; where the probe is does not matter to the guardian."""
@@ -91,6 +92,27 @@ def test_ends_without_a_word_when_the_service_ends_well(twin: Twin, journal: Pat
         service.end()
         assert eventually(lambda: not Path(f"/proc/{service.guardian_pid}").exists())
     assert kinds(journal) == []
+
+
+def test_a_guardian_whose_service_dies_while_it_starts_retracts_and_ends_quietly(twin: Twin, journal: Path) -> None:
+    settings = RigSettings.load(twin.rig)
+    with open_rig(settings) as rig:
+        rig.scanner.move_to({"z": UP_UM})
+    path = journal.with_name("heartbeat")
+    heart = Heartbeat.at(path)
+    heart.journal = journal
+    heart.engaged = True
+    nobody, answers = os.pipe()
+    os.close(nobody)
+    try:
+        command = module_command("acquisition.guardian", "--heartbeat", str(path))
+        with Popen(command, stdin=PIPE, stdout=answers, stderr=PIPE, text=True) as process:
+            _, said = process.communicate(f"{settings.devices.scanner.model_dump_json()}\n", SOON_S)
+    finally:
+        os.close(answers)
+    assert process.returncode == 0
+    assert said == "nanoraster guardian: the probe is retracted, because the service is gone\n"
+    assert z_um(twin) < DOWN_UM
 
 
 def test_no_guardian_no_run(twin: Twin, journal: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from acquisition.states import Outcome
 from api.cli import app, exit_code
 from api.data_folder import DataFolder
 from api.open_queue import open_queue
@@ -84,27 +85,55 @@ def test_jobs_are_moved_changed_and_removed(add: Command, data: Path) -> None:
     assert [job["window"] for job in told("list")["jobs"]] == ["20:00-06:00 UTC"]
 
 
-def test_the_queue_is_held_and_released(data: Path) -> None:
+def test_the_queue_is_held_and_released(add: Command) -> None:
+    told("remove", add()["id"])
     told("hold", "door open")
     assert told("list")["held"] == "door open"
     assert "held: door open" in run("list").stdout
     told("release")
-    assert told("list") == {"queue_version": 2, "held": None, "jobs": []}
+    assert told("list") == {"queue_version": 4, "held": None, "jobs": []}
 
 
-def test_a_list_for_people_has_a_line_for_each_job(add: Command) -> None:
+def test_a_list_for_people_names_the_queue_and_has_a_line_for_each_job(add: Command, data: Path) -> None:
     add()
     add("--window", "22:00-07:00 UTC")
     lines = run("list").stdout.splitlines()
-    assert len(lines) == 2
-    assert all("pads" in line and "queued" in line for line in lines)
-    assert "22:00-07:00 UTC" in lines[1]
+    assert lines[0] == f"queue {data / 'nanoraster.db'}"
+    assert len(lines) == 3
+    assert all("pads" in line and "queued" in line for line in lines[1:])
+    assert "22:00-07:00 UTC" in lines[2]
+
+
+def test_a_job_that_ended_has_its_tiles_in_its_line(add: Command, data: Path) -> None:
+    job_id = add()["id"]
+    with open_queue(DataFolder(data)) as queue:
+        queue.claim(job_id, "me", "the-run")
+        queue.finish(job_id, Outcome.COMPLETED, tiles=(16, 20))
+    line = run("list").stdout.splitlines()[-1]
+    assert "completed" in line
+    assert "16 of 20 tiles" in line
+
+
+@pytest.mark.parametrize(
+    "command", [["list"], ["move", 1, 0], ["set", 1, "--window", "any"], ["remove", 1], ["hold"], ["release"]]
+)
+def test_a_folder_without_a_queue_is_refused_and_left_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: list[Any]
+) -> None:
+    monkeypatch.delenv("NANORASTER_DATA", raising=False)
+    monkeypatch.delenv("NANORASTER_DATABASE", raising=False)
+    monkeypatch.chdir(tmp_path)
+    said = refused(*command)
+    assert "--data" in said
+    assert str(tmp_path) in said
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--window", "at night"], ["--window", "at night", "22:00-07:00"]),
+        (["--start-at", "0001-01-01T00:00+14:00"], ["--start-at", "0001-01-01T00:00+14:00", "2000..2099"]),
         (["--start-at", "tomorrow"], ["--start-at", "tomorrow", "2026"]),
         (["--database", "mysteriousdb://x"], ["database", "mysteriousdb"]),
     ],
@@ -125,8 +154,14 @@ def test_a_plan_that_the_rig_cannot_carry_out_is_not_added(data: Path, tmp_path:
 
 
 @pytest.mark.parametrize("command", [["move", 7, 0], ["remove", 7], ["set", 7, "--window", "any"]])
-def test_a_job_that_there_is_not(data: Path, command: list[Any]) -> None:
+def test_a_job_that_there_is_not(add: Command, command: list[Any]) -> None:
+    add()
     assert "job 7" in refused(*command)
+
+
+def test_a_number_too_large_for_any_job(add: Command) -> None:
+    add()
+    assert "job 99999999999999999999" in refused("remove", 10**20 - 1)
 
 
 def test_set_without_anything_to_set(add: Command) -> None:

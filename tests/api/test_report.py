@@ -212,6 +212,57 @@ def test_a_failed_run_says_why(store: RunStore) -> None:
     assert "camera: the connection is gone." in read_page(store.path)
 
 
+def test_everything_that_a_run_went_on_without_is_worth_a_look(store: RunStore) -> None:
+    journal = store.journal
+    journal.add_event("run_started")
+    first, second, third, *_ = store.tiles()
+    for tile in (first, second, third):
+        store.record(failed(tile, 1, "skipped"), None)
+        journal.add_event("tile_skipped", tile=tile.index, reason="camera: no frame", final=True)
+    store.record(attempt(first, 2), Specimen().frame(first))
+    for _ in range(2):
+        journal.add_event("focus_measured", tile=0, z_um=1.0, score=2.0)
+        journal.add_event("focus_refused", tile=0, reason="nothing stands out")
+        journal.add_event("telling_failed", channel="lab chat", reason="Connection refused")
+        journal.add_event("quality_refused", tile=5, reason="black")
+    journal.add_event("drift_refused", reason="anchor: nothing to hold on to")
+    journal.add_event("overlap_unknown", row=1, missing=2, waited_s=10.0)
+    journal.add_event("calibration_doubtful", row=1, reason="pixels are 5 % larger than the calibration says")
+    journal.add_event("force_tripped", reason="2041 nN is above 2000 nN")
+    journal.add_event("guardian_died", code=-9)
+    journal.add_event("guardian_retracted", retracted=True, reason="the service was silent for 0.31 s", engaged=True)
+    write_night_report(store.path)
+    worth_a_look = read_page(store.path).partition("Worth a look")[2].partition("</ul>")[0]
+    for said in (
+        "2 tiles were given up",
+        "3 tiles in a row failed",
+        "1 tile was refused by the quality check",
+        "The force tripped once, and the probe was retracted: 2041 nN is above 2000 nN.",
+        "The guardian retracted the probe once: the service was silent for 0.31 s.",
+        "The guardian has not given the probe back since.",
+        "The guardian died once",
+        "Drift was not corrected at all: anchor: nothing to hold on to.",
+        "The focus was not found 2 of 4 times: nothing stands out.",
+        "The overlaps of 1 row were not known in time",
+        "Pixels are 5 % larger than the calibration says.",
+    ):
+        assert f"<li>{said}" in worth_a_look, said
+    assert worth_a_look.count("Nobody could be told by lab chat: Connection refused.") == 1
+
+
+def test_a_run_that_is_paused_says_what_it_waits_for(store: RunStore) -> None:
+    store.journal.add_event("run_started")
+    first, *_ = store.tiles()
+    store.record(attempt(first), Specimen().frame(first))
+    store.journal.add_event("paused", reason="lunch")
+    store.journal.add_event("still_paused")
+    write_night_report(store.path)
+    page = read_page(store.path)
+    assert "Paused, waits for somebody." in page
+    assert "Expected to end" not in page
+    assert "still paused" not in page
+
+
 def test_the_command_writes_it(store: RunStore, nanoraster: Command) -> None:
     a_night(store)
     said = told(nanoraster("report", store.path, "--json"))

@@ -15,9 +15,12 @@ from api.data_folder import DataFolder
 from api.errors import BAD_INPUT, UsageError
 from api.serve import Serving, serve
 from api.service import Service
+from devices.errors import DeviceTimeout
+from devices.rig_lock import RigInUse
 from tests.api.service_bench import PlayedWork, eventually, plan, rig_file
 
 JOBS = "/api/v1/jobs"
+JSON = {"Content-Type": "application/json"}
 
 
 @pytest.fixture
@@ -157,6 +160,21 @@ def test_a_plan_that_cannot_be_carried_out_is_refused_with_each_key(client: Test
         ("POST", f"{JOBS}/7/abort", None, 404, "7"),
         ("POST", f"{JOBS}/1/abort", None, 409, "not running"),
         ("GET", f"{JOBS}/one", None, 422, "job_id"),
+        ("GET", f"{JOBS}/99999999999999999999999", None, 404, "99999999999999999999999"),
+        ("DELETE", f"{JOBS}/99999999999999999999999", None, 404, "99999999999999999999999"),
+        ("POST", f"{JOBS}/99999999999999999999999/abort", None, 404, "99999999999999999999999"),
+        ("GET", "/api/v1/runs/absent/tiles?after=99999999999999999999", None, 422, "after"),
+        ("POST", JOBS, None, 422, "body: required"),
+        ("POST", JOBS, [], 422, "body = []"),
+        ("POST", JOBS, {"plan": plan("\ud800")}, 422, r"plan.name = '\ud800'"),
+        ("POST", JOBS, {"plan": plan("x\0y")}, 422, r"plan.name = 'x\x00y'"),
+        ("POST", JOBS, {"plan": plan("")}, 422, "plan.name = '': should be 1..200"),
+        ("POST", JOBS, {"plan": plan(on_failure={"consecutive": True})}, 422, "plan.on_failure.consecutive = True"),
+        ("POST", JOBS, {"plan": plan(), "\ud800": 1}, 422, r"body = '\ud800'"),
+        ("POST", JOBS, {"plan": plan(), "start_at": "0001-01-01T00:00:00+14:00"}, 422, "2000..2099"),
+        ("POST", JOBS, {"plan": plan(), "start_at": "9999-12-31T23:59:59-14:00"}, 422, "2000..2099"),
+        ("POST", f"{JOBS}/1/abort", {"reason": "\ud800"}, 422, "reason"),
+        ("PATCH", f"{JOBS}/1", {"position": True}, 422, "position = True"),
         ("PATCH", f"{JOBS}/1", {"position": -1}, 422, "-1"),
         ("PATCH", f"{JOBS}/1", {"start_at": "2030-01-01T00:00:00"}, 422, "timezone"),
         ("PATCH", f"{JOBS}/1", {"window": "at night"}, 422, "at night"),
@@ -172,7 +190,66 @@ def test_a_refusal_is_a_problem_that_names_what_is_wrong(
     waiting: TestClient, method: str, path: str, body: Any, status: int, word: str
 ) -> None:
     added(waiting)
-    refused(waiting.request(method, path, json=body), status, word)
+    content = None if body is None else json.dumps(body)  # in ASCII: half a character cannot be sent otherwise
+    refused(waiting.request(method, path, content=content, headers=JSON), status, word)
+
+
+def test_what_is_wrong_is_said_once_and_under_its_key(waiting: TestClient) -> None:
+    bad_window = refused(waiting.post(JOBS, json={"plan": plan(), "window": "at night"}), 422)
+    assert bad_window["detail"].count("window") == 1
+    assert bad_window["errors"].keys() == {"window"}
+    cut_off = refused(waiting.post(JOBS, content="{", headers=JSON), 422, "not JSON")
+    assert cut_off["errors"].keys() == {"body"}
+
+
+def test_a_job_moves_to_the_end_by_any_place_beyond_it(waiting: TestClient) -> None:
+    first, _ = added(waiting, "a"), added(waiting, "b")
+    assert waiting.patch(f"{JOBS}/{first['id']}", json={"position": 10**20}).status_code == 200
+    assert names(waiting) == ["b", "a"]
+
+
+def test_a_path_in_a_name_leads_nowhere(client: TestClient, tmp_path: Path) -> None:
+    job = added(client, "../../e")
+    eventually(lambda: client.get(f"{JOBS}/{job['id']}").json()["state"] == "done")
+    run = client.get(f"{JOBS}/{job['id']}").json()["run"]
+    assert run.endswith("Z-e")
+    assert [path.name for path in (tmp_path / "data" / "runs").iterdir()] == [run]
+
+
+def test_a_job_says_how_many_tiles_it_took_of_how_many(client: TestClient, played: PlayedWork) -> None:
+    played.skipped = {1, 4}
+    job = added(client)
+    assert job["tiles"] is None
+    eventually(lambda: client.get(f"{JOBS}/{job['id']}").json()["state"] == "done")
+    done = client.get(f"{JOBS}/{job['id']}").json()
+    assert (done["outcome"], done["tiles"]) == ("completed", {"ok": 4, "planned": 6})
+    assert [listed["tiles"] for listed in client.get(JOBS).json()["jobs"]] == [done["tiles"]]
+
+
+def test_a_stop_without_a_job_makes_the_rig_safe(client: TestClient, played: PlayedWork) -> None:
+    assert client.post("/api/v1/stop").status_code == 202
+    assert played.made_safe == 1
+
+
+@pytest.mark.parametrize(
+    ("trouble", "status", "words"),
+    [
+        (RigInUse("rig stand-ins: process 77 uses it"), 409, ["process 77", "end that process"]),
+        (DeviceTimeout("scanner", "no answer"), 503, ["scanner: no answer"]),
+    ],
+)
+def test_a_stop_that_does_not_reach_the_rig_says_so_and_holds_the_queue(
+    client: TestClient, played: PlayedWork, trouble: Exception, status: int, words: list[str]
+) -> None:
+    played.unsafe = trouble
+    refused(client.post("/api/v1/stop"), status, *words, "the queue is held")
+    assert client.get("/api/v1/status").json()["held"] == "stopped over HTTP"
+
+
+def test_a_stop_of_a_service_without_a_rig_says_that_nothing_was_retracted(tmp_path: Path, played: PlayedWork) -> None:
+    with TestClient(create_app(Service(DataFolder(tmp_path), work=played.work))) as client:
+        refused(client.post("/api/v1/stop"), 409, "--rig", "the queue is held")
+        assert client.get("/api/v1/status").json()["held"] == "stopped over HTTP"
 
 
 def test_a_damaged_run_is_told_as_such(client: TestClient, tmp_path: Path) -> None:

@@ -1,8 +1,11 @@
 """`nanoraster serve` as a process: it comes up, works, and goes on after `kill -9` and SIGTERM."""
 
 import json
+import os
+import re
 import signal
 import subprocess
+import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -10,12 +13,20 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from acquisition.run_store import RunStore
+from api.service import make_rig_safe
 from api.twin import Twin
+from benchmarks.guardian import DOWN_UM, truth
+from devices.errors import DeviceError
+from devices.rig import RigSettings, open_rig
+from devices.rig_lock import holding
 from tests.api.conftest import NANORASTER
 from tests.api.service_bench import SOON_S, eventually
 
 HTTP_S = 10.0
+UP_UM = 6.0  # off the specimen
 SLOW_PLAN = {"name": "pads", "region": {"x_um": [2, 26], "y_um": [1, 24]}, "camera": {"exposure_ms": 150}}
 
 
@@ -68,6 +79,39 @@ def test_a_job_survives_kill_minus_nine_and_sigterm(twin: Twin, tmp_path: Path) 
     with closing(RunStore(run)) as store:
         taken = Counter(attempt.tile for _, attempt in store.journal.attempts() if attempt.frame is not None)
         assert taken == Counter(tile.index for tile in store.tiles())
+
+
+def test_a_stop_between_two_jobs_retracts_the_probe(twin: Twin, tmp_path: Path) -> None:
+    settings = RigSettings.load(twin.rig)
+    with open_rig(settings) as rig:
+        rig.scanner.move_to({"z": UP_UM})
+    with serving(tmp_path, "--rig", twin.rig) as service:
+        assert service.ask("/api/v1/stop", {})["held"] == "stopped over HTTP"
+    assert truth(twin)["scanner_um"][2] < DOWN_UM
+
+
+def test_a_dead_camera_does_not_keep_the_probe_from_being_retracted(twin: Twin, tmp_path: Path) -> None:
+    settings = RigSettings.load(twin.rig)
+    with open_rig(settings) as rig:
+        rig.scanner.move_to({"z": UP_UM})
+    (tmp_path / "dead.cfg").write_text(re.sub(r"(Address,\S+):\d+", r"\1:1", settings.devices.camera.cfg.read_text()))
+    camera = settings.devices.camera.model_copy(update={"cfg": tmp_path / "dead.cfg"})
+    settings = settings.model_copy(update={"devices": settings.devices.model_copy(update={"camera": camera})})
+    with pytest.raises(DeviceError, match="camera") as failure:
+        make_rig_safe(settings)
+    assert failure.value.__notes__ == ["the probe is retracted"]
+    assert truth(twin)["scanner_um"][2] < DOWN_UM
+
+
+def test_a_stop_says_which_process_moves_the_rig(twin: Twin, tmp_path: Path) -> None:
+    with serving(tmp_path, "--rig", twin.rig) as service, holding(RigSettings.load(twin.rig)):
+        with pytest.raises(urllib.error.HTTPError) as refusal:
+            service.ask("/api/v1/stop", {})
+        with refusal.value as answer:
+            problem = json.load(answer)
+        assert service.ask("/api/v1/status")["held"] == "stopped over HTTP"
+    assert problem["status"] == 409
+    assert f"process {os.getpid()}" in problem["detail"]
 
 
 def test_it_brings_its_own_rig_if_asked(natural_image: Path, tmp_path: Path) -> None:

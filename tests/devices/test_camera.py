@@ -38,6 +38,13 @@ ODD_CFG = f"""\
 #py Property,Core,Initialize,1
 #py Property,Core,Camera,Odd
 """
+DEAD_CFG = """\
+#py Property,Core,Initialize,0
+#py pyDevice,Dead,hardware_sim.mm_camera,TwinCamera
+#py Property,Dead,Address,127.0.0.1:1
+#py Property,Core,Initialize,1
+#py Property,Core,Camera,Dead
+"""  # nobody listens there
 
 
 class OddCamera(CameraDevice):
@@ -286,6 +293,15 @@ def test_a_configuration_without_a_camera_is_lost(tmp_path: Path, text: str) -> 
     (tmp_path / "bad.cfg").write_text(text)
     with pytest.raises(DeviceLost):
         MmCamera("camera", MmCoreSettings(cfg=tmp_path / "bad.cfg"))
+
+
+def test_a_camera_that_does_not_initialise_is_lost_and_the_library_logs_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "dead.cfg").write_text(DEAD_CFG)
+    with pytest.raises(DeviceLost, match="camera: no answer from the twin"):
+        MmCamera("camera", MmCoreSettings(cfg=tmp_path / "dead.cfg"))
+    assert caplog.records == []
 
 
 def test_a_missing_configuration_is_lost(tmp_path: Path) -> None:

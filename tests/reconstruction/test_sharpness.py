@@ -9,7 +9,7 @@ from hardware_sim.optics import Microscope
 from hardware_sim.sensor import Region, Sensor
 from hardware_sim.settings import CameraSettings, OpticsSettings
 from hardware_sim.specimen import load_specimen
-from reconstruction.sharpness import sharpness
+from reconstruction.sharpness import sharpness, sharpness_part
 
 SHAPE = (256, 256)
 DEFOCUS_UM = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
@@ -79,3 +79,19 @@ def test_all_parts_of_a_large_frame_count() -> None:
         in_part = frame_dn.copy()
         in_part[top : top + 300, left : left + 300] += stripes
         assert sharpness(in_part) > 0.0
+
+
+def test_of_two_images_of_the_same_tells_how_much_sharper_one_is_and_how_sure_that_is() -> None:
+    sharp, soft = (frame("chip", OpticsSettings(), 40.0, defocus_um) for defocus_um in (0.0, 3.0))
+    part, most = sharpness_part(soft, sharp)
+    assert part == pytest.approx(sharpness(soft) / sharpness(sharp), abs=0.05)  # soft rings count with their noise
+    assert part < most < 1.2 * part
+    same, at_most = sharpness_part(frame("chip", OpticsSettings(), 40.0, 0.0, 0.002), sharp)
+    assert same == pytest.approx(1.0, abs=0.1)  # a tenth of the light
+    assert at_most > same
+
+
+def test_noise_alone_leaves_open_what_is_sharper() -> None:
+    random = np.random.default_rng(3)
+    first, second = (random.poisson(150, SHAPE).astype(np.uint16) for _ in range(2))
+    assert sharpness_part(first, second) == (0.0, np.inf)
