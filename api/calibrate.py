@@ -12,6 +12,7 @@ from acquisition.instructions import Instructions
 from api.errors import UsageError
 from devices.rig import Calibration, RigSettings, open_rig
 from devices.rig_file import Backlash, SettleTime
+from devices.rig_lock import holding
 from devices.rig_writer import write_calibration
 
 NOT_NEEDED = ("video", "focus")
@@ -91,7 +92,7 @@ def run_calibration(
         DeviceError, Interrupted, Undetermined: see `calibrate`; nothing was written.
     """
     settings = RigSettings.load(rig_file)
-    with open_rig(settings, leave_out=NOT_NEEDED) as rig:
+    with holding(settings), open_rig(settings, leave_out=NOT_NEEDED) as rig:
         found = calibrate(rig, wishes, told, say)
     now = calibrated(settings.calibration, found)
     copy = None

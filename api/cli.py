@@ -5,7 +5,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -33,6 +33,7 @@ from api.scan import scan as run_scan
 from api.serve_command import serve
 from api.show import bars, progress_line, result, show_check
 from devices.rig import RigSettings
+from devices.rig_lock import holding
 from devices.self_test import check_rig
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
@@ -80,10 +81,11 @@ def check(
     """Connect to each device and test it. Moves nothing, unless told to."""
     settings = RigSettings.load(rig)
     checks = []
-    for found in check_rig(settings, move):
-        checks.append(found)
-        if not as_json:
-            show_check(found)
+    with holding(settings) if move else nullcontext():
+        for found in check_rig(settings, move):
+            checks.append(found)
+            if not as_json:
+                show_check(found)
     failed = [found.found for found in checks if not found.ok]
     if as_json:
         result(True, {"rig": settings.name, "ok": not failed, "devices": [vars(found) for found in checks]}, [])

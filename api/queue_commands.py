@@ -43,7 +43,9 @@ Window = Annotated[
 @app.command()
 def add(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Plan file (TOML or JSON).")],
-    rig: Annotated[Path, typer.Option("--rig", help="Rig file (TOML).")],
+    rig: Annotated[
+        Path | None, typer.Option("--rig", help="Rig file (TOML); without it, the service's own, which is asked then.")
+    ] = None,
     start_at: StartAt = None,
     window: Window = None,
     data: Data = Path(),
@@ -52,7 +54,8 @@ def add(
 ) -> None:
     """Check a plan and put it at the end of the queue."""
     plan = Plan.load(file)
-    settings, moment, hours = RigSettings.load(rig), _moment(start_at), _hours(window)
+    settings = RigSettings.load(rig) if rig else None
+    moment, hours = _moment(start_at), _hours(window)
     folder = DataFolder(data)
     folder.make()
     with _open(folder, database) as queue:

@@ -19,7 +19,7 @@ def submit(
     queue: "Queue",
     folder: DataFolder,
     plan: Plan,
-    settings: RigSettings,
+    settings: RigSettings | None,
     rig: Path | None = None,
     start_at: datetime | None = None,
     window: TimeWindow | None = None,
@@ -28,12 +28,12 @@ def submit(
 
     Args:
         folder: where it will be acquired into.
-        settings: of the rig on which it is to run.
+        settings: of the rig on which it is to run; None: not known yet, so the plan is held against it when it begins.
         rig: the file of that rig; None: whatever rig the service has then.
 
     Raises:
         PlanError: with every reason against it.
     """
-    if found := foreseen(plan, settings, folder.runs).problems:
+    if settings is not None and (found := foreseen(plan, settings, folder.runs).problems):
         raise PlanError(found)
     return queue.add(plan.name, plan.model_dump(mode="json"), str(rig.absolute()) if rig else None, start_at, window)

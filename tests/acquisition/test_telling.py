@@ -25,6 +25,7 @@ from acquisition.progress import Progress
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome
 from acquisition.telling import Telling
+from acquisition.telling_mail import letter
 from acquisition.telling_message import WORDS, Message, told_kinds
 from acquisition.telling_trial import try_channels, unset_secrets
 from acquisition.telling_webhook import NotTold, body
@@ -311,19 +312,28 @@ def test_one_channel_that_hangs_keeps_nothing_from_another(new_store: NewStore, 
 
 
 def test_a_mail_carries_text_and_picture(new_store: NewStore, smtp: Any) -> None:
-    store = new_store(name="pads\r\nBcc: everybody@example.org")
+    store = new_store()
     mail = {"host": "127.0.0.1", "port": smtp.server_address[1], "security": "none"}
     mail |= {"sender": "rig@lab.example", "to": ["anna@lab.example", "ben@lab.example"]}
     with Telling(TellingSettings.model_validate({"mails": [mail]}), store.path, lambda: PICTURE):
         store.journal.add_event("run_failed", reason="camera: gone")
         until(lambda: len(smtp.mails) == 1)
-    (letter,) = smtp.mails
-    assert letter["To"] == "anna@lab.example, ben@lab.example"
-    assert letter["Bcc"] is None
-    assert letter["Subject"] == "nanoraster: pads Bcc: everybody@example.org: failed, 0 of 6 tiles"
-    assert "failed camera: gone" in letter.get_body().get_content()
-    (picture,) = letter.iter_attachments()
+    (found,) = smtp.mails
+    assert found["To"] == "anna@lab.example, ben@lab.example"
+    assert found["Subject"] == f"nanoraster: {store.plan.name}: failed, 0 of 6 tiles"
+    assert "failed camera: gone" in found.get_body().get_content()
+    (picture,) = found.iter_attachments()
     assert picture.get_content() == PICTURE
+
+
+def test_a_name_of_several_lines_makes_no_header() -> None:
+    settings = Mail(host="x", sender="a@b", to=("c@d",))
+    event = Event(1, utc_now(), "run_failed", {})
+    message = Message("pads\r\nBcc: all@example.org", "/runs/pads", Class.FAILED, [event], 1, Progress(0, 6, None), None)
+    found = letter(settings, message)
+    assert found["Bcc"] is None
+    assert found["Subject"] == "nanoraster: pads Bcc: all@example.org: failed, 0 of 6 tiles"
+    assert found["Message-ID"] == letter(settings, message)["Message-ID"], "a double cannot be told from another"
 
 
 def test_no_password_goes_to_a_server_that_does_not_encrypt(
