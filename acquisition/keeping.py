@@ -55,6 +55,7 @@ class Keeping:
         self._last_um: tuple[float, float] | None = None
         self._last_row: int | None = None
         self._heading_um: tuple[float, float] | None = None
+        self._left_s = 0.0
 
     def __enter__(self) -> Self:
         self._force.__enter__()
@@ -98,10 +99,9 @@ class Keeping:
         target_um = self._target_um(tile)
         self._still_at_work()
         self._force.before_step()
-        ready_s = time.perf_counter()
-        if not self._has_arrived(target_um):
-            self._force.move_to(self._aim.at(*target_um))
-        moved_s = time.perf_counter() - ready_s
+        attended_s = time.perf_counter() - began_s
+        moved_s = self._go_to(target_um)
+        arrived_s = time.perf_counter()
         self._last_um = target_um
         self._still_at_work()
         self._focus.at_tile(tile, first_of_row=tile.row != self._last_row)
@@ -109,7 +109,7 @@ class Keeping:
         if self._has_probe_policy:
             self._beat(APPROACH_S)
         force_nn = self._force.at_tile() if self._has_probe_policy else None
-        attended_s = time.perf_counter() - began_s - moved_s
+        attended_s += time.perf_counter() - arrived_s
         return Standing(target_um, drift_um, force_nn, moved_s, attended_s)
 
     def head_for(self, tile: PlannedTile) -> None:
@@ -119,6 +119,7 @@ class Keeping:
         target_um = self._target_um(tile)
         self._still_at_work()
         with overcoming(DeviceError):
+            self._left_s = time.perf_counter()
             self._rig.scanner.start_move(self._aim.at(*target_um))
             self._heading_um = target_um
 
@@ -138,6 +139,15 @@ class Keeping:
     def _target_um(self, tile: PlannedTile) -> tuple[float, float]:
         drift_x_um, drift_y_um = self._drift.offset_um
         return tile.x_um + drift_x_um, tile.y_um + drift_y_um
+
+    def _go_to(self, target_um: tuple[float, float]) -> float:
+        """Move to a target, or wait for the move that leads there; how long the stage took."""
+        began_s = time.perf_counter()
+        if self._has_arrived(target_um):
+            waited_s, away_s = time.perf_counter() - began_s, time.perf_counter() - self._left_s
+            return away_s if waited_s > away_s / 2 else waited_s  # it may have stood there while a disk was slow
+        self._force.move_to(self._aim.at(*target_um))
+        return time.perf_counter() - began_s
 
     def _has_arrived(self, target_um: tuple[float, float]) -> bool:
         """Wait for the move under way, if it leads to the target; False where it leads elsewhere, or was stopped."""

@@ -75,8 +75,8 @@ class QualityControl:
             return Judged(replace(attempt, verdict="retry", cause=CAUSE, reason=flaw.reason), None, again=True)
         flaw, kept, frame = best
         self._accept(kept, frame, flaw)
-        times = {"settle_s": attempt.settle_s, "attending_s": attempt.attending_s, "total_s": attempt.total_s}
-        return Judged(replace(kept, attempt=attempt.attempt, reason=flaw.reason, **times), frame, again=False)
+        took = replace(kept, settle_s=attempt.settle_s, attending_s=attempt.attending_s, total_s=attempt.total_s)
+        return Judged(replace(took, attempt=attempt.attempt, reason=flaw.reason), frame, again=False)
 
     def _count(self, tile: int) -> None:
         self._retakes[tile] += 1

@@ -1,7 +1,7 @@
 """Calibrate a rig, and show what came of it beside what its file says."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ from acquisition.calibration import Findings, calibrated, calibration_warnings
 from acquisition.instructions import Instructions
 from api.errors import UsageError
 from devices.rig import Calibration, RigSettings, open_rig
-from devices.rig_file import Backlash, SettleTime
+from devices.rig_file import Backlash, RigFileError, SettleTime
 from devices.rig_lock import holding
-from devices.rig_writer import write_calibration
+from devices.rig_writer import refuse_unwritable, write_calibration
 
 NOT_NEEDED = ("video", "focus")
 """Roles that are not opened: the focus stays where it is."""
@@ -22,18 +22,22 @@ UNKNOWN = "-"
 
 @dataclass(frozen=True)
 class Calibrated:
-    """A calibration beside the one before it; `copy` is the rig file as it was, where a new one was written."""
+    """A calibration beside the one before it.
+
+    `copy` is the rig file as it was, where a new one was written; `not_written` why none could be, though asked for.
+    """
 
     rig: Path
     was: RigSettings
     now: Calibration
     found: Findings
-    copy: Path | None
+    copy: Path | None = None
+    not_written: str | None = None
 
     @property
     def is_whole(self) -> bool:
-        """Whether everything was measured that was asked for and that the rig has."""
-        return set(self.found.not_measured.values()) <= {"not asked for", "the rig has no deflection sensor"}
+        """Whether everything was measured, and written, that was asked for and that the rig has."""
+        return self.not_written is None and set(self.found.not_measured.values()) <= {"not asked for", "the rig has no deflection sensor"}
 
     @property
     def sensitivity_nm_per_v(self) -> float | None:
@@ -46,6 +50,7 @@ class Calibrated:
             "rig": self.rig,
             "written": self.copy is not None,
             "copy": self.copy,
+            "not_written": self.not_written,
             "was": self.was.calibration.model_dump(mode="json"),
             "calibration": self.now.model_dump(mode="json"),
             "rotation_deg": self.now.rotation_deg,
@@ -62,8 +67,11 @@ class Calibrated:
             f"{'':<22}{'was':>12}{'is':>14}   +-",
             *self._rows(),
             *(f"{name} not measured: {reason}" for name, reason in self.found.not_measured.items()),
-            f"written to {self.rig}; as it was: {self.copy}" if self.copy else "not written; --write does",
+            f"written to {self.rig}; as it was: {self.copy}" if self.copy else self._why_not_written(),
         ]
+
+    def _why_not_written(self) -> str:
+        return f"not written: {self.not_written}" if self.not_written else "not written; --write does"
 
     def _rows(self) -> Iterator[str]:
         was, now, doubt = self.was.calibration, self.now, self.now.uncertainty
@@ -88,18 +96,23 @@ def run_calibration(
     """Calibrate the rig of a file and, if asked to, write what was found into it.
 
     Raises:
-        RigFileError: the file is wrong, or cannot be edited; nothing was moved if it cannot be read.
+        RigFileError: the file is wrong, or cannot be written; nothing was moved.
         DeviceError, Interrupted, Undetermined: see `calibrate`; nothing was written.
     """
     settings = RigSettings.load(rig_file)
+    if write:
+        sensor = settings.devices.force if wishes.force else None
+        refuse_unwritable(rig_file, settings.calibration, getattr(sensor, "sensitivity_nm_per_v", None))
     with holding(settings), open_rig(settings, leave_out=NOT_NEEDED) as rig:
         found = calibrate(rig, wishes, told, say)
     now = calibrated(settings.calibration, found)
-    copy = None
-    if write and (found.camera or found.sensitivity):
-        sensitivity = found.sensitivity.nm_per_v if found.sensitivity else None
-        copy = write_calibration(rig_file, now, sensitivity)
-    return Calibrated(rig_file, settings, now, found, copy)
+    made = Calibrated(rig_file, settings, now, found)
+    if not write:
+        return made
+    try:
+        return replace(made, copy=write_calibration(rig_file, now, made.sensitivity_nm_per_v))
+    except RigFileError as error:  # somebody was at the file meanwhile; what was measured is told all the same
+        return replace(made, not_written="; ".join(error.reasons))
 
 
 def place(text: str | None) -> tuple[float, float] | None:

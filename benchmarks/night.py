@@ -32,8 +32,8 @@ from benchmarks.night_faults import UNTOLD, Told, WorldClock, account
 from reconstruction.worker import MOSAIC_NAME
 
 NANORASTER = Path(sys.executable).parent / "nanoraster"
-FIELD_PX, PIXEL_NM, OVERLAP = 120, 20.0, 0.3
-"""The overlap is wider than a drift burst (18 px), for the tiles that are taken before it is noticed."""
+FIELD_PX, PIXEL_NM, OVERLAP = 120, 20.0, 0.4
+"""The overlap is wider than two drift bursts (36 px), for the tiles that are taken before they are noticed."""
 MARGIN_UM = 12.0
 """On all sides: drift bursts all go the same way, 0.36 um each, and targets follow them."""
 GRAIN_PX, SPECIMEN_NM = 2.0, 20.0
@@ -60,6 +60,7 @@ exposure_ms = 20
 policy = "anchor"
 tolerance_px = 5
 shortest_s = 2.0
+longest_s = 4.0
 """
 LEAST_TILE_S = 0.04
 """Of the wall's time, which a tile takes at least beside its dwell; so the night is no shorter than it was told."""

@@ -32,6 +32,8 @@ SLIP_UM = 0.12
 STEADY_NN = 20.0
 """Of the mean of some readings before and after: noise and the laser's drift are less, a contact is more."""
 READINGS = 5
+WHY_S = 0.7
+"""A query that stays unanswered for 0.5 s is followed by one for the reason; what befalls both is one failure."""
 FROZEN_AFTER = 3  # as in the twin's rig file
 SOUNDS_LIKE: Mapping[str, str] = {
     "silence": "no answer|nothing",
@@ -103,7 +105,7 @@ def account(
         elif fault["name"] == "frozen_reading":
             kind, words = _frozen(fault, attempts, clock)
         else:
-            kind, words = UNTOLD, ""
+            kind, words = _beside(fault, of_devices, told, lines, clock)
         found.append(Told(fault["name"], fault["device"], fault["time_s"], kind, words))
     return found
 
@@ -111,22 +113,45 @@ def account(
 def _matched(
     faults: Sequence[Mapping[str, Any]], lines: Sequence[_Line], clock: WorldClock
 ) -> list[tuple[Mapping[str, Any], _Line]]:
-    """Give each line, by the time of its end, the earliest fault that it may tell of; two silences are one line."""
+    """Give each line, by the time of its end, the earliest fault that it may tell of."""
     left = list(faults)
     found = []
     for line in lines:
-        for _ in range(2 if "is silent, too" in line.words else 1):
-            first = next((fault for fault in left if _may_tell(line, fault, clock)), None)
-            if first is not None:
-                left.remove(first)
-                found.append((first, line))
+        first = next((fault for fault in left if _may_tell(line, fault, clock)), None)
+        if first is not None:
+            left.remove(first)
+            found.append((first, line))
     return found
 
 
+def _beside(
+    fault: Mapping[str, Any],
+    faults: Sequence[Mapping[str, Any]],
+    told: Mapping[int, _Line],
+    lines: Sequence[_Line],
+    clock: WorldClock,
+) -> tuple[str, str]:
+    """Of two faults of one exchange one tells of both; a frame that was given up is told by why it was."""
+    for other in faults:
+        apart_s = abs(other["time_s"] - fault["time_s"]) / clock.speed
+        line = told.get(other["number"])
+        if other["device"] == fault["device"] and apart_s < WHY_S and line is not None and _covers(line, fault, clock):
+            return line.kind, f"with {other['name']}: {line.words}"
+    if fault["device"] == "camera":
+        for line in lines:
+            if line.kind == "attempt failed" and line.device != "camera" and _covers(line, fault, clock):
+                return "no consequence", f"its frame was given up: {line.words}"
+    return UNTOLD, ""
+
+
 def _may_tell(line: _Line, fault: Mapping[str, Any], clock: WorldClock) -> bool:
+    sounds_like_it = re.search(SOUNDS_LIKE[fault["name"]], line.words) is not None
+    return sounds_like_it and line.device == fault["device"] and _covers(line, fault, clock)
+
+
+def _covers(line: _Line, fault: Mapping[str, Any], clock: WorldClock) -> bool:
     at_s = clock.wall_at(fault["time_s"])
-    in_time = line.began_s - SLACK_S <= at_s <= line.ended_s + SLACK_S
-    return in_time and line.device == fault["device"] and re.search(SOUNDS_LIKE[fault["name"]], line.words) is not None
+    return line.began_s - SLACK_S <= at_s <= line.ended_s + SLACK_S
 
 
 def _failed(attempts: Sequence[Attempt], events: Sequence[Event]) -> list[_Line]:

@@ -81,6 +81,14 @@ class Uncertainty(Model):
     sensitivity_nm_per_v: NonNegativeFloat | None = None
 
 
+class MeasuredOn(Model):
+    """When that was measured which may be measured without the rest; None: it was not, or nobody noted when."""
+
+    backlash_um: AwareDatetime | None = None
+    settle_s: AwareDatetime | None = None
+    sensitivity_nm_per_v: AwareDatetime | None = None
+
+
 class Calibration(Model):
     """What a pixel of the camera is on the specimen, and how far the scanner's word can be taken."""
 
@@ -93,7 +101,8 @@ class Calibration(Model):
     """
     backlash_um: Backlash | None = None  # None: not measured
     settle_s: SettleTime | None = None
-    measured_at: AwareDatetime | None = None
+    measured_at: AwareDatetime | None = None  # pixel size, rotation and shear
+    measured_on: MeasuredOn = MeasuredOn()
     valid_days: PositiveFloat = 30.0
     uncertainty: Uncertainty = Uncertainty()
 

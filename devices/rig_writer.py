@@ -4,47 +4,125 @@ The text is edited statement by statement and read again: what comes out says ex
 written.
 """
 
+import itertools
 import os
 import re
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from devices.rig_file import Calibration, RigFileError, RigSettings
+from devices.rig_file import (
+    Backlash,
+    Calibration,
+    MeasuredOn,
+    RigFileError,
+    RigSettings,
+    SettleTime,
+    Uncertainty,
+)
 
 SIGNIFICANT = 7
 """Digits of a written number: more than any calibration knows, few enough to read."""
-MEASURED = ("pixel_size_um", "camera_to_stage_um", "backlash_um", "settle_s", "measured_at", "uncertainty")
+MEASURED = (
+    "pixel_size_um",
+    "camera_to_stage_um",
+    "backlash_um",
+    "settle_s",
+    "measured_at",
+    "measured_on",
+    "uncertainty",
+)
+
+
+def refuse_unwritable(path: Path, calibration: Calibration, sensitivity_nm_per_v: float | None) -> None:
+    """Find out beforehand whether `write_calibration` will be able to write whatever is measured.
+
+    Args:
+        calibration: as it stands in the file.
+        sensitivity_nm_per_v: likewise; None if there is none to be measured.
+
+    Raises:
+        RigFileError: it will not.
+    """
+    now = datetime.now(UTC)
+    settle_s, backlash_um = SettleTime(x=0.0, y=0.0), Backlash()
+    whole = calibration.model_copy(
+        update={
+            "camera_to_stage_um": calibration.matrix_um,
+            "backlash_um": backlash_um,
+            "settle_s": settle_s,
+            "measured_at": now,
+            "measured_on": MeasuredOn(backlash_um=now, settle_s=now, sensitivity_nm_per_v=now),
+            "uncertainty": Uncertainty(
+                pixel_size_um=0.0,
+                rotation_deg=0.0,
+                shear_deg=0.0,
+                backlash_um=backlash_um,
+                settle_s=settle_s,
+                sensitivity_nm_per_v=0.0,
+            ),
+        }
+    )
+    with _naming(path):
+        target = path.resolve()
+        _with_calibration(target, whole, sensitivity_nm_per_v)
+        tempfile.TemporaryFile(dir=target.parent).close()
 
 
 def write_calibration(path: Path, calibration: Calibration, sensitivity_nm_per_v: float | None) -> Path:
     """Put the measured part of a calibration into the rig file at `path`; return the copy of the file as it was.
 
-    The new file replaces the old one in one step.
+    The new file replaces the old one in one step; where `path` is a link, the file that it leads to.
 
     Raises:
         RigFileError: it cannot be read or written, or is spelled in a way that cannot be edited in place.
     """
-    values = calibration.model_dump(mode="python", exclude_none=True, include=set(MEASURED))
-    tables = {"calibration": {key: values[key] for key in MEASURED if values.get(key)}}
-    if sensitivity_nm_per_v is not None:
-        tables["devices.force"] = {"sensitivity_nm_per_v": sensitivity_nm_per_v}
+    with _naming(path):
+        target = path.resolve()
+        text = _with_calibration(target, calibration, sensitivity_nm_per_v)
+        before = _copy_beside(target)
+        _replace(target, text)
+        return before
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Let every error name the file."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            text = edited(file.read(), tables)
-        RigSettings.from_toml(text, path.resolve().parent)
-        before = path.with_name(f"{path.name}.before")
-        shutil.copy2(path, before)
-        _replace(path, text)
+        yield
     except RigFileError as error:
         raise RigFileError([f"{path}: {reason}" for reason in error.reasons]) from error
     except (OSError, UnicodeDecodeError) as error:
         raise RigFileError([f"cannot write rig file {path}: {error}"]) from error
-    return before
+
+
+def _with_calibration(path: Path, calibration: Calibration, sensitivity_nm_per_v: float | None) -> str:
+    values = calibration.model_dump(mode="python", exclude_none=True, include=set(MEASURED))
+    tables = {"calibration": {key: values[key] for key in MEASURED if values.get(key)}}
+    if sensitivity_nm_per_v is not None:
+        tables["devices.force"] = {"sensitivity_nm_per_v": sensitivity_nm_per_v}
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        text = edited(file.read(), tables)
+    RigSettings.from_toml(text, path.parent)
+    return text
+
+
+def _copy_beside(path: Path) -> Path:
+    """Copy a file to a name that no earlier copy has."""
+    for number in itertools.count(1):
+        copy = path.with_name(f"{path.name}.before{f'-{number}' if number > 1 else ''}")
+        try:
+            copy.touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        break
+    shutil.copy2(path, copy)
+    return copy
 
 
 def edited(text: str, tables: Mapping[str, Mapping[str, Any]]) -> str:

@@ -46,7 +46,7 @@ class Wait:
         self._last_asked_s = waited_s = time.monotonic() - self._began
         left_s = self._close_from_s - waited_s
         if left_s > 0:
-            time.sleep(min(left_s, LONGEST_POLL_S))
+            time.sleep(min(max(left_s, CLOSE_POLL_S), LONGEST_POLL_S))
         elif self._close_from_s and left_s > -CLOSE_FOR_S:
             time.sleep(CLOSE_POLL_S)
         else:

@@ -9,7 +9,7 @@ from acquisition.calibrate_stage import SettleFit
 from acquisition.calibration import Findings, calibrated, calibration_warnings, contradiction
 from acquisition.camera_fit import CameraFit
 from devices.camera_matrix import Matrix
-from devices.rig_file import Backlash, Calibration, SettleTime, Uncertainty
+from devices.rig_file import Backlash, Calibration, MeasuredOn, SettleTime, Uncertainty
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 UPRIGHT: Matrix = ((0.02, 0.0), (0.0, 0.02))
@@ -44,6 +44,7 @@ def test_what_was_measured_takes_the_place_of_what_there_was() -> None:
     assert after.backlash_um == Backlash(x=0.12, y=0.11)
     assert after.settle_s == SettleTime(x=0.017, y=0.018)
     assert after.measured_at == NOW
+    assert dict(after.measured_on) == dict.fromkeys(("backlash_um", "settle_s", "sensitivity_nm_per_v"), NOW)
     assert after.uncertainty.rotation_deg == 0.012  # two digits: more of it nobody knows
     assert after.uncertainty.sensitivity_nm_per_v == 0.2
 
@@ -51,7 +52,25 @@ def test_what_was_measured_takes_the_place_of_what_there_was() -> None:
 def test_what_was_not_measured_stays() -> None:
     before = known(backlash_um=Backlash(x=0.2, y=0.2), uncertainty=Uncertainty(rotation_deg=0.03))
     after = calibrated(before, Findings(NOW, None, {}, None, {"camera and backlash": "dark"}))
-    assert after == before.model_copy(update={"measured_at": NOW})
+    assert after == before
+
+
+def test_what_was_not_measured_keeps_its_date() -> None:
+    old = NOW - timedelta(days=60)
+    before = known(measured_at=old, uncertainty=Uncertainty(sensitivity_nm_per_v=0.3))
+    dark = calibrated(before, Findings(NOW, settling={"x": SettleFit(0.01, 1e-4), "y": SettleFit(0.01, 1e-4)}))
+    assert (dark.measured_at, dark.measured_on.settle_s) == (old, NOW)
+    without_force = calibrated(before, Findings(NOW, CAMERA))
+    assert (without_force.measured_at, without_force.measured_on.sensitivity_nm_per_v) == (NOW, old)
+    again = calibrated(without_force, Findings(NOW + timedelta(days=1), CAMERA))
+    assert again.measured_on.sensitivity_nm_per_v == old
+    (said,) = calibration_warnings(without_force, NOW)
+    assert said == "calibration: sensitivity_nm_per_v is 60 days old; valid_days = 30"
+
+
+def test_what_came_with_the_rig_has_no_date_to_grow_old() -> None:
+    after = calibrated(known(backlash_um=Backlash()), Findings(NOW, sensitivity=None))
+    assert after.measured_on == MeasuredOn()
 
 
 def test_a_fresh_calibration_needs_no_warning() -> None:
@@ -62,8 +81,8 @@ def test_a_fresh_calibration_needs_no_warning() -> None:
     ("changes", "warning"),
     [
         ({"measured_at": None}, "calibration: never measured; run 'nanoraster calibrate --write'"),
-        ({"measured_at": NOW - timedelta(days=31)}, "calibration: 31 days old; valid_days = 30"),
-        ({"measured_at": NOW - timedelta(days=3), "valid_days": 2.0}, "calibration: 3 days old; valid_days = 2"),
+        ({"measured_at": NOW - timedelta(days=31)}, "calibration: pixel_size_um is 31 days old; valid_days = 30"),
+        ({"measured_at": NOW - timedelta(days=3), "valid_days": 2.0}, "calibration: pixel_size_um is 3 days old; valid_days = 2"),
         ({"measured_at": NOW + timedelta(days=1)}, "lies in the future"),
         ({"uncertainty": Uncertainty(pixel_size_um=1e-4)}, "pixel_size_um is known to 0.50% only; 0.2% are wanted"),
         ({"uncertainty": Uncertainty(rotation_deg=0.3)}, "rotation is known to 0.30 degrees only; 0.1 are wanted"),

@@ -329,7 +329,9 @@ def test_a_mail_carries_text_and_picture(new_store: NewStore, smtp: Any) -> None
 def test_a_name_of_several_lines_makes_no_header() -> None:
     settings = Mail(host="x", sender="a@b", to=("c@d",))
     event = Event(1, utc_now(), "run_failed", {})
-    message = Message("pads\r\nBcc: all@example.org", "/runs/pads", Class.FAILED, [event], 1, Progress(0, 6, None), None)
+    message = Message(
+        "pads\r\nBcc: all@example.org", "/runs/pads", Class.FAILED, [event], 1, Progress(0, 6, None), None
+    )
     found = letter(settings, message)
     assert found["Bcc"] is None
     assert found["Subject"] == "nanoraster: pads Bcc: all@example.org: failed, 0 of 6 tiles"

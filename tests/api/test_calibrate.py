@@ -5,6 +5,7 @@ import subprocess
 import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def test_the_table_shows_old_new_and_how_sure_that_is(wrong_rig: Path) -> None:
         sensitivity=SensitivityFit(50.2, 0.21, 8.0, 80),
         not_measured={"camera and backlash": "too dark"},
     )
-    made = Calibrated(wrong_rig, settings, calibrated(settings.calibration, found), found, None)
+    made = Calibrated(wrong_rig, settings, calibrated(settings.calibration, found), found)
     assert [line.split() for line in made.table()[1:4]] == [
         ["settling", "x,", "ms", "-", "17.1", "0.1"],
         ["settling", "y,", "ms", "-", "17.2", "0.1"],
@@ -105,6 +106,22 @@ def test_the_table_shows_old_new_and_how_sure_that_is(wrong_rig: Path) -> None:
     ]
     assert made.table()[4:] == ["camera and backlash not measured: too dark", "not written; --write does"]
     assert not made.is_whole
+    spoilt = replace(made, not_written="the disk is full")
+    assert spoilt.table()[:5] == made.table()[:5]
+    assert spoilt.table()[5] == "not written: the disk is full"
+
+
+def test_a_rig_file_that_cannot_be_edited_is_told_before_anything_moves(
+    nanoraster: Nanoraster, turned_twin: Twin, wrong_rig: Path
+) -> None:
+    text = wrong_rig.read_text()
+    wrong_rig.write_text(text.replace("[calibration]\n", "[calibration.uncertainty]\n[calibration]\n"))
+    moves = truth(turned_twin)["reported_um"]
+    finished = nanoraster("calibrate", "--rig", wrong_rig, "--at", "40,40", "--no-force", "--write")
+    assert finished.returncode == 2
+    assert "cannot be edited in place" in finished.stderr
+    assert "moves the scanner" not in finished.stderr
+    assert truth(turned_twin)["reported_um"] == pytest.approx(moves, abs=0.01)
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from devices.rig_file import Backlash, Calibration, RigFileError, RigSettings, SettleTime, Uncertainty
-from devices.rig_writer import edited, write_calibration
+from devices.rig_file import Backlash, Calibration, MeasuredOn, RigFileError, RigSettings, SettleTime, Uncertainty
+from devices.rig_writer import edited, refuse_unwritable, write_calibration
 
 RIG = """\
 # our rig; do not touch
@@ -42,6 +42,7 @@ MEASURED = Calibration(
     backlash_um=Backlash(x=0.12, y=0.118),
     settle_s=SettleTime(x=0.017, y=0.0171),
     measured_at=datetime(2026, 11, 21, 12, 0, tzinfo=UTC),
+    measured_on=MeasuredOn(settle_s=datetime(2026, 11, 20, 12, 0, tzinfo=UTC)),
     uncertainty=Uncertainty(pixel_size_um=4e-6, rotation_deg=0.012, backlash_um=Backlash(x=0.007, y=0.008)),
 )
 
@@ -84,6 +85,23 @@ def test_written_twice_it_is_the_same(rig: Path) -> None:
     assert rig.read_text() == once
 
 
+def test_no_copy_takes_the_place_of_an_earlier_one(rig: Path) -> None:
+    copies = [write_calibration(rig, MEASURED, value) for value in (50.0, 51.0, 52.0)]
+    assert [copy.name for copy in copies] == ["rig.toml.before", "rig.toml.before-2", "rig.toml.before-3"]
+    assert copies[0].read_text() == RIG
+    assert "sensitivity_nm_per_v = 51.0" in copies[2].read_text()
+
+
+def test_a_link_stays_one_and_what_it_leads_to_is_written(rig: Path, tmp_path: Path) -> None:
+    link = tmp_path / "elsewhere" / "link.toml"
+    link.parent.mkdir()
+    link.symlink_to(rig)
+    before = write_calibration(link, MEASURED, 50.25)
+    assert link.is_symlink()
+    assert RigSettings.load(rig).calibration.measured_at == MEASURED.measured_at
+    assert before == rig.with_name("rig.toml.before")
+
+
 def test_line_ends_of_windows_stay(rig: Path) -> None:
     rig.write_bytes(RIG.replace("\n", "\r\n").encode())
     write_calibration(rig, MEASURED, 50.25)
@@ -104,7 +122,22 @@ def test_a_spelling_that_it_cannot_edit_is_left_alone(rig: Path, spelled: str) -
     rig.write_text(spelled)
     with pytest.raises(RigFileError, match="cannot be edited in place"):
         write_calibration(rig, MEASURED, 50.25)
+    with pytest.raises(RigFileError, match="cannot be edited in place"):
+        refuse_unwritable(rig, MEASURED, 50.25)
     assert rig.read_text() == spelled
+
+
+def test_what_can_be_written_is_not_refused_and_stays_as_it_is(rig: Path) -> None:
+    refuse_unwritable(rig, RigSettings.load(rig).calibration, 55.0)
+    assert [path.name for path in rig.parent.iterdir()] == ["rig.toml"]
+    assert rig.read_text() == RIG
+
+
+def test_finds_out_beforehand_about_a_key_that_only_a_measurement_will_add(rig: Path) -> None:
+    text = RIG.replace("backlash_um = { x = 0.1, y = 0.1 }", "[calibration.uncertainty]\nrotation_deg = 0.1")
+    rig.write_text(text)
+    with pytest.raises(RigFileError, match="cannot be edited in place"):
+        refuse_unwritable(rig, RigSettings.load(rig).calibration, None)
 
 
 def test_a_key_inside_a_longer_text_is_no_key() -> None:

@@ -1,6 +1,7 @@
 """How closely a move is watched; time is played, so that a pause takes none."""
 
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_no_pause_keeps_a_stop_waiting(clock: Played) -> None:
     settling = Settling()
     for _ in range(3):
         asked = clock.questions(settling, takes_s=3.0)
-    longest_s = max(later - earlier for earlier, later in zip(asked, asked[1:], strict=False))
+    longest_s = max(later - earlier for earlier, later in pairwise(asked))
     assert longest_s <= LONGEST_POLL_S + 1e-9  # the sum of floats
 
 

@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,8 @@ STOPS_WITHIN_S = 0.05
 Frame = NDArray[np.uint16]
 
 
-def world_with(clock: ManualClock | RealClock, **camera: Any) -> World:
-    settings = WorldSettings(camera=CameraSettings(frame_shape_px=(ROWS, COLUMNS), **camera))
+def world_with(clock: ManualClock | RealClock, randomness: Any = "stream", **camera: Any) -> World:
+    settings = WorldSettings(randomness=randomness, camera=CameraSettings(frame_shape_px=(ROWS, COLUMNS), **camera))
     grey = np.random.default_rng(1).random((200, 300), dtype=np.float32)
     return World(settings, Specimen("grain", 0.02, grey, np.zeros((50, 75), np.float32)), clock, seed=0)
 
@@ -381,3 +382,45 @@ def test_what_makes_no_sense_is_answered_with_an_error(bench: Bench, request_lin
             header = json.loads(lines.readline())
             assert lines.readline() == b"END\n"
             assert ("error" in header) == (line is request_line)
+
+
+@pytest.mark.parametrize("randomness", ["stream", "keyed"])
+def test_a_frame_that_is_worked_out_while_exposed_is_that_of_a_camera_that_waits(randomness: str) -> None:
+    def frames(forget_the_proof: bool) -> list[Frame]:
+        world = world_with(ManualClock(), randomness=randomness)
+        world.scanner.move({0: 2.0, 1: 1.0})
+        taken = []
+        for shot in world.camera.sequence(Setup(exposure_s=0.01), 3, threading.Event()):
+            assert shot.proof is not None
+            taken.append(world.camera.develop(replace(shot, proof=None) if forget_the_proof else shot))
+        return taken
+
+    assert all(map(np.array_equal, frames(forget_the_proof=False), frames(forget_the_proof=True)))
+
+
+@pytest.mark.parametrize(
+    "happens",
+    [
+        lambda world: world.scanner.move({0: 2.5}),
+        lambda world: world.scanner.drift_burst(0.5, 0.0, 0.001),
+        lambda world: world.focus.move(world.settings.optics.in_focus_mm + 0.005, 1.0, 80.0),
+    ],
+    ids=["the stage moves", "the specimen slips", "the focus changes"],
+)
+def test_what_happens_during_an_exposure_is_seen(happens: Callable[[World], None]) -> None:
+    class Eventful(ManualClock):
+        act: Callable[[], None] = staticmethod(lambda: None)
+
+        def sleep_until_s(self, time_s: float) -> None:
+            act, self.act = self.act, lambda: None
+            act()
+            super().sleep_until_s(time_s)
+
+    clock = Eventful()
+    world = world_with(clock)
+    world.scanner.move({0: 2.0, 1: 1.0})
+    clock.advance(1.0)
+    shots = world.camera.sequence(Setup(exposure_s=0.02), 2, threading.Event())
+    assert next(shots).proof is not None
+    clock.act = lambda: happens(world)
+    assert next(shots).proof is None
