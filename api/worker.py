@@ -23,7 +23,7 @@ from reconstruction.report import write_report
 from reconstruction.restore import restorer
 from reconstruction.worker import Progress, follow
 
-POLITENESS = 10  # the engine goes first where cores are scarce
+POLITENESS = 10
 
 
 def main() -> int:
@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--world")
     parser.add_argument("--until-stdin-ends", action="store_true", help="end with who started it, unless told 'go on'")
     options = parser.parse_args()
-    os.nice(POLITENESS)
+    _give_way()
     if options.until_stdin_ends:
         threading.Thread(target=_end_with_stdin, daemon=True).start()
     say = Channel()
@@ -42,6 +42,13 @@ def main() -> int:
         say({"error": f"{type(error).__name__}: {error}"})
         return 1
     return 0
+
+
+def _give_way() -> None:
+    """Use what cores have left: the engine goes first, and a worker that falls behind loses nothing."""
+    os.nice(POLITENESS)
+    if hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _end_with_stdin() -> None:
