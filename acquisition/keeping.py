@@ -141,13 +141,11 @@ class Keeping:
         return tile.x_um + drift_x_um, tile.y_um + drift_y_um
 
     def _go_to(self, target_um: tuple[float, float]) -> float:
-        """Move to a target, or wait for the move that leads there; how long the stage took."""
-        began_s = time.perf_counter()
-        if self._has_arrived(target_um):
-            waited_s, away_s = time.perf_counter() - began_s, time.perf_counter() - self._left_s
-            return away_s if waited_s > away_s / 2 else waited_s  # it may have stood there while a disk was slow
-        self._force.move_to(self._aim.at(*target_um))
-        return time.perf_counter() - began_s
+        """Move to a target, or wait for the move that leads there; how long ago that began."""
+        if not self._has_arrived(target_um):
+            self._left_s = time.perf_counter()
+            self._force.move_to(self._aim.at(*target_um))
+        return time.perf_counter() - self._left_s
 
     def _has_arrived(self, target_um: tuple[float, float]) -> bool:
         """Wait for the move under way, if it leads to the target; False where it leads elsewhere, or was stopped."""

@@ -41,7 +41,7 @@ STEPPED: Mapping[int, int] = MappingProxyType({})
 
 @dataclass(frozen=True)
 class Measured:
-    """`matrix_um` 2 x 2, and the standard deviation of its relative error along a step in x or in y, the less certain one."""
+    """`matrix_um` 2 x 2, and the standard deviation of its relative error: along x or along y, whichever is greater."""
 
     matrix_um: NDArray[np.float64]
     relative_sd: float

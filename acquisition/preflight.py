@@ -45,17 +45,15 @@ def problems(plan: Plan, limits_um: Mapping[str, tuple[float, float]], free_byte
         for axis, (low, high) in (("x", plan.region.x_um), ("y", plan.region.y_um))
         if axis in limits_um and (low < limits_um[axis][0] or high > limits_um[axis][1])
     ]
-    if found:
-        return found
     costs = cost(plan, field)
     if costs.tiles > MOST_TILES:
-        found.append(f"region: {costs.tiles} tiles are outside 1..{MOST_TILES}")
-    elif tile := beyond_limits(layout(plan, field), limits_um):
+        return [*found, f"region: {costs.tiles} tiles are outside 1..{MOST_TILES}"]
+    if not found and (tile := beyond_limits(layout(plan, field), limits_um)):
         found.append(
             f"region: for a turned camera tile {tile.index} lies at ({tile.x_um:g}, {tile.y_um:g}) um, outside the "
             f"scanner's travel; keep the region away from its ends"
         )
-    elif costs.disk_bytes > free_bytes:
+    if costs.disk_bytes > free_bytes:
         needed, free = costs.disk_bytes / 1e6, free_bytes / 1e6
         found.append(f"disk: the run needs about {needed:.0f} MB, {free:.0f} MB are free")
     return found

@@ -100,16 +100,17 @@ class _Gate:
         """Hold the plan against the limits, the controller's where they are known; whether it can be laid out."""
         scanner = self._settings.devices.scanner
         limits_um = self._rig.scanner.limits_um if self._rig else getattr(scanner, "limits_um", {})
-        free_bytes = WITHOUT_END if self._rig else self._disk.free  # with a rig, the trial judges the disk
-        found = problems(self._plan, limits_um, free_bytes, self._field)
+        found = problems(self._plan, limits_um, WITHOUT_END, self._field)
+        if found or self._rig is None:  # else a trial judges the disk
+            found = problems(self._plan, limits_um, self._disk.free, self._field)
         if not found and self._rig is not None:
             found = inabilities(self._plan, self._field, self._rig.scanner, self._rig.camera)
-            found += force_inabilities(self._plan, self._rig) + focus_problems(self._plan, self._rig)
         elif not found and (ends_um := getattr(scanner, "sweep_ends_um", None)) is not None:
             skew_s = getattr(self._settings.devices.camera, "skew_s", 0.0)
             found = sweep_problems(self._plan, limits_um, self._field, skew_s, ends_um)
-        found += drift_problems(self._plan, limits_um)
-        self.problems += found
+        self.problems += found + drift_problems(self._plan, limits_um)
+        if self._rig is not None:
+            self.problems += force_inabilities(self._plan, self._rig) + focus_problems(self._plan, self._rig)
         if not found:
             self._judge_approach(limits_um)
         return not found

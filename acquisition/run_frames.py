@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from acquisition.journal import Attempt
 from acquisition.layout import Correction
 from acquisition.places import Place, Places
 from acquisition.run_store import RunError, RunStore
@@ -17,6 +17,16 @@ from reconstruction.registration import Edge
 from reconstruction.sources import Tile
 
 POLL_S = 0.05  # how soon a frame is noticed; a query of an idle journal costs some 20 us
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Of an attempt, what is kept all night."""
+
+    row: int
+    col: int
+    take: int
+    place: Place
 
 
 class RunFrames:
@@ -36,7 +46,7 @@ class RunFrames:
         self.dtype: np.dtype[Any] = np.dtype(np.uint16)
         self._remember_edges = remember_edges
         self._frames: dict[int, int] = {}
-        self._taken: dict[int, tuple[Attempt, Place]] = {}
+        self._taken: dict[int, _Taken] = {}
         self._planned: list[Tile] = []
         self._corrections: list[Correction] = []
         self._read_layout()
@@ -67,11 +77,11 @@ class RunFrames:
                 place = places.of(attempt)
                 if attempt.frame is not None and place is not None:
                     self._frames[attempt.tile] = attempt.frame
-                    self._taken[attempt.tile] = attempt, place
+                    self._taken[attempt.tile] = _Taken(attempt.row, attempt.col, attempt.attempt, place)
                     arrived.add(attempt.tile)
             if self._read_layout():
                 arrived = set(self._taken)
-            yield [self._arrived(*self._taken[index]) for index in sorted(arrived)]
+            yield [self._arrived(index, self._taken[index]) for index in sorted(arrived)]
             if not live:
                 return
             if not arrived:
@@ -113,9 +123,9 @@ class RunFrames:
         ]
         return True
 
-    def _arrived(self, attempt: Attempt, place: Place) -> Tile:
-        anchor = all(place.sure)
-        return self._tile(attempt.tile, attempt.row, attempt.col, place.x_um, place.y_um, attempt.attempt, anchor)
+    def _arrived(self, index: int, taken: _Taken) -> Tile:
+        place = taken.place
+        return self._tile(index, taken.row, taken.col, place.x_um, place.y_um, taken.take, anchor=all(place.sure))
 
     def _tile(self, index: int, row: int, col: int, x_um: float, y_um: float, take: int, anchor: bool) -> Tile:
         rows, columns = self.tile_shape

@@ -37,7 +37,8 @@ class Calibrated:
     @property
     def is_whole(self) -> bool:
         """Whether everything was measured, and written, that was asked for and that the rig has."""
-        return self.not_written is None and set(self.found.not_measured.values()) <= {"not asked for", "the rig has no deflection sensor"}
+        excused = {"not asked for", "the rig has no deflection sensor"}
+        return self.not_written is None and set(self.found.not_measured.values()) <= excused
 
     @property
     def sensitivity_nm_per_v(self) -> float | None:

@@ -82,7 +82,10 @@ def test_a_fresh_calibration_needs_no_warning() -> None:
     [
         ({"measured_at": None}, "calibration: never measured; run 'nanoraster calibrate --write'"),
         ({"measured_at": NOW - timedelta(days=31)}, "calibration: pixel_size_um is 31 days old; valid_days = 30"),
-        ({"measured_at": NOW - timedelta(days=3), "valid_days": 2.0}, "calibration: pixel_size_um is 3 days old; valid_days = 2"),
+        (
+            {"measured_at": NOW - timedelta(days=3), "valid_days": 2.0},
+            "calibration: pixel_size_um is 3 days old; valid_days = 2",
+        ),
         ({"measured_at": NOW + timedelta(days=1)}, "lies in the future"),
         ({"uncertainty": Uncertainty(pixel_size_um=1e-4)}, "pixel_size_um is known to 0.50% only; 0.2% are wanted"),
         ({"uncertainty": Uncertainty(rotation_deg=0.3)}, "rotation is known to 0.30 degrees only; 0.1 are wanted"),

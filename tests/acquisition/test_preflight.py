@@ -28,6 +28,13 @@ def test_refuses_a_plan_that_does_not_fit_on_the_disk() -> None:
     assert "disk" in found
 
 
+def test_tells_of_the_disk_beside_a_region_that_is_out_of_reach() -> None:
+    found = problems(plan((90, 130), (0, 100)), LIMITS_UM, 10**6, FIELD)
+    assert len(found) == 2
+    assert "region.x_um" in found[0]
+    assert "disk" in found[1]
+
+
 def test_refuses_an_endless_region_without_counting_its_tiles() -> None:
     assert problems(plan((0, 1e15), (0, 1e15)), LIMITS_UM, 10**12, FIELD)
 

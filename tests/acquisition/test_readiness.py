@@ -107,6 +107,27 @@ def test_tells_every_reason_at_once(
     assert found.cost is None
 
 
+def test_a_region_out_of_reach_hides_neither_anchor_nor_disk(
+    rig: Rig, settings: RigSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, 10**6, Trial(1.0, 1e6))
+    wanted = plan(region={"x_um": (90, 130), "y_um": (0, 100)}, drift={"policy": "anchor", "anchor_um": (500, 3)})
+    for opened in (None, rig):
+        found = check(wanted, settings, tmp_path / "run", opened)
+        for word in ("region.x_um", "drift.anchor_um", "disk: the run needs"):
+            assert [word in problem for problem in found.problems].count(True) == 1
+
+
+def test_an_anchor_out_of_reach_does_not_hide_a_full_disk(
+    rig: Rig, settings: RigSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, 10**6, Trial(1.0, 1e6))
+    anchored = plan(drift={"policy": "anchor", "anchor_um": (500, 3)})
+    found = " ".join(check(anchored, settings, tmp_path / "run", rig).problems)
+    assert "drift.anchor_um" in found
+    assert "disk: the run needs" in found
+
+
 def test_refuses_an_exposure_that_the_camera_refuses(
     rig: Rig, settings: RigSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
