@@ -182,7 +182,7 @@ class _Engine:
             DeviceError: something failed, and the run is to end with it.
         """
         portion = self._todo[0]
-        taken, failure = taking.take(portion)
+        taken, failure = taking.take(portion, self._next_for_sure())
         self._todo.popleft()
         self._last_row = portion[-1].row
         if failure is None:
@@ -201,6 +201,16 @@ class _Engine:
             self._told.pause("now", str(failure))
         if action in ("retry", "skip"):
             self._told.wait(self._failures.wait_s())
+
+    def _next_for_sure(self) -> PlannedTile | None:
+        """The tile that is taken next whatever is said about this one; None if that remains to be seen."""
+        plan = self._store.plan
+        if len(self._todo) < 2 or plan.tiles.mode != "step" or plan.quality.policy == "retake" or self._told.waiting:
+            return None
+        (this, *_), (following, *_) = self._todo[0], self._todo[1]
+        if plan.tiles.overlap_band is not None and following.row != this.row:
+            return None
+        return following
 
     def _keep(self, portion: Portion, taken: list[Taken]) -> None:
         """Store what was taken; what is not good enough, or what the disk does not take, is to be taken again."""
