@@ -27,6 +27,8 @@ SILENCE_S = 10.0
 AGAIN_S = 0.2, 30.0
 """Shortest and longest time between two starts of a guardian that dies again and again."""
 END_S = 5.0
+HANGS_S = 3.0
+"""On leaving: it has had `END_S` to beat fifty times."""
 
 
 class GuardianFailed(RuntimeError):
@@ -111,8 +113,23 @@ class GuardianProcess:
         self._over.set()
         self._thread.join()
         if self._process is not None:
-            _let_go(self._process)
+            self._let_go(self._process)
         os.close(self._file)
+
+    def _let_go(self, process: subprocess.Popen[str]) -> None:
+        """Let a guardian end by itself; one that still retracts goes on without us, one that hangs ends."""
+        assert process.stdin is not None
+        process.stdin.close()
+        try:
+            process.wait(END_S)
+        except subprocess.TimeoutExpired:
+            if self.heart.guardian.silence_s(time.monotonic()) > HANGS_S:
+                code = _end(process)
+                with suppress(OSError):
+                    self._note("guardian_died", code=code)
+                return
+            print("nanoraster: the guardian is still at work", file=sys.stderr)
+        _close_pipes(process)
 
     def _start(self) -> subprocess.Popen[str]:
         """Start one and wait until it has its connection."""
@@ -168,17 +185,6 @@ def _end(process: subprocess.Popen[str]) -> int:
     code = process.wait()
     _close_pipes(process)
     return code
-
-
-def _let_go(process: subprocess.Popen[str]) -> None:
-    """Let a guardian end by itself; one that still has a probe to retract goes on without us."""
-    assert process.stdin is not None
-    process.stdin.close()
-    try:
-        process.wait(END_S)
-    except subprocess.TimeoutExpired:
-        print("nanoraster: the guardian is still at work", file=sys.stderr)
-    _close_pipes(process)
 
 
 def _close_pipes(process: subprocess.Popen[str]) -> None:

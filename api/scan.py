@@ -1,5 +1,6 @@
 """One scan in the foreground: check everything, open the rig, start the worker, run the engine."""
 
+import json
 import shutil
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -144,15 +145,34 @@ def resume(
 
 
 def is_finished(path: Path) -> bool:
-    """Whether there is nothing left to do for a run: every tile was taken, and its report is written.
+    """Whether there is nothing left to do for a run: it is complete, and so are the mosaic and the report of it.
 
     Raises:
         RunError: not a run.
     """
     with closing(RunStore(path)) as store:
         ends = [event.kind for event in store.journal.events() if event.kind in ENDS]
-        complete = bool(ends) and ends[-1] == "run_completed"
-        return complete and (path / "report" / "summary.json").exists()
+    summary = path / "report" / "summary.json"
+    if not ends or ends[-1] != "run_completed" or not summary.exists():
+        return False
+    # a summary of an earlier session tells how that one ended
+    return bool(json.loads(summary.read_text()).get("outcome") == Outcome.COMPLETED)
+
+
+def was_paused(path: Path) -> str | None:
+    """Why somebody, or a failure, had paused a run when it was cut off; None if it was not. Interlocks hold anew.
+
+    Raises:
+        RunError: not a run.
+    """
+    with closing(RunStore(path)) as store:
+        events = [event for event in store.journal.events() if event.kind in ("paused", "continued", *ENDS)]
+    if events and events[-1].kind == "run_stopped":
+        events.pop()  # how a service that is told to end leaves a run
+    if not events or events[-1].kind != "paused":
+        return None
+    reason = str(events[-1].data.get("reason") or "told to")
+    return None if reason.startswith("interlock ") else reason
 
 
 def _same_rig(own: RigSettings, given: RigSettings | None) -> RigSettings:

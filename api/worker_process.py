@@ -4,8 +4,8 @@ import json
 import os
 import subprocess
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +18,7 @@ GLIBC = {"MALLOC_MMAP_THRESHOLD_": str(256 * 2**10), "MALLOC_ARENA_MAX": "2"}
 """Let the C library give arrays back to the system when they are done with, and keep two heaps for all threads: as it
 is by itself, holes in its heaps have the worker grow by a tenth in a night of 2000 tiles, with these by a fiftieth."""
 DEATHS = 5  # a worker that dies so often without getting any further has a reason that starting it again does not mend
+SILENCE_S = 600.0  # it tells its progress many times a second, but for the last drawing: minutes, for a wafer
 AGAIN_S = 0.1, 10.0  # shortest and longest time to the next start, while frames still come
 
 
@@ -35,6 +36,7 @@ class WorkerProcess:
         self, run: Path, options: Sequence[str], journal: Journal, heard: Callable[[dict[str, Any]], None]
     ) -> None:
         self._command = module_command("api.worker", str(run), "--until-stdin-ends", *options)
+        self._options = list(options)
         self._journal = journal
         self._heard = heard
         self._summary: dict[str, Any] | None = None
@@ -98,10 +100,12 @@ class WorkerProcess:
         assert process.stdin is not None
         assert process.stdout is not None
         self._starts += 1
-        self._note("worker_started", pid=process.pid, start=self._starts)
-        for line in process.stdout:
-            self._hear(json.loads(line))
-        code = process.wait()
+        self._note("worker_started", pid=process.pid, start=self._starts, options=self._options)
+        with _ended_if_silent(process) as listen:
+            for line in process.stdout:
+                listen()
+                self._hear(json.loads(line))
+            code = process.wait()
         process.stdout.close()
         process.stdin.close()
         if self._summary is None:
@@ -120,3 +124,25 @@ class WorkerProcess:
         else:
             self._placed = max(self._placed, said["placed"])
             self._heard(said)
+
+
+@contextmanager
+def _ended_if_silent(process: "subprocess.Popen[str]") -> Iterator[Callable[[], None]]:
+    """Kill a worker that says nothing for `SILENCE_S`; yields what is to be called when it says something."""
+    heard, over = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        while heard.wait(SILENCE_S):
+            heard.clear()
+            if over.is_set():
+                return
+        process.kill()
+
+    watcher = threading.Thread(target=watch, name="worker watch", daemon=True)
+    watcher.start()
+    try:
+        yield heard.set
+    finally:
+        over.set()
+        heard.set()
+        watcher.join()

@@ -98,8 +98,7 @@ def test_a_journal_without_space_takes_no_frame_and_keeps_its_notes(small_disk: 
         with pytest.raises(JournalError, match=r"full|disk I/O"):
             fill_journal(store)
         rows = len(store.journal.attempts())
-        store.journal.note("paused", reason="disk")
-        assert store.journal.events() == []
+        store.journal.note("paused", reason="disk")  # a line may still fit, or wait for room
         (small_disk / "ballast").unlink()
         store.record(attempt(0, rows), frame(0))
         assert [event.data for event in store.journal.events()] == [{"reason": "disk"}]

@@ -163,6 +163,7 @@ def test_tells_what_happened_why_how_far_and_until_when(new_store: NewStore, hoo
     with Telling(to_hook(hook), store.path, lambda: PICTURE):
         store.journal.add_event("run_started")
         store.journal.add_event("worker_started", pid=1)
+        until(lambda: len(hook.posted) == 1)
         store.journal.add_event("paused", reason="the lid is open")
         until(lambda: len(hook.posted) == 2)
     started, paused = hook.posted

@@ -140,7 +140,11 @@ def test_a_region_of_endless_size_is_refused_without_counting_its_tiles(
 ) -> None:
     plan = tmp_path / "plan.toml"
     plan.write_text("[region]\nx_um = [0, 1e12]\ny_um = [0, 90]")
-    refused(nanoraster("scan", plan, "--rig", twin.rig, "--out", tmp_path / "run"), "axis x", "0..100")
+    both = nanoraster("scan", plan, "--rig", twin.rig, "--out", tmp_path / "run")
+    assert both.returncode == 2
+    travel, tiles = both.stderr.strip().splitlines()
+    assert "axis x, 0..100" in travel
+    assert "1..1000000" in tiles
     rig = tmp_path / "rig.toml"
     lines = twin.rig.read_text().splitlines()
     rig.write_text("\n".join(line for line in lines if not line.startswith("limits_um = {")))

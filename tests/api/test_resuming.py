@@ -1,0 +1,80 @@
+"""What is known of a run that was cut off: whether it is finished, and whether somebody had paused it."""
+
+import json
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from acquisition.journal import Journal
+from acquisition.plan import Plan
+from acquisition.run_store import RunStore
+from api import worker_process
+from api.scan import Field, is_finished, was_paused
+from api.worker_process import WorkerProcess
+
+NewRun = Callable[..., Path]
+
+
+@pytest.fixture
+def new_run(tmp_path: Path) -> NewRun:
+    """A run of one tile with these events, and the summary of this outcome."""
+
+    def make(*events: tuple[str, str], outcome: str | None = None) -> Path:
+        path = tmp_path / "run"
+        plan = Plan.model_validate({"region": {"x_um": (1.0, 2.0), "y_um": (1.0, 2.0)}})
+        with closing(RunStore.create(path, plan, Field((24, 32), 0.1), {"calibration": {}})) as store:
+            for kind, reason in events:
+                store.journal.add_event(kind, reason=reason)
+        if outcome:
+            (path / "report").mkdir()
+            (path / "report" / "summary.json").write_text(json.dumps({"outcome": outcome}))
+        return path
+
+    return make
+
+
+@pytest.mark.parametrize(("outcome", "finished"), [("completed", True), ("stopped", False), (None, False)])
+def test_a_run_is_finished_when_its_last_mosaic_is_of_all_of_it(
+    new_run: NewRun, outcome: str | None, finished: bool
+) -> None:
+    run = new_run(("run_stopped", ""), ("run_completed", ""), outcome=outcome)
+    assert is_finished(run) is finished
+
+
+@pytest.mark.parametrize(
+    ("events", "reason"),
+    [
+        ([("paused", "hands in the rig")], "hands in the rig"),
+        ([("paused", "hands in the rig"), ("run_stopped", "SIGTERM")], "hands in the rig"),
+        ([("paused", "lunch"), ("continued", "")], None),
+        ([("paused", "lunch"), ("continued", ""), ("run_stopped", "SIGTERM")], None),
+        ([("paused", "interlock laser: off is not ok")], None),
+        ([], None),
+    ],
+)
+def test_a_pause_outlives_the_service(new_run: NewRun, events: list[tuple[str, str]], reason: str | None) -> None:
+    assert was_paused(new_run(*events)) == reason
+
+
+def test_a_worker_that_hangs_is_ended_and_started_again(
+    new_run: NewRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(worker_process, "SILENCE_S", 0.5)
+    hung = tmp_path / "hung"
+    script = (
+        f"import json, os, pathlib, signal; hung = pathlib.Path({str(hung)!r})\n"
+        "if hung.exists(): print(json.dumps({'summary': {'tiles': 1}}), flush=True)\n"
+        "else: hung.touch(); os.kill(os.getpid(), signal.SIGSTOP)\n"
+    )
+    with closing(Journal(new_run() / "journal.db")) as journal:
+        worker = WorkerProcess(tmp_path, [], journal, lambda said: None)
+        monkeypatch.setattr(worker, "_command", [sys.executable, "-c", script])
+        worker.no_frame_will_follow()
+        with worker:
+            assert worker.summary() == {"tiles": 1}
+        (died,) = [event for event in journal.events() if event.kind == "worker_died"]
+    assert died.data["code"] == -signal.SIGKILL
