@@ -55,6 +55,7 @@ class Keeping:
         self._last_um: tuple[float, float] | None = None
         self._last_row: int | None = None
         self._heading_um: tuple[float, float] | None = None
+        self._headed_with = (-1, (0.0, 0.0))  # index of the tile that is headed for, and its drift
         self._left_s = 0.0
 
     def __enter__(self) -> Self:
@@ -95,8 +96,8 @@ class Keeping:
             self._heart.take_note()
         began_s = time.perf_counter()
         self._follow_drift()
-        drift_um = self._drift.offset_um
-        target_um = self._target_um(tile)
+        drift_um = self._drift_at(tile)
+        target_um = tile.x_um + drift_um[0], tile.y_um + drift_um[1]
         self._still_at_work()
         self._force.before_step()
         attended_s = time.perf_counter() - began_s
@@ -116,12 +117,13 @@ class Keeping:
         """Begin to move to the tile that comes next for sure; `bring_to` waits for it, or does it if this failed."""
         if self._has_probe_policy or self._drift.due() or self._told.waiting or self._told.interrupting:
             return
-        target_um = self._target_um(tile)
+        drift_um = self._drift.offset_um
+        target_um = tile.x_um + drift_um[0], tile.y_um + drift_um[1]
         self._still_at_work()
         with overcoming(DeviceError):
             self._left_s = time.perf_counter()
             self._rig.scanner.start_move(self._aim.at(*target_um))
-            self._heading_um = target_um
+            self._heading_um, self._headed_with = target_um, (tile.index, drift_um)
 
     def read_force(self, standing: Standing) -> Standing:
         """Enter the force of this moment where none is held, nor was measured before."""
@@ -136,9 +138,11 @@ class Keeping:
         self._force.release()
         self._heart.rest()
 
-    def _target_um(self, tile: PlannedTile) -> tuple[float, float]:
-        drift_x_um, drift_y_um = self._drift.offset_um
-        return tile.x_um + drift_x_um, tile.y_um + drift_y_um
+    def _drift_at(self, tile: PlannedTile) -> tuple[float, float]:
+        """The drift that a tile is taken with: one value, also while it is extrapolated in time."""
+        if self._heading_um is not None and self._headed_with[0] == tile.index:
+            return self._headed_with[1]
+        return self._drift.offset_um
 
     def _go_to(self, target_um: tuple[float, float]) -> float:
         """Move to a target, or wait for the move that leads there; how long ago that began."""

@@ -100,3 +100,18 @@ def test_nobody_heads_on_who_is_to_pause(keeping: Keeping, store: RunStore, rig:
     told.pause("tile")
     keeping.head_for(second)
     assert len(rig.scanner.moves) == sent
+
+
+def test_drift_that_goes_on_under_way_sends_the_stage_nowhere_else(
+    keeping: Keeping, store: RunStore, rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second, *_ = store.tiles()
+    known_um = iter([(0.0, 0.0), (0.01, 0.02), (0.009, 0.019), (0.008, 0.018)])
+    monkeypatch.setattr(type(keeping._drift), "offset_um", property(lambda drift: next(known_um)))
+    keeping.bring_to(first)
+    keeping.head_for(second)
+    sent = list(rig.scanner.moves)
+    standing = keeping.bring_to(second)
+    assert rig.scanner.moves == sent
+    assert standing.drift_um == (0.01, 0.02)
+    assert standing.target_um == (second.x_um + 0.01, second.y_um + 0.02)
