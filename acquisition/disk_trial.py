@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from acquisition.frame_array import FrameArray
+from acquisition.frame_array import Compression, FrameArray
 
 FRAMES = 8
 """Enough for the disk's own time to show behind that of the first, which lays out the file."""
@@ -25,7 +25,7 @@ class Trial:
     frames_per_s: float
 
 
-def try_disk(folder: Path, frames: Sequence[NDArray[np.uint16]]) -> Trial:
+def try_disk(folder: Path, frames: Sequence[NDArray[np.uint16]], compression: Compression) -> Trial:
     """Write frames (y, x) where `folder` is, or will be, over and over until there are `FRAMES`; leaves nothing behind.
 
     Raises:
@@ -33,13 +33,13 @@ def try_disk(folder: Path, frames: Sequence[NDArray[np.uint16]]) -> Trial:
     """
     with tempfile.TemporaryDirectory(prefix=".nanoraster-trial-", dir=standing_part(folder)) as trial:
         path = Path(trial) / "raw.zarr"
-        array = FrameArray.create(path, (frames[0].shape[0], frames[0].shape[1]), FRAMES)
+        array = FrameArray.create(path, (frames[0].shape[0], frames[0].shape[1]), FRAMES, compression)
         try:
             sizes, began_s = [], time.perf_counter()
             for number, pixels in enumerate(itertools.islice(itertools.cycle(frames), FRAMES)):
                 encoded = array.encode(pixels)
-                array.write(number, encoded)
-                sizes.append(len(encoded.chunk))
+                array.write(number, [encoded])
+                sizes.append(encoded.chunk.length)
             took_s = time.perf_counter() - began_s
         finally:
             array.close()

@@ -64,7 +64,7 @@ def run(
     heart = heart or Heartbeat.unshared()
     try:
         with (
-            WriteBehind(store.record, watcher.acquired, store.encode) as writer,
+            WriteBehind(store.record_all, watcher.acquired, store.encode, store.raw.encoders) as writer,
             rig.safe_on_exit(),
             failures.overcome(lambda: Keeping(store, rig, told, note, heart)) as keeping,
         ):

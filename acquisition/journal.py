@@ -109,9 +109,9 @@ class Journal:
                     self._db.execute(f"ALTER TABLE tiles ADD COLUMN {field.name} DEFAULT {default}")
             self._columns = _ATTEMPT
 
-    def record(self, attempt: Attempt) -> None:
-        """Commit one attempt."""
-        self._insert(_INTO_TILES, astuple(attempt))
+    def record(self, *attempts: Attempt) -> None:
+        """Commit attempts in their order, all or none."""
+        self._insert(_INTO_TILES, *(astuple(attempt) for attempt in attempts))
 
     def attempts(self, after: int = 0) -> list[tuple[int, Attempt]]:
         """Attempts in the order in which they ended, each with its row number; only those after row number `after`."""
@@ -167,11 +167,12 @@ class Journal:
             self._commit_notes(NOTE_S)
         self._db.close()
 
-    def _insert(self, into: str, values: tuple[object, ...]) -> None:
+    def _insert(self, into: str, *rows: tuple[object, ...]) -> None:
         if self._notes:
             self._commit_notes(BUSY_S)
-        with self._writing(BUSY_S):
-            self._db.execute(f"{into} VALUES ({', '.join('?' * len(values))})", values)
+        with self._writing(BUSY_S), self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.executemany(f"{into} VALUES ({', '.join('?' * len(rows[0]))})", rows)
 
     def _commit_notes(self, patience_s: float) -> None:
         with self._writing(patience_s):

@@ -181,6 +181,12 @@ class OnFailure(Model):
     consecutive: Annotated[Whole, Field(ge=1, le=1000)] = 5
 
 
+class Storage(Model):
+    """How raw frames go to the disk: as they come, or smaller and at the cost of a core's time (see `frame_array`)."""
+
+    compression: Literal["none", "lz4"] = "none"
+
+
 class Restoration(Model):
     model: str = "none"
 
@@ -197,6 +203,7 @@ class Plan(Model):
     drift: Drift = Drift()
     quality: Quality = Quality()
     on_failure: OnFailure = OnFailure()
+    storage: Storage = Storage()
     reconstruction: Restoration = Restoration()
 
     @classmethod

@@ -154,7 +154,7 @@ class _Gate:
         try:
             rig.camera.set_exposure_s(plan.camera.exposure_s)
             frames = [rig.camera.snap().pixels for _ in range(TRIAL_FRAMES)]
-            trial = try_disk(self._out, frames)
+            trial = try_disk(self._out, frames, plan.storage.compression)
         except DeviceRejected as refusal:
             self.problems.append(f"camera.exposure_ms = {plan.camera.exposure_ms:g}: {refusal}")
             return costs

@@ -94,7 +94,7 @@ class RunStore:
         }
         held = hold(path)
         try:
-            FrameArray.create(path / RAW, field.shape_px, count)
+            FrameArray.create(path / RAW, field.shape_px, count, plan.storage.compression)
             Journal(path / JOURNAL, mode="create").close()
             sync(path)
             write_durably(path / RUN, json.dumps(run, indent=2))
@@ -157,36 +157,40 @@ class RunStore:
         return self.raw.encode(pixels)
 
     def record(self, attempt: Attempt, frame: NDArray[np.uint16] | EncodedFrame | None) -> Attempt:
-        """Store an attempt and, if it is to be kept, its frame; returns when both are durable.
+        """Store one attempt, as `record_all` does."""
+        return self.record_all([(attempt, frame)])[0]
 
-        Mean and standard deviation of the frame are entered where the attempt has none.
+    def record_all(self, taken: Sequence[tuple[Attempt, NDArray[np.uint16] | EncodedFrame | None]]) -> list[Attempt]:
+        """Store attempts and, of those that are to be kept, their frames (y, x); returns when all are durable.
+
+        Mean and standard deviation of a frame are entered where the attempt has none.
 
         Raises:
-            OSError: one of them could not be stored, so neither counts; the same attempt may be recorded again.
+            OSError: one of them could not be stored, so none counts; the same attempts may be recorded again.
             RunError: the run is not open for writing.
         """
         self._check_folder()
         if self._unsure:
             self._go_back()
-        if frame is not None:
-            frame = frame if isinstance(frame, EncodedFrame) else self.encode(frame)
-            attempt = replace(
-                attempt,
-                frame=self._frames,
-                mean=frame.mean if attempt.mean is None else attempt.mean,
-                sd=frame.sd if attempt.sd is None else attempt.sd,
-            )
-        try:
+        attempts: list[Attempt] = []
+        frames: list[EncodedFrame] = []
+        for attempt, frame in taken:
             if frame is not None:
-                self.raw.write(self._frames, frame)
-            self.journal.record(attempt)
+                encoded = frame if isinstance(frame, EncodedFrame) else self.encode(frame)
+                attempt = _with_frame(attempt, self._frames + len(frames), encoded)
+                frames.append(encoded)
+            attempts.append(attempt)
+        try:
+            if frames:
+                self.raw.write(self._frames, frames)
+            self.journal.record(*attempts)
         except OSError:
             self._unsure = True
             with suppress(OSError):
                 self._go_back()  # at once, for what half a frame takes of a full disk may be what the journal needs
             raise
-        self._frames += frame is not None
-        return attempt
+        self._frames += len(frames)
+        return attempts
 
     def is_being_acquired(self) -> bool:
         """Whether a live process holds the run as its writer; the hold ends with that process, however it ends."""
@@ -248,6 +252,12 @@ class RunStore:
         held, there = os.fstat(self._hold), os.stat(self.path / LOCK)
         if (held.st_dev, held.st_ino) != (there.st_dev, there.st_ino) or not (self.path / JOURNAL).exists():
             raise FileNotFoundError(errno.ENOENT, "the run has been moved or removed", str(self.path))
+
+
+def _with_frame(attempt: Attempt, number: int, frame: EncodedFrame) -> Attempt:
+    mean = frame.mean if attempt.mean is None else attempt.mean
+    sd = frame.sd if attempt.sd is None else attempt.sd
+    return replace(attempt, frame=number, mean=mean, sd=sd)
 
 
 def _field(noted: Mapping[str, Any]) -> Field:

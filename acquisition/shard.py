@@ -14,12 +14,11 @@ from pathlib import Path
 
 import google_crc32c
 import numpy as np
-from numcodecs import blosc
 from numpy.typing import NDArray
 
+from acquisition.chunks import PAGE, Chunk, whole_pages
 from acquisition.durable import write_durably
 
-PAGE = 4096  # what O_DIRECT asks of offsets, lengths and addresses
 FRAMES_PER_SHARD = 128  # the slots of a shard and their checksum fit into one page, which is written at once
 EMPTY = np.iinfo(np.uint64).max  # offset and length of a slot without a chunk
 CHUNK_HEAD = 16  # bytes at the head of a blosc buffer: flags, size of the frame, of a block, and of the buffer
@@ -36,11 +35,8 @@ class DamagedShard(ValueError):
 class Shard:
     """One shard open for appending, past the page cache where the file system allows it."""
 
-    def __init__(self, path: Path, frame_bytes: int) -> None:
+    def __init__(self, path: Path) -> None:
         """Open the shard, or begin it.
-
-        Args:
-            frame_bytes: of a frame before compression.
 
         Raises:
             DamagedShard: its page of slots is torn.
@@ -50,27 +46,25 @@ class Shard:
         self._slots = read_slots(path)
         self._end = end_of(self._slots)
         self._page = mmap.mmap(-1, PAGE)
-        self._buffer = mmap.mmap(-1, _whole_pages(frame_bytes + blosc.MAX_OVERHEAD))
         self._file = _open_direct(path)
 
-    def append(self, slot: int, chunk: bytes) -> None:
-        """Return once the chunk is on the disk.
+    def append(self, first_slot: int, chunks: Sequence[Chunk]) -> None:
+        """Return once the chunks are on the disk, one slot after the other.
 
         Raises:
             OSError: the disk refused, or the file is no longer in its folder; close the shard, then cut it.
         """
         if not os.fstat(self._file).st_nlink:
             raise FileNotFoundError(errno.ENOENT, "the file has been removed from its folder")
-        length = _whole_pages(len(chunk))
-        self._buffer[: len(chunk)] = chunk
-        self._buffer[len(chunk) : length] = bytes(length - len(chunk))
-        _write_all(self._file, memoryview(self._buffer)[:length], self._end)
-        slots = self._slots.copy()
-        slots[slot] = self._end, len(chunk)
+        slots, end = self._slots.copy(), self._end
+        for slot, chunk in enumerate(chunks, first_slot):
+            pages = chunk.pages[: whole_pages(chunk.length)]
+            _write_all(self._file, pages.data, end)
+            slots[slot] = end, chunk.length
+            end += len(pages)
         self._write_slots(slots)
         os.fdatasync(self._file)
-        self._slots = slots
-        self._end += length
+        self._slots, self._end = slots, end
 
     def close(self) -> None:
         """May be called once."""
@@ -149,7 +143,7 @@ def mend(path: Path, frame_bytes: int) -> None:
             if not CHUNK_HEAD < length <= size - offset:
                 break
             places[slot] = offset, length
-            offset += _whole_pages(length)
+            offset += whole_pages(length)
         file.write(_head(places))
         file.flush()
         os.fsync(file.fileno())
@@ -158,7 +152,7 @@ def mend(path: Path, frame_bytes: int) -> None:
 def end_of(slots: Slots) -> int:
     """Where the next chunk goes, in bytes."""
     filled = slots[slots[:, 0] != EMPTY]
-    return max((_whole_pages(int(offset) + int(length)) for offset, length in filled), default=PAGE)
+    return max((whole_pages(int(offset) + int(length)) for offset, length in filled), default=PAGE)
 
 
 def _chunk_length(file: int, offset: int, frame_bytes: int | None = None) -> int:
@@ -195,7 +189,3 @@ def _write_all(file: int, data: memoryview, offset: int) -> None:
         if not written:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         data, offset = data[written:], offset + written
-
-
-def _whole_pages(length: int) -> int:
-    return -(-length // PAGE) * PAGE

@@ -3,8 +3,9 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import takewhile
 from types import TracebackType
 from typing import Self
 
@@ -17,24 +18,27 @@ from acquisition.journal import Attempt
 Pixels = NDArray[np.uint16] | None
 Storable = NDArray[np.uint16] | EncodedFrame
 
-ENCODERS = 2  # a core takes twice as long to compress a frame as a fast disk takes to write it
-DEPTH = ENCODERS + 1  # attempts that are not written yet; a slow disk slows the scan instead of filling the memory
+DEPTH = 8
+"""Attempts that are not written yet: some are encoded while others are written. A slow disk slows the scan instead of
+filling the memory."""
 LONGEST_S = 60.0  # for a wait; a network disk that fails over is back by then
 LOOK_S = 0.05  # how often a wait asks whether it is still wanted
 
 
 class WriteBehind:
-    """Encodes frames, two at a time, and hands each with its attempt to `write`: in their order, from one thread.
+    """Encodes frames, `encoders` at a time, and hands them with their attempts to `write`: in order, from one thread.
 
-    An error of `write` is raised by the calls below until `retry` lets the same attempt be written again; those
-    behind it wait. Leaving waits until all are written; what cannot be written then is given up, and told.
+    What is encoded while the disk is busy is written together: one wait for the disk, and one commit. An error of
+    `write` is raised by the calls below until `retry` lets the same attempts be written again; those behind them
+    wait. Leaving waits until all are written; what cannot be written then is given up, and told.
     """
 
     def __init__(
         self,
-        write: Callable[[Attempt, Storable | None], Attempt],
+        write: Callable[[Sequence[tuple[Attempt, Storable | None]]], list[Attempt]],
         written: Callable[[Attempt], None],
         encode: Callable[[NDArray[np.uint16]], Storable] = lambda pixels: pixels,
+        encoders: int = 1,
     ) -> None:
         self._write = write
         self._written = written
@@ -43,7 +47,7 @@ class WriteBehind:
         self._error: Exception | None = None
         self._leaving = False
         self._changed = threading.Condition()
-        self._encoders = ThreadPoolExecutor(ENCODERS, "encoder")
+        self._encoders = ThreadPoolExecutor(encoders, "encoder")
         self._thread = threading.Thread(target=self._work, name="write-behind", daemon=True)
 
     def put(self, attempt: Attempt, pixels: Pixels) -> None:
@@ -103,21 +107,25 @@ class WriteBehind:
                 raise self._error
 
     def _work(self) -> None:
-        while (item := self._next()) is not None:
-            attempt, frame = item
+        while batch := self._next():
             try:
-                stored = self._write(attempt, frame.result() if frame else None)
+                stored = self._write([(attempt, frame.result() if frame else None) for attempt, frame in batch])
                 with self._changed:
-                    self._waiting.popleft()
+                    for _ in batch:
+                        self._waiting.popleft()
                     self._changed.notify_all()
-                self._written(stored)
+                for attempt in stored:
+                    self._written(attempt)
             except Exception as error:
                 with self._changed:
                     self._error = error
                     self._changed.notify_all()
 
-    def _next(self) -> tuple[Attempt, Future[Storable] | None] | None:
-        """The attempt to write now, once there is one; None when nothing is to be written any more."""
+    def _next(self) -> list[tuple[Attempt, Future[Storable] | None]]:
+        """The attempts to write now, once the first of them is encoded; none when nothing is to be written any more."""
         with self._changed:
             self._changed.wait_for(lambda: self._leaving or (self._waiting and self._error is None))
-            return None if self._leaving else self._waiting[0]
+            if self._leaving:
+                return []
+            first, *others = self._waiting
+        return [first, *takewhile(lambda item: item[1] is None or item[1].done(), others)]

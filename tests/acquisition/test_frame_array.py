@@ -17,8 +17,8 @@ import zarr
 from numpy.typing import NDArray
 
 from acquisition import durable, shard
-from acquisition.frame_array import FrameArray
-from acquisition.shard import FRAMES_PER_SHARD
+from acquisition.frame_array import Compression, FrameArray
+from acquisition.shard import CHUNK_HEAD, FRAMES_PER_SHARD, end_of, read_slots
 
 SHAPE = (48, 40)
 
@@ -28,7 +28,7 @@ def frame(number: int) -> NDArray[np.uint16]:
 
 
 def write(frames: FrameArray, number: int) -> None:
-    frames.write(number, frames.encode(frame(number)))
+    frames.write(number, [frames.encode(frame(number))])
 
 
 def by_tensorstore(path: Path) -> NDArray[np.uint16]:
@@ -72,6 +72,35 @@ def test_is_readable_between_any_two_steps_of_writing(tmp_path: Path, monkeypatc
     assert "fsync" in steps  # of the new shard, and of the folders that it lies in
 
 
+@pytest.mark.parametrize("compression", ["none", "lz4"])
+def test_frames_that_are_written_together_run_over_the_end_of_a_shard(tmp_path: Path, compression: Compression) -> None:
+    path, count = tmp_path / "raw.zarr", FRAMES_PER_SHARD + 2
+    with FrameArray.create(path, SHAPE, 4, compression) as frames:
+        for first in (0, 3, FRAMES_PER_SHARD - 2):
+            following = {0: 3, 3: FRAMES_PER_SHARD - 2}.get(first, count)
+            frames.write(first, [frames.encode(frame(number)) for number in range(first, following)])
+        assert frames.lost(range(count)) == []
+    read = (np.asarray(zarr.open_array(path, mode="r")[:]), by_tensorstore(path))
+    for number in range(count):
+        assert all(np.array_equal(each[number], frame(number)) for each in read)
+
+
+def test_memory_that_is_used_again_leaves_nothing_behind_a_shorter_frame(tmp_path: Path) -> None:
+    with FrameArray.create(tmp_path / "raw.zarr", SHAPE, 2, "lz4") as frames:
+        for number, pixels in enumerate((frame(0), np.zeros(SHAPE, np.uint16))):
+            frames.write(number, [frames.encode(pixels)])
+    shards = tmp_path / "raw.zarr/c/0/0/0"
+    assert not any(shards.read_bytes()[end_of(read_slots(shards)) - 3000 :])
+
+
+def test_goes_on_as_it_began_whatever_is_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "raw.zarr"
+    empty = np.zeros(SHAPE, np.uint16)
+    for compression, most in (("lz4", 200), ("none", empty.nbytes + CHUNK_HEAD)):
+        FrameArray.create(path / compression, SHAPE, 1, compression)
+        assert FrameArray(path / compression).encode(empty).chunk.length <= most
+
+
 def test_goes_on_in_the_next_shard(tmp_path: Path) -> None:
     path = tmp_path / "raw.zarr"
     frames = FrameArray.create(path, SHAPE, FRAMES_PER_SHARD + 2)
@@ -108,10 +137,10 @@ def test_a_frame_is_encoded_alike_in_every_thread(tmp_path: Path) -> None:
     """Blosc's own threads would order the blocks of a frame by chance; this one has some eighty blocks."""
     shape = (1080, 1280)
     pixels = np.random.default_rng(0).poisson(300, shape).astype(np.uint16)
-    frames = FrameArray.create(tmp_path / "raw.zarr", shape, 1)
+    frames = FrameArray.create(tmp_path / "raw.zarr", shape, 1, "lz4")
     with ThreadPoolExecutor(2) as threads:
         encoded = [frames.encode(pixels), *threads.map(frames.encode, [pixels] * 10)]
-    assert len({each.chunk for each in encoded}) == 1
+    assert len({each.chunk.pages[: each.chunk.length].tobytes() for each in encoded}) == 1
     assert (encoded[0].mean, encoded[0].sd) == pytest.approx((pixels.mean(), pixels.std()))
 
 
@@ -204,7 +233,7 @@ import numpy as np
 from acquisition.frame_array import FrameArray
 frames = FrameArray(Path(sys.argv[1]))
 for number in range(100000):
-    frames.write(number % 100, frames.encode(np.full((48, 40), number % 100 + 1, np.uint16)))
+    frames.write(number % 100, [frames.encode(np.full((48, 40), number % 100 + 1, np.uint16))])
     print(number % 100, flush=True)
 """
 

@@ -159,7 +159,7 @@ def use(monkeypatch: pytest.MonkeyPatch, free_bytes: int, trial: Trial) -> None:
     """Put another disk under the gate."""
     usage = type("Usage", (), {"free": free_bytes, "total": 10**13})
     monkeypatch.setattr("acquisition.readiness.shutil.disk_usage", lambda folder: usage)
-    monkeypatch.setattr("acquisition.readiness.try_disk", lambda folder, frames: trial)
+    monkeypatch.setattr("acquisition.readiness.try_disk", lambda folder, frames, compression: trial)
 
 
 def needed_bytes(settings: RigSettings, stored_part: float) -> float:
@@ -200,7 +200,7 @@ def test_a_disk_that_is_slower_than_the_scan_is_a_warning(
 def test_a_disk_that_cannot_be_written_is_a_reason(
     rig: Rig, settings: RigSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def read_only(folder: Path, frames: Any) -> Trial:
+    def read_only(folder: Path, frames: Any, compression: str) -> Trial:
         raise OSError(30, "Read-only file system")
 
     monkeypatch.setattr("acquisition.readiness.try_disk", read_only)
@@ -211,8 +211,9 @@ def test_a_disk_that_cannot_be_written_is_a_reason(
 def test_the_trial_tells_what_compresses_from_what_does_not(tmp_path: Path) -> None:
     noise = np.random.default_rng(1).integers(0, 65536, (256, 256), dtype=np.uint16)
     empty = np.zeros((256, 256), np.uint16)
-    assert try_disk(tmp_path / "run", [noise]).stored_part == pytest.approx(1.0, abs=0.01)  # blosc adds 16 bytes
-    assert try_disk(tmp_path / "run", [empty]).stored_part < 0.05
+    assert try_disk(tmp_path / "run", [noise], "lz4").stored_part == pytest.approx(1.0, abs=0.01)  # blosc adds 16 bytes
+    assert try_disk(tmp_path / "run", [empty], "lz4").stored_part < 0.05
+    assert try_disk(tmp_path / "run", [empty], "none").stored_part == pytest.approx(1.0, abs=0.01)
     assert list(tmp_path.iterdir()) == []
 
 

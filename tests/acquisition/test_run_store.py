@@ -145,7 +145,7 @@ def test_leaves_nothing_of_a_frame_that_was_never_acknowledged(new_store: NewSto
     store = new_store()
     store.record(attempt(0, 21.6, 31.2), frame(7))
     before = {file: file.read_bytes() for file in store.path.glob("raw.zarr/**/*") if file.is_file()}
-    store.raw.write(1, store.encode(frame(8)))  # as far as a crash lets it
+    store.raw.write(1, [store.encode(frame(8))])  # as far as a crash lets it
     store.close()
     RunStore.reopen(store.path).close()
     assert {file: file.read_bytes() for file in store.path.glob("raw.zarr/**/*") if file.is_file()} == before

@@ -115,6 +115,24 @@ def test_a_run_can_be_read_on_a_disk_that_cannot_be_written(small_disk: Path) ->
             RunStore.reopen(store.path)
 
 
+def test_a_frame_keeps_its_pixels_until_the_journal_takes_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory of frames is used again: not while one is on the disk, but not acknowledged."""
+    with closing(new_run(tmp_path / "run", TILES)) as store:
+        waiting = [(attempt(tile), store.encode(frame(tile))) for tile in range(2)]
+
+        def refuse(*attempts: object) -> None:
+            raise JournalError("full")
+
+        with monkeypatch.context() as disk:
+            disk.setattr(store.journal, "record", refuse)
+            with pytest.raises(JournalError, match="full"):
+                store.record_all(waiting)
+        later = store.encode(frame(2))
+        store.record_all([*waiting, (attempt(2), later)])
+    read = zarr.open_array(tmp_path / "run" / "raw.zarr", mode="r")
+    assert all(np.array_equal(read[number], frame(number)) for number in range(3))
+
+
 @pytest.mark.parametrize("call", ["pwrite", "fdatasync"])
 def test_a_disk_that_keeps_refusing_says_why_and_ends_up_with_the_same_bytes(
     tmp_path: Path, undisturbed: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, call: str

@@ -1,7 +1,7 @@
 """The writing thread: order, bounds, deadlines, and what becomes of an attempt that cannot be stored."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,16 +24,18 @@ class Disk:
 
     def __init__(self) -> None:
         self.stored: list[int] = []
+        self.together: list[int] = []
         self.refusals: list[Exception] = []
         self.free = threading.Event()
         self.free.set()
 
-    def write(self, attempt: Attempt, frame: Any) -> Attempt:
+    def write(self, taken: Sequence[tuple[Attempt, Any]]) -> list[Attempt]:
         assert self.free.wait(10)
         if self.refusals:
             raise self.refusals.pop()
-        self.stored.append(attempt.tile)
-        return attempt
+        self.together.append(len(taken))
+        self.stored += [attempt.tile for attempt, _ in taken]
+        return [attempt for attempt, _ in taken]
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def test_stores_in_order_though_frames_are_encoded_side_by_side(disk: Disk) -> N
         second_is_done.set()
         return pixels
 
-    with WriteBehind(disk.write, lambda _: None, encode) as writer:
+    with WriteBehind(disk.write, lambda _: None, encode, encoders=2) as writer:
         writer.put(attempt(0), np.full((2, 2), 0, np.uint16))
         writer.put(attempt(1), np.full((2, 2), 1, np.uint16))
     assert disk.stored == [0, 1]
@@ -75,6 +77,18 @@ def test_a_slow_disk_slows_the_scan_instead_of_filling_the_memory(disk: Disk) ->
         disk.free.set()
         scanning.join(10)
     assert disk.stored == list(range(DEPTH + 1))
+
+
+def test_what_came_while_the_disk_was_busy_is_written_together(disk: Disk) -> None:
+    disk.free.clear()
+    with WriteBehind(disk.write, lambda _: None) as writer:
+        for tile in range(DEPTH):
+            writer.put(attempt(tile), None)
+        disk.free.set()
+        writer.wait_written()
+    assert disk.stored == list(range(DEPTH))
+    assert len(disk.together) <= 2  # the first may have gone before the second was there
+    assert sum(disk.together) == DEPTH
 
 
 def test_says_when_all_is_durable(disk: Disk) -> None:
