@@ -200,7 +200,13 @@ class _Engine:
         if action == "pause":
             self._told.pause("now", str(failure))
         if action in ("retry", "skip"):
-            self._told.wait(self._failures.wait_s())
+            self._back_off(taking, str(failure))
+
+    def _back_off(self, taking: Taking, reason: str) -> None:
+        """Give what failed time to come back; it counts as lost, not as part of what is taken next."""
+        self._told.wait(wait_s := self._failures.wait_s())
+        taking.begin_counting()
+        self._store.journal.note("backed_off", reason=reason, took_s=wait_s)
 
     def _next_for_sure(self) -> PlannedTile | None:
         """The tile that is taken next whatever is said about this one; None if that remains to be seen."""

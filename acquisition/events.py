@@ -29,6 +29,7 @@ KINDS: Mapping[str, Class] = {
     "continued": Class.PAUSED,
     "told": Class.NOTE,
     "tile_skipped": Class.SKIPPED,
+    "backed_off": Class.NOTE,
     "quality_refused": Class.NOTE,
     "interlock_tripped": Class.INTERLOCK,
     "interlock_cleared": Class.INTERLOCK,

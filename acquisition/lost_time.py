@@ -8,6 +8,7 @@ from acquisition.journal import Attempt, Event
 from acquisition.timeline import Timeline
 
 MEASURING = {
+    "backed_off": "back-off",
     "focus_measured": "focus",
     "focus_refused": "focus",
     "drift_measured": "drift",

@@ -40,7 +40,11 @@ class Taking:
         self._z_follows = store.plan.focus.policy != "none" or store.plan.force.policy != "none"
         self._tries = store.attempts()
         self._last_frame: int | None = None
-        self.last_end = time.perf_counter()
+        self.begin_counting()
+
+    def begin_counting(self) -> None:
+        """Count the time of the next attempt from now on."""
+        self._last_end = time.perf_counter()
 
     def take(self, portion: Portion, then: PlannedTile | None = None) -> tuple[list[Taken], DeviceError | None]:
         """Take a tile by stepping there, several by sweeping over them; the attempts, and what went wrong if anything.
@@ -65,8 +69,8 @@ class Taking:
                 raise Cut(self._told.reason) from error
             failure = error
         self._tries.update(tile.index for tile in portion)
-        started, self.last_end = self.last_end, time.perf_counter()
-        share_s = (self.last_end - started) / len(portion)
+        started, self._last_end = self._last_end, time.perf_counter()
+        share_s = (self._last_end - started) / len(portion)
         return [(replace(attempt, total_s=share_s), pixels) for attempt, pixels in taken], failure
 
     def given_up(self, tile: PlannedTile, reason: str) -> Attempt:

@@ -24,6 +24,7 @@ CAUSES = {
     "rejected": "a device refused",
     "lost": "a connection was lost",
     "disk": "storing failed",
+    "back-off": "waiting before another try",
     "paused": "paused",
     "interlock": "held by an interlock",
     "focus": "finding the focus",

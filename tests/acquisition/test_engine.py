@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -78,17 +78,18 @@ def test_moves_on_while_a_frame_is_written_and_exposes_when_it_is_durable(new_st
     store = new_store()
     moves = threading.Semaphore(0)
     rig.scanner.before_move = moves.release
-    record, moved_on = store.record, []
+    record, moved_on = store.record_all, []
 
-    def slow_record(attempt: Attempt, frame: Any) -> Attempt:
+    def slow_record(taken: Sequence[tuple[Attempt, Any]]) -> list[Attempt]:
+        ((attempt, _),) = taken
         if attempt.tile == 0:
             assert all(moves.acquire(timeout=5) for _ in ("backlash", "first tile"))
         if attempt.tile < 5:
             moved_on.append(moves.acquire(timeout=5))
         assert rig.camera.snaps == attempt.tile + 1, "the next exposure began before this frame was durable"
-        return record(attempt, frame)
+        return record(taken)
 
-    store.record = slow_record  # type: ignore[method-assign]
+    store.record_all = slow_record  # type: ignore[method-assign]
     assert acquire(store, rig) is Outcome.COMPLETED
     assert moved_on == [True] * 5
 
@@ -103,6 +104,16 @@ def test_retries_what_the_plan_says_to_retry(new_store: NewStore, rig: Any) -> N
         (1, 3, "ok"),
     ]
     assert attempts(store)[1].reason == "camera: no frame"
+
+
+def test_waiting_before_another_try_counts_as_lost_and_not_as_overhead(new_store: NewStore, rig: Any) -> None:
+    rig.camera.before_snap = fail_at({2, 3, 4}, DeviceTimeout("camera", "no frame"))
+    store = new_store(on_failure={"timeout": "retry:3"})
+    acquire(store, rig)
+    waited_s = 0.1 + 0.2 + 0.4
+    facts: Any = run_facts(store)
+    assert facts["lost_time_s"]["back-off"] == pytest.approx(waited_s)
+    assert facts["time"]["overhead_ms_p99"] < 1000 * waited_s / 2
 
 
 def test_aborts_when_retries_are_used_up_and_leaves_the_rig_safe(new_store: NewStore, rig: Any) -> None:
@@ -145,14 +156,14 @@ def test_keeps_a_tile_that_was_taken_in_spite_of_a_stop(new_store: NewStore, rig
 
 def disk_that_is_full(store: RunStore, calls: set[int]) -> None:
     """Refuse these recordings, counted from 1."""
-    record, count = store.record, itertools.count(1)
+    record, count = store.record_all, itertools.count(1)
 
-    def full(attempt: Attempt, frame: Any) -> Attempt:
+    def full(taken: Sequence[tuple[Attempt, Any]]) -> list[Attempt]:
         if next(count) in calls:
             raise OSError(28, "No space left on device")
-        return record(attempt, frame)
+        return record(taken)
 
-    store.record = full  # type: ignore[method-assign]
+    store.record_all = full  # type: ignore[method-assign]
 
 
 def test_a_full_disk_ends_the_run_with_its_own_error_if_the_plan_says_so(new_store: NewStore, rig: Any) -> None:
