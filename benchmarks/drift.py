@@ -1,28 +1,29 @@
 """Where tiles really lie when the specimen drifts by 20 nm a minute for hours, with drift correction and without.
 
-A twin at raised speed drifts, a plan visits its tiles, and the world tells where each exposure really looked. The
-stage's own errors of landing, play and linearity are switched off, for they are none of drift's; its noise is not.
-What a tile would have missed without correction is its error less the offset that moved its target.
+A twin at raised speed drifts, `nanoraster scan` takes a plan of that length with `drift.policy = "anchor"`, and the
+world tells where each exposure really looked. The stage's own errors of landing, play and linearity are switched off,
+for they are none of drift's; its noise is not. Without correction a tile would have missed by what was seen beside its
+target, offset and all.
 """
 
 import argparse
 import json
+import math
 import sys
 import tempfile
-import time
-from contextlib import ExitStack
-from dataclasses import dataclass
-from itertools import cycle
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from acquisition.drift import DriftControl
 from acquisition.instructions import Instructions
 from acquisition.plan import Plan
+from acquisition.run_store import RunStore
+from api.scan import Watcher, scan
 from api.twin import running_twin
-from devices.rig import RigSettings, open_rig
+from devices.rig import RigSettings
 
 TARGET_PX = 1.0
 PIXEL_UM = 0.02
@@ -36,79 +37,63 @@ position_error_px_rms = 0.0
 backlash_px = 0.0
 linearity_error = 0.0
 """
-PLACES_UM = (20.0, 35.0, 50.0, 65.0, 80.0)
-TILE_S = 10.0
-"""Of world time, that each tile waits, as for its force or its light."""
-SHORTEST_S = 10.0
+FIELD_UM = 256 * PIXEL_UM
+OVERLAP = 0.1
+LOW_UM, HIGH_UM = 10.0, 90.0
+SHORTEST_S, LONGEST_S = 10.0, 60.0
 """Of world time, between visits."""
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A tile: the number of its exposure, the place it was to show, and the offset of its target (x, y), um."""
-
-    exposure: int
-    place_um: tuple[float, float]
-    offset_um: tuple[float, float]
+LEAST_TILE_S = 0.03
+"""Of the wall's time, which a tile takes beside its dwell."""
 
 
 def measure(hours: float, speed: float, nm_per_min: float, seed: int) -> dict[str, Any]:
-    """Take tiles for so long; how far each lies from its place, counted from the first one."""
-    with ExitStack() as opened:
-        folder = Path(opened.enter_context(tempfile.TemporaryDirectory()))
-        (folder / "world.toml").write_text(WORLD.format(nm_per_min=nm_per_min))
-        options = ["--world", str(folder / "world.toml"), "--speed", str(speed), "--seed", str(seed)]
-        twin = opened.enter_context(running_twin(options))
-        events: list[dict[str, Any]] = []
-        taken = take_tiles(twin.rig, folder, hours * 3600.0 / speed, speed, events)
-        true_um = {int(at["number"]): (at["x_um"], at["y_um"]) for at in twin.world.exposures()}
-    missed_px = np.array([np.subtract(true_um[tile.exposure], tile.place_um) for tile in taken]) / PIXEL_UM
-    moved_px = np.array([tile.offset_um for tile in taken]) / PIXEL_UM
-    corrected = np.hypot(*(missed_px - missed_px[0]).T)
-    uncorrected = np.hypot(*(missed_px - moved_px - (missed_px[0] - moved_px[0])).T)
+    """Take a region in so long; how far each tile lies from its place, counted from the first one."""
+    with tempfile.TemporaryDirectory() as folder:
+        world, run = Path(folder) / "world.toml", Path(folder) / "run"
+        world.write_text(WORLD.format(nm_per_min=nm_per_min))
+        options = ["--world", str(world), "--speed", str(speed), "--seed", str(seed)]
+        with running_twin(options) as twin:
+            scan(plan(hours, speed), RigSettings.load(twin.rig), run, Instructions(attended=False), Watcher())
+            true_um = {int(at["number"]): (at["x_um"], at["y_um"]) for at in twin.world.exposures()}
+        with closing(RunStore(run)) as store:
+            taken = [attempt for _, attempt in store.journal.attempts() if attempt.frame is not None]
+            kinds = [event.kind for event in store.journal.events()]
+    moved_px = np.array([(tile.drift_x_um, tile.drift_y_um) for tile in taken]) / PIXEL_UM
+    targets_px = np.array([(tile.target_x_um, tile.target_y_um) for tile in taken]) / PIXEL_UM
+    looked_px = np.array([true_um[tile.camera_frame or 0] for tile in taken]) / PIXEL_UM
     return {
         "tiles": len(taken),
-        "visits": len(events),
-        "refused": sum(event["kind"] == "drift_refused" for event in events),
-        "with": {"max_px": float(corrected.max()), "rms_px": float(np.sqrt(np.mean(corrected**2)))},
-        "without": {"max_px": float(uncorrected.max()), "rms_px": float(np.sqrt(np.mean(uncorrected**2)))},
+        "world_hours": speed * sum(tile.total_s for tile in taken) / 3600.0,
+        "visits": kinds.count("drift_measured"),
+        "refused": kinds.count("drift_refused"),
+        "with": facts_of(looked_px - (targets_px - moved_px)),
+        "without": facts_of(looked_px - targets_px),
         "target_px": TARGET_PX,
-        "met": bool(corrected.max() <= TARGET_PX),
+        "met": facts_of(looked_px - (targets_px - moved_px))["max_px"] <= TARGET_PX,
     }
 
 
-def take_tiles(rig_file: Path, folder: Path, for_s: float, speed: float, events: list[dict[str, Any]]) -> list[Taken]:
-    """Visit places in turn for so many seconds of the wall, and the anchor whenever it is due."""
-    region = {"x_um": (PLACES_UM[0], PLACES_UM[-1]), "y_um": (PLACES_UM[0], PLACES_UM[-1])}
-    plan = Plan.model_validate(
-        {"region": region, "drift": {"policy": "anchor", "shortest_s": max(SHORTEST_S / speed, 0.1)}}
+def plan(hours: float, speed: float) -> Plan:
+    """A square of tiles that takes so long, each waiting as for its force or its light."""
+    across = math.ceil((HIGH_UM - LOW_UM - FIELD_UM) / (FIELD_UM * (1 - OVERLAP))) + 1
+    tile_s = hours * 3600.0 / speed / across**2
+    return Plan.model_validate(
+        {
+            "region": {"x_um": (LOW_UM, HIGH_UM), "y_um": (LOW_UM, HIGH_UM)},
+            "tiles": {"overlap": OVERLAP, "dwell_s": max(tile_s - LEAST_TILE_S, 0.0)},
+            "drift": {
+                "policy": "anchor",
+                "shortest_s": max(SHORTEST_S / speed, 0.1),
+                "longest_s": max(LONGEST_S / speed, 0.1),
+            },
+        }
     )
-    told, taken = Instructions(), list[Taken]()
-    with open_rig(RigSettings.load(rig_file), leave_out=("video", "force")) as rig:
-        rig.camera.set_exposure_s(plan.camera.exposure_s)
-        fields_um = [(PLACES_UM[0], PLACES_UM[0])]
-        drift = DriftControl(
-            rig,
-            plan,
-            PIXEL_UM * np.eye(2),
-            fields_um,
-            told,
-            lambda kind, **data: events.append({"kind": kind} | data),
-            folder,
-        )
-        drift.prepare()
-        ends_s = time.monotonic() + for_s
-        for place_um in cycle([(x_um, y_um) for y_um in PLACES_UM for x_um in PLACES_UM]):
-            if time.monotonic() > ends_s:
-                return taken
-            if drift.due():
-                drift.measure()
-            offset_um = drift.offset_um
-            rig.scanner.move_to({"x": place_um[0] + offset_um[0], "y": place_um[1] + offset_um[1]})
-            frame = rig.camera.snap()
-            taken.append(Taken(frame.number, place_um, offset_um))
-            told.wait(TILE_S / speed)
-    return taken
+
+
+def facts_of(missed_px: NDArray[np.float64]) -> dict[str, float]:
+    """Sum up how far (tiles, 2) each lies from where the first one says that it should."""
+    away_px = np.hypot(*(missed_px - missed_px[0]).T)
+    return {"max_px": float(away_px.max()), "rms_px": float(np.sqrt(np.mean(np.square(away_px))))}
 
 
 def main() -> int:
@@ -126,7 +111,7 @@ def main() -> int:
     if options.json:
         print(json.dumps(result))
     else:
-        print(f"{result['tiles']} tiles in {options.hours:g} h, {result['visits']} visits to the anchor")
+        print(f"{result['tiles']} tiles in {result['world_hours']:.2f} h, {result['visits']} visits to the anchor")
         for name in ("with", "without"):
             row = result[name]
             print(f"{name + ' correction':20} {row['max_px']:8.2f} px (max) {row['rms_px']:8.2f} px (rms)")
