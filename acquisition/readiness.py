@@ -68,9 +68,10 @@ def check(
 def check_rest(
     plan: Plan, field: Field, rest: Sequence[PlannedTile], settings: RigSettings, rig: Rig, run: Path
 ) -> Findings:
-    """Find every reason against going on with a run of which the tiles `rest` are left; moves, exposes and writes nothing.
+    """Find every reason against going on with a run of which the tiles `rest` are left.
 
-    What a device cannot do any more its preparation tells, and is tried again as the plan says. Interlocks that only pause a run are not among them: the run begins paused, and goes on when they have cleared.
+    Nothing is moved, exposed or written. What a device cannot do any more its preparation tells, and is tried again as
+    the plan says. Interlocks that only pause a run are not asked: the run pauses by them, and goes on when they clear.
     """
     limits_um, disk = rig.scanner.limits_um, shutil.disk_usage(run)
     found = []
