@@ -104,9 +104,9 @@ class ForceControl(ForceReadings):
         self._told = told
         self._note = note
         self._noted_s = -math.inf
-        self._budget = Budget.of(settings, sensor)
+        budget = Budget.of(settings, sensor)
         self._loop = ForceLoop(
-            rig.force, rig.scanner, self._budget, rig.retract, self._tripped, heartbeat or Heartbeat.unshared()
+            rig.force, rig.scanner, budget, rig.retract, self._tripped, heartbeat or Heartbeat.unshared()
         )
         coarse = Coarse(rig.focus, settings.approach_um) if sensor.rides_on == "focus" and rig.focus else None
         self._approach = Approach(self._loop, rig.scanner.limits_um["z"], coarse, told)
@@ -144,7 +144,7 @@ class ForceControl(ForceReadings):
             return
         here_um = self._scanner.read_position_um()
         ways_um = {axis: target_um - here_um[axis] for axis, target_um in targets_um.items()}
-        step_um = self._budget.step_um / self._settings.steepest
+        step_um = self._loop.held_budget.step_um / self._settings.steepest
         steps = max(math.ceil(math.hypot(*ways_um.values()) / step_um), 1)
         for step in range(1, steps):
             self._scanner.start_move({axis: here_um[axis] + way_um * step / steps for axis, way_um in ways_um.items()})
@@ -210,7 +210,8 @@ class ForceControl(ForceReadings):
     def _let_follow(self) -> None:
         """Wait until the regulation has taken in what the last step of a glide did."""
         enough = self._loop.cycles + CYCLES_PER_STEP
-        most_nn = self._budget.set_point_nn + GLIDE_WITHIN * (self._budget.limit_nn - self._budget.set_point_nn)
+        budget = self._loop.held_budget
+        most_nn = budget.set_point_nn + GLIDE_WITHIN * (budget.limit_nn - budget.set_point_nn)
         self._approach.until(
             lambda: self._loop.cycles >= enough and (self._loop.force_nn or 0.0) <= most_nn,
             GLIDE_S,

@@ -71,6 +71,7 @@ class ForceLoop:
         """
         self.name = sensor.name
         self.budget = budget
+        self.held_budget = budget  # what is left of it above the baseline of the probe that is held
         self._sensor = sensor
         self._scanner = scanner
         self._retract = retract
@@ -191,6 +192,7 @@ class ForceLoop:
         """
         self._z_um = self._scanner.read_position_um()["z"]  # a search for the focus may have moved it meanwhile
         self.baseline_nn, self._threshold_nn = baseline_nn, threshold_nn
+        self.held_budget = self.budget.above(baseline_nn)
         self._beyond, self._target_um = 0, self._z_um
         self._error_before_nn, self._calm_readings = 0.0, CALM_READINGS[0]
         self._calm_nn.clear()
@@ -275,8 +277,9 @@ class ForceLoop:
         mode = self._mode
         raw_nn = self._sensor.read_force_nn()
         force_nn = raw_nn - self.baseline_nn if mode is Mode.HOLDING else raw_nn
-        if force_nn > self.budget.limit_nn:
-            raise ForceTripped(self.name, f"{force_nn:.0f} nN, limit {self.budget.limit_nn:g} nN")
+        worst_nn = max(raw_nn, force_nn)  # a baseline that pushes may be a contact, see `Budget.above`
+        if worst_nn > self.budget.limit_nn:
+            raise ForceTripped(self.name, f"{worst_nn:.0f} nN, limit {self.budget.limit_nn:g} nN")
         with self._gate:
             if self._mode is not mode or mode is Mode.IDLE:
                 return  # told otherwise meanwhile
@@ -303,8 +306,8 @@ class ForceLoop:
     def _step_um(self, force_nn: float) -> float:
         """Feel the way through free air; wait where a contact shows; in contact, take out a part of the error."""
         if not self._beyond:
-            return self.budget.step_um
-        upwards_um = self.budget.step_um if self.touched else 0.0
+            return self.held_budget.step_um
+        upwards_um = self.held_budget.step_um if self.touched else 0.0
         return min(self._correction_nn(force_nn) / self.budget.stiffness_n_per_m / NM_PER_UM, upwards_um)
 
     def _correction_nn(self, force_nn: float) -> float:

@@ -92,6 +92,37 @@ def test_the_offset_of_the_detector_does_not_count_as_force() -> None:
         assert control.reading() == pytest.approx(SET_POINT_NN, abs=SETTLED_NN)
 
 
+def test_a_contact_with_the_probe_retracted_is_no_baseline() -> None:
+    bench = Bench(specimen_um=-0.02)  # 840 nN
+    with bench.control() as control:
+        control.prepare()
+        assert bench.probe.true_nn() == pytest.approx(SET_POINT_NN, abs=SETTLED_NN)
+        assert bench.focus.went[0] == {"z": 50_020.0}, "lifted before anything else"
+    assert bench.probe.highest_nn < LIMIT_NN
+
+
+def test_a_detector_that_drifts_is_doubted_once() -> None:
+    bench = Bench()
+    with bench.control() as control:
+        for bench.probe.offset_nn in (-400.0, -500.0, -600.0):
+            control.prepare()
+            assert bench.probe.true_nn() == pytest.approx(SET_POINT_NN, abs=SETTLED_NN)
+            control.release()
+        assert [went["z"] for went in bench.focus.went].count(50_020.0) == 1
+    assert "force_tripped" not in [kind for kind, _ in bench.notes]
+
+
+def test_the_true_force_stays_below_its_limit_where_a_contact_cannot_be_told_from_an_offset() -> None:
+    bench = Bench(specimen_um=-0.02, rides_on=None)  # 840 nN
+    with bench.control() as control:
+        control.prepare()
+        assert bench.probe.true_nn() == pytest.approx(840.0 + SET_POINT_NN, abs=SETTLED_NN)
+        bench.probe.specimen_um -= 0.018  # 756 nN more
+        until(lambda: bench.is_retracted)
+        with pytest.raises(ForceTripped, match="limit 2000 nN"):
+            control.before_step()
+
+
 def test_a_spike_is_no_contact() -> None:
     bench = Bench()
     readings = iter(range(10**9))
