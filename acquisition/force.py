@@ -11,6 +11,7 @@ from typing import Self
 from acquisition.force_approach import POLL_S, Approach, Coarse
 from acquisition.force_budget import Budget
 from acquisition.force_loop import ForceLoop, Mode
+from acquisition.force_retreat import Retreat
 from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Instructions
 from acquisition.plan import Force
@@ -81,6 +82,7 @@ class ForceControl(ForceReadings):
     Each method may raise, with the probe retracted:
         ForceTripped: the trip-wire, now or since the call before.
         NoContact: the specimen was not found.
+        StillTouches: retracted, and lifted, it is not free.
         Cut, Stopped: the run was told something else.
         DeviceError: a device failed.
     """
@@ -104,11 +106,16 @@ class ForceControl(ForceReadings):
         self._told = told
         self._note = note
         self._noted_s = -math.inf
-        budget = Budget.of(settings, sensor)
-        self._loop = ForceLoop(
-            rig.force, rig.scanner, budget, rig.retract, self._tripped, heartbeat or Heartbeat.unshared()
-        )
         coarse = Coarse(rig.focus, settings.approach_um) if sensor.rides_on == "focus" and rig.focus else None
+        self._loop = ForceLoop(
+            rig.force,
+            rig.scanner,
+            Budget.of(settings, sensor),
+            rig.retract,
+            Retreat(rig.force, coarse, settings.limit_nn).see_free,
+            self._tripped,
+            heartbeat or Heartbeat.unshared(),
+        )
         self._approach = Approach(self._loop, rig.scanner.limits_um["z"], coarse, told)
 
     def __enter__(self) -> Self:
@@ -218,9 +225,9 @@ class ForceControl(ForceReadings):
             f"the force is not below {most_nn:.0f} nN",
         )
 
-    def _tripped(self, why: str) -> None:
+    def _tripped(self, why: str, trouble: str | None) -> None:
         with suppress(OSError):  # the engine will fail to write its next line, too, and tells it
-            self._note("force_tripped", reason=why)
+            self._note("force_tripped", reason=why, **({"trouble": trouble} if trouble else {}))
 
 
 def force_control(

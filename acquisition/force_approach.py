@@ -11,8 +11,9 @@ from statistics import fmean, stdev
 from acquisition.force_errors import NoContact
 from acquisition.force_loop import READING_WITHIN_S, RECENT, ForceLoop, Mode
 from acquisition.instructions import Cut, Instructions
-from devices.errors import DeviceTimeout
+from devices.errors import DeviceError, DeviceTimeout
 from devices.protocols import Positioner
+from devices.troubles import overcoming
 
 POLL_S = 0.002
 COARSE_PART = 0.4
@@ -23,6 +24,8 @@ PLAY_UM = 10.0
 """The coarse stage goes up so much too far, and then down: every way ends towards the specimen, its play taken up."""
 LIFT_UM = 2 * PLAY_UM
 """So much the coarse stage goes up to free the probe: past its play, and what adhesion pulls (0.83 um in air)."""
+FAR_WITHIN_UM = 5.0
+"""Of where it was sent to; coarse stages are not exact."""
 DOUBTFUL = 0.5
 """Of the set-point: a baseline so far from where it was known to be one may be a contact."""
 SIGMAS = 6.0
@@ -70,6 +73,26 @@ class Coarse:
         """
         self._stage.move_to({"z": self._stage.read_position_um()["z"] + LIFT_UM})
 
+    def lift_far(self) -> None:
+        """Go as far above where it began as the plan allows it to go below, or to the end of its travel.
+
+        Raises:
+            DeviceError: it did not get there.
+        """
+        if not self.is_far:
+            self._stage.move_to({"z": self._far_um})
+
+    @property
+    def is_far(self) -> bool:
+        """Whether it is up there already; no answer is no."""
+        with overcoming(DeviceError):
+            return self._stage.read_position_um()["z"] >= self._far_um - FAR_WITHIN_UM
+        return False
+
+    @property
+    def _far_um(self) -> float:
+        return min(self._start_um + self._reach_um, self._stage.limits_um["z"][1])
+
 
 class Approach:
     """Brings the probe of one loop to its set-point; the piezo is retracted before every coarse step."""
@@ -92,6 +115,7 @@ class Approach:
 
         Raises:
             NoContact: it is not there, or the detector is off its zero.
+            StillTouches: the probe cannot be freed to begin with.
             ForceTripped: the trip-wire.
             Cut, Stopped: somebody wants something else.
         """

@@ -13,7 +13,7 @@ from enum import Enum
 from statistics import fmean
 
 from acquisition.force_budget import NM_PER_UM, Budget
-from acquisition.force_errors import ForceTripped
+from acquisition.force_errors import ForceTripped, StillTouches
 from acquisition.heartbeat import Heartbeat
 from devices.errors import DeviceError, DeviceTimeout, Stopped
 from devices.protocols import ForceSensor, Steerable
@@ -38,8 +38,9 @@ LOOKS = 4
 """Of the trip-wire within that time."""
 STUCK_S = 0.01
 """An exchange with the scanner that takes longer is stuck."""
-RETRACT_S = 10.0
-"""Longest time in which a probe that is being retracted may be waited for: z over its travel, tried twice."""
+RETRACT_S = 20.0
+"""Longest time in which a probe that is being retracted may be waited for: z over its travel, tried twice, and the
+coarse stage twice."""
 
 
 class Mode(Enum):
@@ -52,7 +53,10 @@ class Mode(Enum):
 
 
 class ForceLoop:
-    """One probe under control; `retract` must take it off the specimen, whatever went wrong before."""
+    """One probe under control; `retract` must send z to its lower limit, whatever went wrong before.
+
+    `see_free` then looks whether that helped, and does what else can; it raises `StillTouches` if nothing did.
+    """
 
     def __init__(
         self,
@@ -60,13 +64,14 @@ class ForceLoop:
         scanner: Steerable,
         budget: Budget,
         retract: Callable[[], None],
-        tripped: Callable[[str], None],
+        see_free: Callable[[], None],
+        tripped: Callable[[str, str | None], None],
         heartbeat: Heartbeat,
     ) -> None:
         """Take note of everything; nothing is read or moved before `start`, and `watch` or `hold`.
 
         Args:
-            tripped: told, once the probe is retracted, why.
+            tripped: told, once the probe is retracted, why, and what trouble there was with that.
             heartbeat: shows the guardian that the loop lives, and whether the probe is engaged.
         """
         self.name = sensor.name
@@ -75,6 +80,7 @@ class ForceLoop:
         self._sensor = sensor
         self._scanner = scanner
         self._retract = retract
+        self._see_free = see_free
         self._tell_tripped = tripped
         self._heartbeat = heartbeat
         self._low_um, self.top_um = scanner.limits_um["z"]
@@ -202,11 +208,13 @@ class ForceLoop:
         """Retract, and stop reading.
 
         Raises:
+            StillTouches: that did not free it.
             DeviceError: it could not be retracted.
         """
         self._begin(Mode.IDLE)
         self._retract_for_sure()
         self._heartbeat.take_note()  # a guardian that retracted it may let go now
+        self._see_free()
 
     def close(self) -> None:
         """Retract unless that is done, and end both threads; may be called twice.
@@ -335,16 +343,22 @@ class ForceLoop:
         with suppress(DeviceError):  # the retraction below tries again, and waits for it
             self._lower_at_once()
         failure = None if isinstance(why, Stopped) else ForceTripped(why.device, why.message)
+        trouble: str | None = None
         try:
             self._retract_for_sure()
-        except DeviceError as trouble:
-            failure = ForceTripped(why.device, f"{why.message}; and the probe could not be retracted: {trouble}")
+            self._see_free()
+        except StillTouches as error:
+            trouble = error.message
+        except DeviceError as error:
+            trouble = f"and the probe could not be retracted: {error}"
         finally:
+            if trouble is not None:
+                failure = ForceTripped(why.device, f"{why.message}; {trouble}")
             with self._changed:
                 self._failure, self._safe = failure, True
                 self._changed.notify_all()
         if failure is not None:
-            self._tell_tripped(str(failure))
+            self._tell_tripped(str(failure), trouble)
 
     def _lower_at_once(self) -> None:
         """Send z down, past a steering that is stuck."""

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 
 from acquisition.force import force_control
-from acquisition.force_errors import ForceTripped, NoContact
+from acquisition.force_errors import ForceTripped, NoContact, StillTouches
 from acquisition.instructions import Cut
 from acquisition.plan import Force
 from devices.errors import DeviceError, DeviceLost, DeviceTimeout, Saturated, Stale, Stopped
@@ -77,10 +77,45 @@ def test_without_a_stage_that_carries_the_probe_only_the_piezo_looks() -> None:
 
 
 def test_a_probe_that_touches_at_the_start_is_not_pressed_further() -> None:
-    bench = Bench(specimen_um=-0.1)
-    with bench.control() as control, pytest.raises(DeviceError):
+    bench = Bench(specimen_um=-0.1, rides_on=None)
+    with bench.control() as control, pytest.raises(StillTouches, match=r"4200 nN.*no stage can lift it"):
         control.prepare()
     assert all(went["z"] == 0.0 for went in bench.scanner.went)
+
+
+@pytest.mark.parametrize(("risen_um", "lifted_to_um"), [(15.0, 50_020.0), (90.0, 50_100.0)])
+def test_a_specimen_that_follows_a_retracted_probe_is_left_by_the_coarse_stage(
+    risen_um: float, lifted_to_um: float
+) -> None:
+    bench = Bench()
+    with bench.control() as control:
+        control.prepare()
+        bench.probe.specimen_um -= risen_um
+        until(lambda: bench.notes[-1][0] == "force_tripped")
+        assert bench.is_retracted
+        assert bench.focus.place_um["z"] == lifted_to_um
+        assert bench.probe.true_nn() == 0.0
+        assert "trouble" not in bench.notes[-1][1]
+        with pytest.raises(ForceTripped, match="saturated"):
+            control.at_tile()
+        assert control.at_tile() == pytest.approx(SET_POINT_NN, abs=SETTLED_NN)
+
+
+def test_a_probe_that_nothing_frees_is_told_as_loudly_as_can_be() -> None:
+    bench = Bench()
+    with bench.control() as control:
+        control.prepare()
+        bench.probe.specimen_um -= 500.0
+        until(lambda: bench.notes[-1][0] == "force_tripped")
+        assert bench.focus.place_um["z"] == 50_100.0
+        assert "lifting it did not help" in bench.notes[-1][1]["trouble"]
+        with pytest.raises(ForceTripped, match="THE PROBE STILL TOUCHES"):
+            control.at_tile()
+        lifted = len(bench.focus.went)
+        with pytest.raises(StillTouches):
+            control.release()
+        assert len(bench.focus.went) == lifted, "the coarse stage does not climb with every try"
+        assert not bench.heartbeat.engaged, "z is where the guardian would send it"
 
 
 def test_the_offset_of_the_detector_does_not_count_as_force() -> None:

@@ -126,3 +126,18 @@ def test_a_contact_with_the_probe_retracted_is_no_baseline(twin: Twin, rig: Rig)
         assert fmean(ask(twin, "/truth")["force_nn"] for _ in range(20)) == pytest.approx(500.0, abs=40.0)
     engaged = [note for note in noted if note["kind"] == "force_engaged"]
     assert abs(engaged[-1]["baseline_nn"]) < 100.0
+
+
+def test_a_specimen_that_rises_beyond_the_piezo_is_left_by_the_coarse_stage(twin: Twin, rig: Rig) -> None:
+    noted: list[str] = []
+    with ForceControl(rig, Force(policy="contact"), Instructions(), lambda kind, **data: noted.append(kind)) as control:
+        come_to(control, 40.0, 50.0)
+        ask(twin, "/faults", {"name": "force_runaway", "nn_per_s": 1e6, "for_s": 0.6})  # 14 um
+        until(lambda: "force_tripped" in noted)
+        until(lambda: ask(twin, "/truth")["force_nn"] > 1e5)  # z is down, and that is not enough
+        control.release()
+        truth = ask(twin, "/truth")
+        assert not truth["probe_contact"]
+        assert truth["scanner_um"][2] < 0.1
+        come_to(control, 40.0, 50.0)
+        assert fmean(ask(twin, "/truth")["force_nn"] for _ in range(20)) == pytest.approx(500.0, abs=40.0)
