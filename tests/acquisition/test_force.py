@@ -1,14 +1,19 @@
 """Approach, hold, lift and trip-wire on a spring in this process; the truth is the spring's."""
 
 import threading
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 
+from acquisition.engine import Watcher, run
 from acquisition.force import force_control
 from acquisition.force_errors import ForceTripped, NoContact, StillTouches
 from acquisition.instructions import Cut
+from acquisition.journal import Attempt
 from acquisition.plan import Force
+from acquisition.run_store import RunStore
+from acquisition.states import State
 from devices.errors import DeviceError, DeviceLost, DeviceTimeout, Saturated, Stale, Stopped
 from tests.acquisition.force_bench import SATURATES_AT_NN, Bench, once, until
 
@@ -116,6 +121,22 @@ def test_a_probe_that_nothing_frees_is_told_as_loudly_as_can_be() -> None:
             control.release()
         assert len(bench.focus.went) == lifted, "the coarse stage does not climb with every try"
         assert not bench.heartbeat.engaged, "z is where the guardian would send it"
+
+
+def test_a_run_that_pauses_with_a_probe_that_is_not_free_says_so(new_store: Callable[..., RunStore]) -> None:
+    bench = Bench()
+    store = new_store(force={"policy": "contact"}, on_failure={"force": "pause"})
+
+    def rise(attempt: Attempt) -> None:
+        bench.probe.specimen_um -= 500.0
+
+    def stop_once_paused(state: State) -> None:
+        if state is State.PAUSED:
+            bench.told.stop()
+
+    run(store, bench.rig, bench.told, Watcher(rise, stop_once_paused))
+    (paused,) = [event.data for event in store.journal.events() if event.kind == "paused"]
+    assert "THE PROBE STILL TOUCHES" in paused["trouble"]
 
 
 def test_the_offset_of_the_detector_does_not_count_as_force() -> None:
