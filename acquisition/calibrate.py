@@ -10,6 +10,7 @@ from acquisition.calibrate_force import ContactError, SensitivityFit, measure_se
 from acquisition.calibrate_stage import SettleFit, measure_settling
 from acquisition.calibration import Findings
 from acquisition.camera_fit import CameraFit, Undetermined
+from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Cut, Instructions
 from devices.errors import DeviceError
 from devices.moves import refuse_outside
@@ -36,10 +37,12 @@ class Interrupted(RuntimeError):
     """It was told to end; the rig is safe and back where it was."""
 
 
-def calibrate(rig: Rig, wishes: Wishes, told: Instructions, say: Say) -> Findings:
+def calibrate(rig: Rig, wishes: Wishes, told: Instructions, say: Say, heart: Heartbeat | None = None) -> Findings:
     """Measure all that this rig allows; then the probe is retracted and the scanner back where it was.
 
-    `say` gets a line before anything moves, and one for each thing that is done.
+    Args:
+        say: gets a line before anything moves, and one for each thing that is done.
+        heart: where signs of life are given to a guardian while the probe may touch; None: there is none.
 
     Raises:
         Interrupted: it was told to end.
@@ -55,22 +58,23 @@ def calibrate(rig: Rig, wishes: Wishes, told: Instructions, say: Say) -> Finding
     centre_um = wishes.at_um or home_um
     room = room_around(centre_um, rig.camera.frame_shape, settings.pixel_size_um, rig.scanner.limits_um)
     say(_announcement(rig, room, home_um, wishes))
+    heart = heart or Heartbeat.unshared()
     try:
-        with _back_at(rig, home_um), rig.safe_on_exit(), told.cutting(rig.scanner.stop):
-            return _measure_all(rig, room, wishes, told, say)
+        with _back_at(rig, home_um, heart), rig.safe_on_exit(), told.cutting(rig.scanner.stop):
+            return _measure_all(rig, room, wishes, told, say, heart)
     except (Cut, DeviceError) as error:
         if told.stopped and not getattr(error, "__notes__", None):
             raise Interrupted("interrupted; the probe is retracted and the scanner back where it was") from error
         raise
 
 
-def _measure_all(rig: Rig, room: Room, wishes: Wishes, told: Instructions, say: Say) -> Findings:
+def _measure_all(rig: Rig, room: Room, wishes: Wishes, told: Instructions, say: Say, heart: Heartbeat) -> Findings:
     rig.retract()
     rig.camera.set_exposure_s(wishes.exposure_s)
     not_measured: dict[str, str] = {}
     camera = _camera(rig, room, told, say, not_measured)
     settling = _settling(rig, room, told, say)
-    sensitivity = _sensitivity(rig, room, wishes, told, say, not_measured)
+    sensitivity = _sensitivity(rig, room, wishes, told, say, not_measured, heart)
     return Findings(datetime.now(UTC).replace(microsecond=0), camera, settling, sensitivity, not_measured)
 
 
@@ -97,7 +101,13 @@ def _settling(rig: Rig, room: Room, told: Instructions, say: Say) -> dict[str, S
 
 
 def _sensitivity(
-    rig: Rig, room: Room, wishes: Wishes, told: Instructions, say: Say, not_measured: dict[str, str]
+    rig: Rig,
+    room: Room,
+    wishes: Wishes,
+    told: Instructions,
+    say: Say,
+    not_measured: dict[str, str],
+    heart: Heartbeat,
 ) -> SensitivityFit | None:
     lever = rig.settings.devices.force
     if not wishes.force:
@@ -111,7 +121,7 @@ def _sensitivity(
         rig.scanner.move_to({"x": x_um, "y": y_um})
         say("force: approaching")
         try:
-            fit = measure_sensitivity(rig.scanner, rig.force, lever, wishes.force_limit_nn, told)
+            fit = measure_sensitivity(rig.scanner, rig.force, lever, wishes.force_limit_nn, told, heart)
         except ContactError as error:
             not_measured["sensitivity"] = str(error)
             return None
@@ -132,22 +142,25 @@ def _announcement(rig: Rig, room: Room, home_um: PlaceUm, wishes: Wishes) -> str
 
 
 @contextmanager
-def _back_at(rig: Rig, home_um: PlaceUm) -> Iterator[None]:
+def _back_at(rig: Rig, home_um: PlaceUm, heart: Heartbeat) -> Iterator[None]:
     """Return to a place on leaving, with the probe retracted; an error in the block stays the one that is told."""
     try:
         yield
     except BaseException as error:
         try:
-            _go_back(rig, home_um)
+            _go_back(rig, home_um, heart)
         except DeviceError as trouble:
             error.add_note(f"and the scanner is not back where it was: {trouble}")
         raise
-    _go_back(rig, home_um)
+    _go_back(rig, home_um, heart)
 
 
-def _go_back(rig: Rig, home_um: PlaceUm) -> None:
-    """Go there sideways, but only with the probe known to be retracted."""
+def _go_back(rig: Rig, home_um: PlaceUm, heart: Heartbeat) -> None:
+    """Go there sideways, but only with the probe known to be retracted; from then on nobody need guard it."""
     rig.retract()
+    heart.engaged = False
+    heart.force.rest()
+    heart.take_note()
     limits_um = rig.scanner.limits_um
     targets_um = dict(zip(("x", "y"), home_um, strict=True))
     rig.scanner.move_to({axis: min(max(to, limits_um[axis][0]), limits_um[axis][1]) for axis, to in targets_um.items()})

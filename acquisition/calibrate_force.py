@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Instructions
 from devices.protocols import ForceSensor, Positioner
 from devices.settings import DeflectionSettings
@@ -27,6 +28,8 @@ TOP_SHARE = 0.6  # of the force limit: how far the ramps go, after an approach t
 POINTS = 20  # of a ramp one way
 READINGS = 4  # at each point
 LEAST_RAMPS, MOST_RAMPS = 2, 12
+STEP_S = 2.0
+"""Longest time of a step, or a reading, as the guardian is told: z stands still meanwhile, and only drifts."""
 ENOUGH = 0.004  # one standard deviation of the sensitivity, as a part of it: a fifth of the 2 % that are asked for
 
 
@@ -45,16 +48,24 @@ class SensitivityFit:
 
 
 def measure_sensitivity(
-    scanner: Positioner, sensor: ForceSensor, settings: DeflectionSettings, limit_nn: float, told: Instructions
+    scanner: Positioner,
+    sensor: ForceSensor,
+    settings: DeflectionSettings,
+    limit_nn: float,
+    told: Instructions,
+    heart: Heartbeat,
 ) -> SensitivityFit:
-    """Approach from the lower limit of z, ramp, and fit; the caller retracts, however this ends.
+    """Approach from the lower limit of z, ramp, and fit; the caller retracts, however this ends, and rests `heart`.
 
     Raises:
-        ContactError: no contact within the travel, a force above the limit, or a slope that is none of a contact.
+        ContactError: no contact within the travel, a force above the limit, a slope that is none of a contact, or the
+            guardian has retracted the probe.
         Saturated, DeviceError: a reading or a move failed.
         Cut: it was told to end.
     """
-    contact = _Contact(scanner, sensor, settings, limit_nn, told)
+    heart.force.beat(STEP_S)
+    heart.engaged = True
+    contact = _Contact(scanner, sensor, settings, limit_nn, told, heart)
     contact_um, zero_nn = contact.approach()
     step_um = TOP_SHARE * limit_nn / settings.stiffness_n_per_m / POINTS / NM_PER_UM
     ramps: list[NDArray[np.float64]] = []
@@ -79,19 +90,21 @@ class _Contact:
         settings: DeflectionSettings,
         limit_nn: float,
         told: Instructions,
+        heart: Heartbeat,
     ) -> None:
         self._scanner = scanner
         self._sensor = sensor
         self._stiffness_n_per_m = settings.stiffness_n_per_m
         self._limit_nn = limit_nn
         self._told = told
+        self._heart = heart
 
     def approach(self) -> tuple[float, float]:
         """Lift the specimen until it touches: height of contact (um), and the reading without contact (nN)."""
         low_um, high_um = self._scanner.limits_um["z"]
         step_nm = min(APPROACH_SHARE * self._limit_nn / self._stiffness_n_per_m, LONGEST_STEP_NM)
         self._scanner.move_to({"z": low_um})
-        baseline = deque((self._sensor.read_force_nn() for _ in range(BASELINE)), maxlen=BASELINE)
+        baseline = deque((self._read_nn() for _ in range(BASELINE)), maxlen=BASELINE)
         for z_um in np.arange(low_um, high_um, step_nm / NM_PER_UM)[1:]:
             zero_nn = statistics.fmean(baseline)
             force_nn = self._force_at(float(z_um), zero_nn)
@@ -114,19 +127,26 @@ class _Contact:
         points = []
         for z_um in heights_um:
             first_nn = self._force_at(z_um, zero_nn)
-            others_nn = [self._sensor.read_force_nn() - zero_nn for _ in range(READINGS - 1)]
+            others_nn = [self._read_nn() - zero_nn for _ in range(READINGS - 1)]
             points.append((z_um * NM_PER_UM, statistics.fmean([first_nn, *others_nn])))
         return np.array(points)
 
     def _force_at(self, z_um: float, zero_nn: float) -> float:
         self._told.wait(0.0)
+        self._heart.force.beat(STEP_S)
+        if self._heart.retracted:  # asked last: from then on it keeps the probe down
+            raise ContactError("force: the guardian has retracted the probe")
         self._scanner.move_to({"z": z_um})
-        force_nn = self._sensor.read_force_nn() - zero_nn
+        force_nn = self._read_nn() - zero_nn
         if abs(force_nn) > self._limit_nn:
             raise ContactError(
                 f"force: {force_nn:.0f} nN at z = {z_um:.4f} um is above the limit of {self._limit_nn:g} nN"
             )
         return force_nn
+
+    def _read_nn(self) -> float:
+        self._heart.force.beat(STEP_S)
+        return self._sensor.read_force_nn()
 
 
 def _common_slope(ramps: list[NDArray[np.float64]]) -> tuple[float, float]:

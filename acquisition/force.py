@@ -11,6 +11,7 @@ from typing import Self
 from acquisition.force_approach import POLL_S, Approach, Coarse
 from acquisition.force_budget import Budget
 from acquisition.force_loop import ForceLoop, Mode
+from acquisition.force_retreat import Retreat
 from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Instructions
 from acquisition.plan import Force
@@ -81,6 +82,7 @@ class ForceControl(ForceReadings):
     Each method may raise, with the probe retracted:
         ForceTripped: the trip-wire, now or since the call before.
         NoContact: the specimen was not found.
+        StillTouches: retracted, and lifted, it is not free.
         Cut, Stopped: the run was told something else.
         DeviceError: a device failed.
     """
@@ -104,11 +106,16 @@ class ForceControl(ForceReadings):
         self._told = told
         self._note = note
         self._noted_s = -math.inf
-        self._budget = Budget.of(settings, sensor)
-        self._loop = ForceLoop(
-            rig.force, rig.scanner, self._budget, rig.retract, self._tripped, heartbeat or Heartbeat.unshared()
-        )
         coarse = Coarse(rig.focus, settings.approach_um) if sensor.rides_on == "focus" and rig.focus else None
+        self._loop = ForceLoop(
+            rig.force,
+            rig.scanner,
+            Budget.of(settings, sensor),
+            rig.retract,
+            Retreat(rig.force, coarse, settings.limit_nn).see_free,
+            self._tripped,
+            heartbeat or Heartbeat.unshared(),
+        )
         self._approach = Approach(self._loop, rig.scanner.limits_um["z"], coarse, told)
 
     def __enter__(self) -> Self:
@@ -144,7 +151,7 @@ class ForceControl(ForceReadings):
             return
         here_um = self._scanner.read_position_um()
         ways_um = {axis: target_um - here_um[axis] for axis, target_um in targets_um.items()}
-        step_um = self._budget.step_um / self._settings.steepest
+        step_um = self._loop.held_budget.step_um / self._settings.steepest
         steps = max(math.ceil(math.hypot(*ways_um.values()) / step_um), 1)
         for step in range(1, steps):
             self._scanner.start_move({axis: here_um[axis] + way_um * step / steps for axis, way_um in ways_um.items()})
@@ -210,16 +217,17 @@ class ForceControl(ForceReadings):
     def _let_follow(self) -> None:
         """Wait until the regulation has taken in what the last step of a glide did."""
         enough = self._loop.cycles + CYCLES_PER_STEP
-        most_nn = self._budget.set_point_nn + GLIDE_WITHIN * (self._budget.limit_nn - self._budget.set_point_nn)
+        budget = self._loop.held_budget
+        most_nn = budget.set_point_nn + GLIDE_WITHIN * (budget.limit_nn - budget.set_point_nn)
         self._approach.until(
             lambda: self._loop.cycles >= enough and (self._loop.force_nn or 0.0) <= most_nn,
             GLIDE_S,
             f"the force is not below {most_nn:.0f} nN",
         )
 
-    def _tripped(self, why: str) -> None:
+    def _tripped(self, why: str, trouble: str | None) -> None:
         with suppress(OSError):  # the engine will fail to write its next line, too, and tells it
-            self._note("force_tripped", reason=why)
+            self._note("force_tripped", reason=why, **({"trouble": trouble} if trouble else {}))
 
 
 def force_control(

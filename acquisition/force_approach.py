@@ -11,8 +11,9 @@ from statistics import fmean, stdev
 from acquisition.force_errors import NoContact
 from acquisition.force_loop import READING_WITHIN_S, RECENT, ForceLoop, Mode
 from acquisition.instructions import Cut, Instructions
-from devices.errors import DeviceTimeout
+from devices.errors import DeviceError, DeviceTimeout
 from devices.protocols import Positioner
+from devices.troubles import overcoming
 
 POLL_S = 0.002
 COARSE_PART = 0.4
@@ -21,6 +22,12 @@ MIDDLE = (0.25, 0.75)
 """Of the piezo's range, where a contact has room both ways; elsewhere the coarse stage takes up the difference."""
 PLAY_UM = 10.0
 """The coarse stage goes up so much too far, and then down: every way ends towards the specimen, its play taken up."""
+LIFT_UM = 2 * PLAY_UM
+"""So much the coarse stage goes up to free the probe: past its play, and what adhesion pulls (0.83 um in air)."""
+FAR_WITHIN_UM = 5.0
+"""Of where it was sent to; coarse stages are not exact."""
+DOUBTFUL = 0.5
+"""Of the set-point: a baseline so far from where it was known to be one may be a contact."""
 SIGMAS = 6.0
 """Of the baseline's noise: among the thousand readings of an approach none comes so far by chance."""
 LEAST_THRESHOLD = 0.1
@@ -58,6 +65,34 @@ class Coarse:
             self._stage.move_to({"z": min(target_um + PLAY_UM, highest_um)})
         self._stage.move_to({"z": target_um})
 
+    def lift(self) -> None:
+        """Go away by `LIFT_UM`, to free the probe; the next way down begins with the play.
+
+        Raises:
+            DeviceError: that is further than the stage goes, or it did not get there.
+        """
+        self._stage.move_to({"z": self._stage.read_position_um()["z"] + LIFT_UM})
+
+    def lift_far(self) -> None:
+        """Go as far above where it began as the plan allows it to go below, or to the end of its travel.
+
+        Raises:
+            DeviceError: it did not get there.
+        """
+        if not self.is_far:
+            self._stage.move_to({"z": self._far_um})
+
+    @property
+    def is_far(self) -> bool:
+        """Whether it is up there already; no answer is no."""
+        with overcoming(DeviceError):
+            return self._stage.read_position_um()["z"] >= self._far_um - FAR_WITHIN_UM
+        return False
+
+    @property
+    def _far_um(self) -> float:
+        return min(self._start_um + self._reach_um, self._stage.limits_um["z"][1])
+
 
 class Approach:
     """Brings the probe of one loop to its set-point; the piezo is retracted before every coarse step."""
@@ -71,6 +106,7 @@ class Approach:
         self._range_um = self._high_um - self._low_um
         self._coarse = coarse
         self._told = told
+        self._free_nn = 0.0  # what the detector tells without contact, as far as that is known
 
     def find(self) -> list[float]:
         """Retract, find the specimen, and settle at the set-point with room for the piezo both ways.
@@ -79,10 +115,12 @@ class Approach:
 
         Raises:
             NoContact: it is not there, or the detector is off its zero.
+            StillTouches: the probe cannot be freed to begin with.
             ForceTripped: the trip-wire.
             Cut, Stopped: somebody wants something else.
         """
         self._loop.release()
+        self._get_free()
         while (readings_nn := self.extend()) is None:
             self._loop.release()
             if self._coarse is None:
@@ -98,6 +136,18 @@ class Approach:
             self._loop.release()
             raise NoContact(self._loop.name, f"lost when the coarse stage moved by {-above_um:.3g} um")
         return readings_nn
+
+    def _get_free(self) -> None:
+        """Lift a probe that may touch though it is retracted; what is read then is the detector's own offset."""
+        if self._coarse is None:
+            return
+        self._loop.watch()
+        if abs(fmean(self._free_readings_nn()) - self._free_nn) <= DOUBTFUL * self._loop.budget.set_point_nn:
+            return
+        self._loop.release()
+        self._coarse.lift()
+        self._loop.watch()
+        self._free_nn = fmean(self._free_readings_nn())
 
     def extend(self) -> list[float] | None:
         """Feel the way from where z stands to the set-point; the readings there, None if z ended before."""
@@ -135,12 +185,11 @@ class Approach:
     def _baseline(self) -> tuple[float, float]:
         """Tell what is read without contact, and what differs enough from it to be one, in nN."""
         budget = self._loop.budget
-        self.until(lambda: bool(self._loop.recent_nn()), RECENT * READING_WITHIN_S, "no baseline")
-        readings_nn = self._loop.recent_nn()
+        readings_nn = self._free_readings_nn()
         baseline_nn = fmean(readings_nn)
         threshold_nn = max(SIGMAS * stdev(readings_nn), LEAST_THRESHOLD * budget.set_point_nn)
         problem = ""
-        if abs(baseline_nn) > budget.limit_nn / 2:
+        if abs(baseline_nn) > budget.limit_nn / 2 or not budget.above(baseline_nn).is_enough:
             problem = f"{baseline_nn:.0f} nN with the probe retracted: it touches already, or its offset_v is wrong"
         elif threshold_nn > budget.set_point_nn / 2:
             problem = f"noise of {stdev(readings_nn):.3g} nN is too much for a set-point of {budget.set_point_nn:g} nN"
@@ -148,6 +197,10 @@ class Approach:
             self._loop.release()
             raise NoContact(self._loop.name, problem)
         return baseline_nn, threshold_nn
+
+    def _free_readings_nn(self) -> list[float]:
+        self.until(lambda: bool(self._loop.recent_nn()), RECENT * READING_WITHIN_S, "no baseline")
+        return self._loop.recent_nn()
 
     def until(self, condition: Callable[[], bool], allowed_s: float, otherwise: str) -> None:
         """Look again and again until the loop has come so far; retract if it does not, or is told to stop."""

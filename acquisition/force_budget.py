@@ -1,6 +1,6 @@
 """How far the probe may go between two readings, so that no step can take the force past its limit."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from acquisition.plan import Force, Plan
@@ -39,6 +39,21 @@ class Budget:
         unseen = max(sensor.frozen_after, LEAST_STEPS_UNSEEN)
         step_um = _rise_um(force.limit_nn - force.set_point_nn, sensor) / unseen
         return cls(force.set_point_nn, force.limit_nn, sensor.stiffness_n_per_m, min(step_um, MOST_STEP_UM))
+
+    def above(self, baseline_nn: float) -> Self:
+        """Tell what is left for forces that count from a baseline.
+
+        A push that is read without contact may be one after all: then the true force is what the detector tells, and
+        the limit is that much nearer. A pull takes nothing off, and adds nothing.
+        """
+        limit_nn = self.limit_nn - max(baseline_nn, 0.0)
+        left = max(limit_nn - self.set_point_nn, 0.0) / (self.limit_nn - self.set_point_nn)
+        return replace(self, limit_nn=limit_nn, step_um=left * self.step_um)
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether the steps that are left would arrive as such."""
+        return self.step_um >= LEAST_STEP_UM
 
 
 def force_problems(plan: Plan, rig: RigSettings) -> list[str]:

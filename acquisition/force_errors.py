@@ -13,3 +13,7 @@ class ForceTripped(ForceError):
 
 class NoContact(ForceError):
     """The specimen was not found as far as the probe may go, or cannot be told from what is felt without it."""
+
+
+class StillTouches(ForceError):
+    """Scanner z is at its lower limit, and the probe was not freed by that, nor by what else could be done."""

@@ -13,7 +13,7 @@ from enum import Enum
 from statistics import fmean
 
 from acquisition.force_budget import NM_PER_UM, Budget
-from acquisition.force_errors import ForceTripped
+from acquisition.force_errors import ForceTripped, StillTouches
 from acquisition.heartbeat import Heartbeat
 from devices.errors import DeviceError, DeviceTimeout, Stopped
 from devices.protocols import ForceSensor, Steerable
@@ -38,8 +38,9 @@ LOOKS = 4
 """Of the trip-wire within that time."""
 STUCK_S = 0.01
 """An exchange with the scanner that takes longer is stuck."""
-RETRACT_S = 10.0
-"""Longest time in which a probe that is being retracted may be waited for: z over its travel, tried twice."""
+RETRACT_S = 20.0
+"""Longest time in which a probe that is being retracted may be waited for: z over its travel, tried twice, and the
+coarse stage twice."""
 
 
 class Mode(Enum):
@@ -52,7 +53,10 @@ class Mode(Enum):
 
 
 class ForceLoop:
-    """One probe under control; `retract` must take it off the specimen, whatever went wrong before."""
+    """One probe under control; `retract` must send z to its lower limit, whatever went wrong before.
+
+    `see_free` then looks whether that helped, and does what else can; it raises `StillTouches` if nothing did.
+    """
 
     def __init__(
         self,
@@ -60,20 +64,23 @@ class ForceLoop:
         scanner: Steerable,
         budget: Budget,
         retract: Callable[[], None],
-        tripped: Callable[[str], None],
+        see_free: Callable[[], None],
+        tripped: Callable[[str, str | None], None],
         heartbeat: Heartbeat,
     ) -> None:
         """Take note of everything; nothing is read or moved before `start`, and `watch` or `hold`.
 
         Args:
-            tripped: told, once the probe is retracted, why.
+            tripped: told, once the probe is retracted, why, and what trouble there was with that.
             heartbeat: shows the guardian that the loop lives, and whether the probe is engaged.
         """
         self.name = sensor.name
         self.budget = budget
+        self.held_budget = budget  # what is left of it above the baseline of the probe that is held
         self._sensor = sensor
         self._scanner = scanner
         self._retract = retract
+        self._see_free = see_free
         self._tell_tripped = tripped
         self._heartbeat = heartbeat
         self._low_um, self.top_um = scanner.limits_um["z"]
@@ -191,6 +198,7 @@ class ForceLoop:
         """
         self._z_um = self._scanner.read_position_um()["z"]  # a search for the focus may have moved it meanwhile
         self.baseline_nn, self._threshold_nn = baseline_nn, threshold_nn
+        self.held_budget = self.budget.above(baseline_nn)
         self._beyond, self._target_um = 0, self._z_um
         self._error_before_nn, self._calm_readings = 0.0, CALM_READINGS[0]
         self._calm_nn.clear()
@@ -200,11 +208,13 @@ class ForceLoop:
         """Retract, and stop reading.
 
         Raises:
+            StillTouches: that did not free it.
             DeviceError: it could not be retracted.
         """
         self._begin(Mode.IDLE)
         self._retract_for_sure()
         self._heartbeat.take_note()  # a guardian that retracted it may let go now
+        self._see_free()
 
     def close(self) -> None:
         """Retract unless that is done, and end both threads; may be called twice.
@@ -275,8 +285,9 @@ class ForceLoop:
         mode = self._mode
         raw_nn = self._sensor.read_force_nn()
         force_nn = raw_nn - self.baseline_nn if mode is Mode.HOLDING else raw_nn
-        if force_nn > self.budget.limit_nn:
-            raise ForceTripped(self.name, f"{force_nn:.0f} nN, limit {self.budget.limit_nn:g} nN")
+        worst_nn = max(raw_nn, force_nn)  # a baseline that pushes may be a contact, see `Budget.above`
+        if worst_nn > self.budget.limit_nn:
+            raise ForceTripped(self.name, f"{worst_nn:.0f} nN, limit {self.budget.limit_nn:g} nN")
         with self._gate:
             if self._mode is not mode or mode is Mode.IDLE:
                 return  # told otherwise meanwhile
@@ -303,8 +314,8 @@ class ForceLoop:
     def _step_um(self, force_nn: float) -> float:
         """Feel the way through free air; wait where a contact shows; in contact, take out a part of the error."""
         if not self._beyond:
-            return self.budget.step_um
-        upwards_um = self.budget.step_um if self.touched else 0.0
+            return self.held_budget.step_um
+        upwards_um = self.held_budget.step_um if self.touched else 0.0
         return min(self._correction_nn(force_nn) / self.budget.stiffness_n_per_m / NM_PER_UM, upwards_um)
 
     def _correction_nn(self, force_nn: float) -> float:
@@ -332,16 +343,22 @@ class ForceLoop:
         with suppress(DeviceError):  # the retraction below tries again, and waits for it
             self._lower_at_once()
         failure = None if isinstance(why, Stopped) else ForceTripped(why.device, why.message)
+        trouble: str | None = None
         try:
             self._retract_for_sure()
-        except DeviceError as trouble:
-            failure = ForceTripped(why.device, f"{why.message}; and the probe could not be retracted: {trouble}")
+            self._see_free()
+        except StillTouches as error:
+            trouble = error.message
+        except DeviceError as error:
+            trouble = f"and the probe could not be retracted: {error}"
         finally:
+            if trouble is not None:
+                failure = ForceTripped(why.device, f"{why.message}; {trouble}")
             with self._changed:
                 self._failure, self._safe = failure, True
                 self._changed.notify_all()
         if failure is not None:
-            self._tell_tripped(str(failure))
+            self._tell_tripped(str(failure), trouble)
 
     def _lower_at_once(self) -> None:
         """Send z down, past a steering that is stuck."""

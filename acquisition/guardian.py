@@ -27,7 +27,7 @@ from devices.drivers import driver_named
 from devices.errors import DeviceError
 from devices.model import FileError
 from devices.protocols import Positioner
-from devices.rig import RETRACTED_WITHIN_UM, open_device
+from devices.rig import open_device
 from devices.rig_file import RigSettings
 from devices.settings import DriverSettings
 from devices.troubles import overcome, overcoming
@@ -45,6 +45,8 @@ MEND_S = 0.2
 """How soon again, when it was not."""
 ANSWER_S = 0.15
 """A healthy controller answers in milliseconds; a late answer must not use up the time for a second try."""
+RETRACTED_WITHIN_UM = 0.05
+"""Of its lower limit: then z has arrived there; it is sent in any case."""
 AGAIN_S = 0.25
 """A retraction that has not arrived by then is sent again."""
 TELL_S = 2.0

@@ -9,6 +9,7 @@ from typing import Self
 from acquisition.drift import DriftControl
 from acquisition.focus import FocusControl
 from acquisition.force import ForceReadings, force_control
+from acquisition.force_errors import StillTouches
 from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Instructions
 from acquisition.overlap import PlannedTile
@@ -135,7 +136,11 @@ class Keeping:
 
     def rest(self) -> None:
         """Let go of the specimen, and let the guardian expect nothing; the next tile approaches anew."""
-        self._force.release()
+        try:
+            self._force.release()
+        except StillTouches:
+            self._heart.rest()  # z is where the guardian would send it
+            raise
         self._heart.rest()
 
     def _drift_at(self, tile: PlannedTile) -> tuple[float, float]:

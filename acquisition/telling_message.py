@@ -92,6 +92,8 @@ def words(event: Event) -> str:
             return "skipped for now"
         case "guardian_retracted", {"retracted": False}:
             return "THE GUARDIAN CANNOT RETRACT THE PROBE"
+        case "force_tripped", {"trouble": str()}:
+            return "THE FORCE TRIPPED, AND THE PROBE IS NOT FREE"
     return WORDS.get(event.kind, event.kind.replace("_", " "))
 
 

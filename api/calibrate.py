@@ -1,6 +1,7 @@
 """Calibrate a rig, and show what came of it beside what its file says."""
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from acquisition.calibrate import Wishes, calibrate
 from acquisition.calibration import Findings, calibrated, calibration_warnings
 from acquisition.instructions import Instructions
 from api.errors import UsageError
+from api.guardian_process import guarded
 from devices.rig import Calibration, RigSettings, open_rig
 from devices.rig_file import Backlash, RigFileError, SettleTime
 from devices.rig_lock import holding
@@ -99,13 +101,19 @@ def run_calibration(
     Raises:
         RigFileError: the file is wrong, or cannot be written; nothing was moved.
         DeviceError, Interrupted, Undetermined: see `calibrate`; nothing was written.
+        GuardianFailed: the probe would be brought down with nobody to guard it; nothing was moved.
     """
     settings = RigSettings.load(rig_file)
     if write:
         sensor = settings.devices.force if wishes.force else None
         refuse_unwritable(rig_file, settings.calibration, getattr(sensor, "sensitivity_nm_per_v", None))
-    with holding(settings), open_rig(settings, leave_out=NOT_NEEDED) as rig:
-        found = calibrate(rig, wishes, told, say)
+
+    def note(kind: str, **data: Any) -> None:
+        say(f"{kind.replace('_', ' ')}: {data}")
+
+    with holding(settings), open_rig(settings, leave_out=NOT_NEEDED) as rig, ExitStack() as leaving:
+        heart = leaving.enter_context(guarded(settings, None, note)) if wishes.force else None
+        found = calibrate(rig, wishes, told, say, heart)
     now = calibrated(settings.calibration, found)
     made = Calibrated(rig_file, settings, now, found)
     if not write:

@@ -12,6 +12,7 @@ from typing import Any
 
 from acquisition import engine as engine_module
 from acquisition.field import Field
+from acquisition.force_budget import force_problems
 from acquisition.instructions import Instructions
 from acquisition.interlocks import InterlockWatch, with_disk_floor
 from acquisition.journal import Attempt
@@ -30,12 +31,15 @@ from api.night.report import mosaic_picture
 from api.worker_process import WorkerProcess
 from devices.rig import Rig, RigFileError, RigSettings, open_rig
 from devices.rig_lock import holding
+from devices.settings import DeflectionSettings
 from reconstruction.errors import InputError
 from reconstruction.restore import restorer
 
 NOT_MADE_YET = ".run-to-be"
 NOT_FOR_TILES = ("video",)
 """Roles that a scan has no use for: a video that nobody reads would be decoded all night."""
+FORCE_SCALE = ("stiffness_n_per_m", "sensitivity_nm_per_v", "offset_v")
+"""What makes nanonewton of volts; set-point and limit of a run were promised in its own."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,13 @@ def resume(
         own = RigSettings.model_validate(store.rig)
         if not store.missing():
             return _make_mosaic(store, told, watcher, world_url)
-        rig_now = _same_rig(own, settings)
+        rig_now, differences = same_rig(own, settings)
+        if problems := force_problems(store.plan, rig_now):
+            raise RigFileError(problems)
+        if differences:
+            warning = f"goes on as it began, though the rig file now has {'; '.join(differences)}"
+            watcher.warned(warning)
+            store.journal.add_event("preflight_warning", reason=warning)
         with (
             closing(Troubles()) as troubles,
             troubles.noted_by(store.journal.note),
@@ -184,13 +194,26 @@ def was_paused(path: Path) -> str | None:
     return None if reason.startswith("interlock ") else reason
 
 
-def _same_rig(own: RigSettings, given: RigSettings | None) -> RigSettings:
-    """The rig as it is reached now, calibrated as it was when the run began."""
+def same_rig(own: RigSettings, given: RigSettings | None) -> tuple[RigSettings, list[str]]:
+    """The rig as it is reached now, calibrated as it was when the run began; and where its force was scaled otherwise.
+
+    When not to believe the detector, as its range and how old a reading may be, is said by what answers now.
+
+    Raises:
+        RigFileError: another rig.
+    """
     if given is None:
-        return own
+        return own, []
     if given.name != own.name:
         raise RigFileError([f"name = {given.name!r}: the run was begun on the rig {own.name!r}"])
-    return given.model_copy(update={"calibration": own.calibration})
+    settings = given.model_copy(update={"calibration": own.calibration})
+    was, now = own.devices.force, given.devices.force
+    if not (isinstance(was, DeflectionSettings) and isinstance(now, DeflectionSettings)):
+        return settings, []
+    scale = {key: value for key in FORCE_SCALE if (value := getattr(was, key)) != getattr(now, key)}
+    force = now.model_copy(update=scale)
+    differences = [f"devices.force.{key} = {getattr(now, key):g} (run: {value:g})" for key, value in scale.items()]
+    return settings.model_copy(update={"devices": given.devices.model_copy(update={"force": force})}), differences
 
 
 def _acquire(

@@ -62,6 +62,8 @@ def _safety(night: Night) -> list[str]:
     found = []
     if trips := night.of("force_tripped"):
         found.append(f"The force tripped {_times(len(trips))}, and the probe was retracted: {_reason(trips)}.")
+    if any(event.data.get("trouble") for event in trips):
+        found.append("After a trip the probe was not free. Look at the rig before anything is moved.")
     for event in night.of("interlock_tripped"):
         name, reason = event.data.get("name"), event.data.get("reason")
         found.append(f"Interlock {name} tripped at {clock(epoch_s(event.at))}: {reason}.")

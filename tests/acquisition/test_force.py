@@ -1,14 +1,19 @@
 """Approach, hold, lift and trip-wire on a spring in this process; the truth is the spring's."""
 
 import threading
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 
+from acquisition.engine import Watcher, run
 from acquisition.force import force_control
-from acquisition.force_errors import ForceTripped, NoContact
+from acquisition.force_errors import ForceTripped, NoContact, StillTouches
 from acquisition.instructions import Cut
+from acquisition.journal import Attempt
 from acquisition.plan import Force
+from acquisition.run_store import RunStore
+from acquisition.states import State
 from devices.errors import DeviceError, DeviceLost, DeviceTimeout, Saturated, Stale, Stopped
 from tests.acquisition.force_bench import SATURATES_AT_NN, Bench, once, until
 
@@ -77,10 +82,61 @@ def test_without_a_stage_that_carries_the_probe_only_the_piezo_looks() -> None:
 
 
 def test_a_probe_that_touches_at_the_start_is_not_pressed_further() -> None:
-    bench = Bench(specimen_um=-0.1)
-    with bench.control() as control, pytest.raises(DeviceError):
+    bench = Bench(specimen_um=-0.1, rides_on=None)
+    with bench.control() as control, pytest.raises(StillTouches, match=r"4200 nN.*no stage can lift it"):
         control.prepare()
     assert all(went["z"] == 0.0 for went in bench.scanner.went)
+
+
+@pytest.mark.parametrize(("risen_um", "lifted_to_um"), [(15.0, 50_020.0), (90.0, 50_100.0)])
+def test_a_specimen_that_follows_a_retracted_probe_is_left_by_the_coarse_stage(
+    risen_um: float, lifted_to_um: float
+) -> None:
+    bench = Bench()
+    with bench.control() as control:
+        control.prepare()
+        bench.probe.specimen_um -= risen_um
+        until(lambda: bench.notes[-1][0] == "force_tripped")
+        assert bench.is_retracted
+        assert bench.focus.place_um["z"] == lifted_to_um
+        assert bench.probe.true_nn() == 0.0
+        assert "trouble" not in bench.notes[-1][1]
+        with pytest.raises(ForceTripped, match="saturated"):
+            control.at_tile()
+        assert control.at_tile() == pytest.approx(SET_POINT_NN, abs=SETTLED_NN)
+
+
+def test_a_probe_that_nothing_frees_is_told_as_loudly_as_can_be() -> None:
+    bench = Bench()
+    with bench.control() as control:
+        control.prepare()
+        bench.probe.specimen_um -= 500.0
+        until(lambda: bench.notes[-1][0] == "force_tripped")
+        assert bench.focus.place_um["z"] == 50_100.0
+        assert "lifting it did not help" in bench.notes[-1][1]["trouble"]
+        with pytest.raises(ForceTripped, match="THE PROBE STILL TOUCHES"):
+            control.at_tile()
+        lifted = len(bench.focus.went)
+        with pytest.raises(StillTouches):
+            control.release()
+        assert len(bench.focus.went) == lifted, "the coarse stage does not climb with every try"
+        assert not bench.heartbeat.engaged, "z is where the guardian would send it"
+
+
+def test_a_run_that_pauses_with_a_probe_that_is_not_free_says_so(new_store: Callable[..., RunStore]) -> None:
+    bench = Bench()
+    store = new_store(force={"policy": "contact"}, on_failure={"force": "pause"})
+
+    def rise(attempt: Attempt) -> None:
+        bench.probe.specimen_um -= 500.0
+
+    def stop_once_paused(state: State) -> None:
+        if state is State.PAUSED:
+            bench.told.stop()
+
+    run(store, bench.rig, bench.told, Watcher(rise, stop_once_paused))
+    (paused,) = [event.data for event in store.journal.events() if event.kind == "paused"]
+    assert "THE PROBE STILL TOUCHES" in paused["trouble"]
 
 
 def test_the_offset_of_the_detector_does_not_count_as_force() -> None:
@@ -90,6 +146,37 @@ def test_the_offset_of_the_detector_does_not_count_as_force() -> None:
         control.prepare()
         assert bench.probe.true_nn() == pytest.approx(SET_POINT_NN, abs=SETTLED_NN)
         assert control.reading() == pytest.approx(SET_POINT_NN, abs=SETTLED_NN)
+
+
+def test_a_contact_with_the_probe_retracted_is_no_baseline() -> None:
+    bench = Bench(specimen_um=-0.02)  # 840 nN
+    with bench.control() as control:
+        control.prepare()
+        assert bench.probe.true_nn() == pytest.approx(SET_POINT_NN, abs=SETTLED_NN)
+        assert bench.focus.went[0] == {"z": 50_020.0}, "lifted before anything else"
+    assert bench.probe.highest_nn < LIMIT_NN
+
+
+def test_a_detector_that_drifts_is_doubted_once() -> None:
+    bench = Bench()
+    with bench.control() as control:
+        for bench.probe.offset_nn in (-400.0, -500.0, -600.0):
+            control.prepare()
+            assert bench.probe.true_nn() == pytest.approx(SET_POINT_NN, abs=SETTLED_NN)
+            control.release()
+        assert [went["z"] for went in bench.focus.went].count(50_020.0) == 1
+    assert "force_tripped" not in [kind for kind, _ in bench.notes]
+
+
+def test_the_true_force_stays_below_its_limit_where_a_contact_cannot_be_told_from_an_offset() -> None:
+    bench = Bench(specimen_um=-0.02, rides_on=None)  # 840 nN
+    with bench.control() as control:
+        control.prepare()
+        assert bench.probe.true_nn() == pytest.approx(840.0 + SET_POINT_NN, abs=SETTLED_NN)
+        bench.probe.specimen_um -= 0.018  # 756 nN more
+        until(lambda: bench.is_retracted)
+        with pytest.raises(ForceTripped, match="limit 2000 nN"):
+            control.before_step()
 
 
 def test_a_spike_is_no_contact() -> None:

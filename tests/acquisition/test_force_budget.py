@@ -29,6 +29,16 @@ def test_all_steps_that_may_go_unseen_stay_below_the_limit(frozen_after: int) ->
     assert force.set_point_nn + max(frozen_after, 2) * step_nn <= force.limit_nn * (1 + 1e-9)
 
 
+@pytest.mark.parametrize("baseline_nn", [-800.0, 0.0, 839.0])
+def test_what_is_read_without_contact_counts_against_the_limit_where_it_pushes(baseline_nn: float) -> None:
+    force, settings = Force(), sensor()
+    left = Budget.of(force, settings).above(baseline_nn)
+    true_nn = force.set_point_nn + max(baseline_nn, 0.0) + 2 * left.step_um * 1000 * settings.stiffness_n_per_m
+    assert true_nn <= force.limit_nn * (1 + 1e-9)
+    assert left.is_enough
+    assert not Budget.of(force, settings).above(1480.0).is_enough
+
+
 def test_no_spring_is_so_soft_that_the_probe_comes_in_leaps() -> None:
     assert Budget.of(Force(), sensor(stiffness_n_per_m=0.03)).step_um == MOST_STEP_UM
 

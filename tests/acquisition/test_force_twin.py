@@ -109,3 +109,35 @@ def test_a_specimen_that_jumps_trips_the_wire(twin: Twin, rig: Rig) -> None:
         assert 0 < watched["longest_over_s"] < MOST_OVER_S
         come_to(control, 40.0, 50.0)
         assert ask(twin, "/truth")["force_nn"] == pytest.approx(500.0, abs=100.0)
+
+
+def test_a_contact_with_the_probe_retracted_is_no_baseline(twin: Twin, rig: Rig) -> None:
+    noted: list[dict[str, Any]] = []
+    with ForceControl(
+        rig, Force(policy="contact"), Instructions(), lambda kind, **data: noted.append({"kind": kind, **data})
+    ) as control:
+        come_to(control, 40.0, 50.0)
+        z_um = rig.scanner.read_position_um()["z"]
+        control.release()
+        rise_nn = z_um * 42_000.0 + 340.0  # so that 500 nN at z become 840 nN at 0
+        ask(twin, "/faults", {"name": "force_runaway", "nn_per_s": 1e6, "for_s": rise_nn / 1e6})
+        until(lambda: ask(twin, "/truth")["probe_contact"])
+        come_to(control, 40.0, 50.0)
+        assert fmean(ask(twin, "/truth")["force_nn"] for _ in range(20)) == pytest.approx(500.0, abs=40.0)
+    engaged = [note for note in noted if note["kind"] == "force_engaged"]
+    assert abs(engaged[-1]["baseline_nn"]) < 100.0
+
+
+def test_a_specimen_that_rises_beyond_the_piezo_is_left_by_the_coarse_stage(twin: Twin, rig: Rig) -> None:
+    noted: list[str] = []
+    with ForceControl(rig, Force(policy="contact"), Instructions(), lambda kind, **data: noted.append(kind)) as control:
+        come_to(control, 40.0, 50.0)
+        ask(twin, "/faults", {"name": "force_runaway", "nn_per_s": 1e6, "for_s": 0.6})  # 14 um
+        until(lambda: "force_tripped" in noted)
+        until(lambda: ask(twin, "/truth")["force_nn"] > 1e5)  # z is down, and that is not enough
+        control.release()
+        truth = ask(twin, "/truth")
+        assert not truth["probe_contact"]
+        assert truth["scanner_um"][2] < 0.1
+        come_to(control, 40.0, 50.0)
+        assert fmean(ask(twin, "/truth")["force_nn"] for _ in range(20)) == pytest.approx(500.0, abs=40.0)

@@ -1,7 +1,10 @@
 """`nanoraster calibrate` against the twin: what the world has must come out, and stand in the rig file when asked."""
 
 import json
+import os
+import signal
 import subprocess
+import time
 import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -18,6 +21,7 @@ from acquisition.calibration import Findings, calibrated
 from api.calibrate import Calibrated
 from api.twin import Twin, running_twin
 from devices.rig import RigSettings
+from tests.api.conftest import NANORASTER
 
 ROTATION_DEG, SHEAR_DEG = 1.5, -0.5
 # small frames, for speed; with them the twin's pixels of landing error would take a hundred times as many moves
@@ -29,6 +33,8 @@ shear_deg = {SHEAR_DEG}
 [mechanics]
 position_error_px_rms = 0.3
 """
+
+PATIENCE_S = 100.0  # a busy machine; it takes ten to the contact
 
 Nanoraster = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -54,6 +60,14 @@ def wrong_rig(turned_twin: Twin, tmp_path: Path) -> Path:
     path.write_text(text.replace("pixel_size_um = 0.05\n", "pixel_size_um = 0.054  # a guess\n"))
     assert "# a guess" in path.read_text()
     return path
+
+
+def eventually(condition: Callable[[], Any], within_s: float) -> bool:
+    """Wait until it is so."""
+    give_up_s = time.monotonic() + within_s
+    while not (so := condition()) and time.monotonic() < give_up_s:
+        time.sleep(0.005)
+    return bool(so)
 
 
 def truth(twin: Twin) -> dict[str, Any]:
@@ -88,6 +102,21 @@ def test_finds_what_the_world_has_and_writes_it_into_the_rig_file(
     left = truth(turned_twin)
     assert left["reported_um"] == pytest.approx(began_um, abs=0.01)
     assert not left["probe_contact"]
+
+
+def test_a_calibration_that_is_killed_with_the_probe_down_leaves_it_retracted(
+    turned_twin: Twin, wrong_rig: Path
+) -> None:
+    command = [str(NANORASTER), "calibrate", "--rig", str(wrong_rig), "--at", "40,40"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True) as calibrating:
+        assert eventually(lambda: truth(turned_twin)["probe_contact"], PATIENCE_S)
+        os.killpg(calibrating.pid, signal.SIGKILL)
+        assert calibrating.stderr is not None
+        said = calibrating.stderr.read()  # to its end: the guardian has ended, too
+    assert b"the probe is retracted, because the service is gone" in said
+    left = truth(turned_twin)
+    assert not left["probe_contact"]
+    assert left["scanner_um"][2] < 0.1
 
 
 def test_the_table_shows_old_new_and_how_sure_that_is(wrong_rig: Path) -> None:

@@ -2,7 +2,9 @@
 
 import json
 import signal
+import statistics
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -17,10 +19,13 @@ from acquisition.plan import Plan, PlanError
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome
 from api import worker_process
-from api.scan import Field, Watcher, is_finished, resume, scan, was_paused
+from api.scan import Field, Watcher, field_of, is_finished, resume, same_rig, scan, was_paused
 from api.twin import Twin
 from api.worker_process import WorkerProcess
+from benchmarks.guardian import truth
 from devices.rig import RigSettings
+from devices.settings import ScpiForceSettings
+from tests.acquisition import force_bench
 
 NewRun = Callable[..., Path]
 
@@ -138,3 +143,59 @@ def test_a_worker_that_hangs_is_ended_and_started_again(
             assert worker.summary() == {"tiles": 1}
         (died,) = [event for event in journal.events() if event.kind == "worker_died"]
     assert died.data["code"] == -signal.SIGKILL
+
+
+def recalibrated(text: str) -> RigSettings:
+    """The rig at another address, with a force scale and a trust of its own."""
+    text = text.replace("socket://127.0.0.1:2", "socket://127.0.0.1:3").replace("= 50.0", "= 55.0")
+    return RigSettings.from_toml(f"{text}offset_v = 0.25\nsaturation_v = 9.5\n")
+
+
+def test_a_run_goes_on_with_the_force_scale_that_it_began_with() -> None:
+    own, given = RigSettings.from_toml(force_bench.RIG), recalibrated(force_bench.RIG)
+    settings, differences = same_rig(own, given)
+    force = settings.devices.force
+    assert isinstance(force, ScpiForceSettings)
+    assert (force.stiffness_n_per_m, force.sensitivity_nm_per_v, force.offset_v) == (42.0, 50.0, 0.0)
+    assert (force.url, force.saturation_v) == ("socket://127.0.0.1:3", 9.5)
+    assert differences == [
+        "devices.force.sensitivity_nm_per_v = 55 (run: 50)",
+        "devices.force.offset_v = 0.25 (run: 0)",
+    ]
+    assert same_rig(own, own) == (own, [])
+    assert same_rig(own, None) == (own, [])
+
+
+def test_a_resumed_run_presses_as_hard_as_the_world_says_it_promised(twin: Twin, tmp_path: Path) -> None:
+    own = RigSettings.load(twin.rig)
+    assert own.devices.force is not None
+    run = tmp_path / "run"
+    region = {"x_um": (10.0, 12.0), "y_um": (10.0, 12.0)}
+    plan = Plan.model_validate({"region": region, "force": {"policy": "contact"}, "tiles": {"dwell_s": 1.0}})
+    field = field_of(plan, own)
+    RunStore.create(run, plan, field, own.model_dump(mode="json")).close()
+    force = own.devices.force.model_copy(update={"sensitivity_nm_per_v": 25.0})
+    given = own.model_copy(update={"devices": own.devices.model_copy(update={"force": force})})
+    warned: list[str] = []
+    pressed_nn: list[float] = []
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.02):
+            pressed_nn.append(truth(twin)["force_nn"])
+
+    looking = threading.Thread(target=look)
+    looking.start()
+    try:
+        resume(run, given, Instructions(), Watcher(warned=warned.append))
+    finally:
+        over.set()
+        looking.join()
+    # a dwell of a second at the set-point; taken for 25 nm/V it would be 1000 nN
+    assert statistics.median([force_nn for force_nn in pressed_nn if force_nn > 250.0]) == pytest.approx(
+        500.0, abs=50.0
+    )
+    (warning,) = warned
+    assert "devices.force.sensitivity_nm_per_v = 25 (run: 50)" in warning
+    with closing(RunStore(run)) as store:
+        assert warning in [event.data.get("reason") for event in store.journal.events()]

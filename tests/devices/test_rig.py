@@ -69,10 +69,10 @@ def test_retracts_first_and_stops_then(peer: GcsPeer, scanner: PiScanner) -> Non
     assert (camera.stops, focus.stops) == (1, 1)
 
 
-def test_a_probe_that_is_up_is_not_moved(peer: GcsPeer, scanner: PiScanner) -> None:
-    peer.position_um["3"] = 0.01
+def test_a_probe_that_is_nearly_up_is_retracted_all_the_way(peer: GcsPeer, scanner: PiScanner) -> None:
+    peer.position_um["3"] = 0.04
     rig_of(scanner).retract()
-    assert moves_and_stops(peer) == []
+    assert moves_and_stops(peer) == ["MOV 3 0"]
 
 
 def test_without_a_force_sensor_there_is_no_probe_to_retract(peer: GcsPeer, scanner: PiScanner) -> None:
