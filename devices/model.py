@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, ValidationEr
 
 UNSHOWN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of characters, line and paragraph ends (Unicode 5.7.1)
 MOST_SHOWN = 200  # characters of a wrong value
+HIDDEN = "hidden"  # the type of an error whose value may be a secret, and is not quoted
 
 
 def _printable(text: str) -> str:
@@ -49,7 +50,9 @@ def reason(detail: Any) -> str:
         case "missing":
             return f"{key}: required, but not given"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    value = "" if isinstance(detail["input"], dict) else f" = {_short(repr(detail['input']))}"
+    value = (
+        "" if isinstance(detail["input"], dict) or detail["type"] == HIDDEN else f" = {_short(repr(detail['input']))}"
+    )
     return f"{key}{value}: {message[:1].lower()}{message[1:]}"
 
 

@@ -74,6 +74,10 @@ def test_trips_and_clears(keys: dict[str, Any], readings: list[tuple[float, Any]
         ({"other_than": "ok", "above": 3.0}, "neither below nor above"),
         ({"above": 1.0, "signal": {"kind": "device", "device": "force", "reading": "z_um"}}, "no z_um"),
         ({"above": 1.0, "signal": {"kind": "http", "url": "ftp://host"}}, "url"),
+        ({"above": 1.0, "signal": {"kind": "http", "url": "http://host/room temp"}}, "no blanks"),
+        ({"above": 1.0, "signal": {"kind": "http", "url": "http://host:abc/"}}, "port of 1..65535"),
+        ({"above": 1.0, "signal": {"kind": "http", "url": "http://host:99999/"}}, "port of 1..65535"),
+        ({"above": 1.0, "signal": {"kind": "http", "url": "http://a..b/"}}, "name a host"),
         ({"above": 1.0, "poll_s": 0.01}, "poll_s"),
         ({"above": 1.0, "action": "panic"}, "action"),
     ],
@@ -105,6 +109,10 @@ def test_stands_in_the_rig_file() -> None:
             '[[interlocks]]\nname = "a"\nabove = 1.0\n'
             'signal = { kind = "device", device = "force", reading = "force_nn" }\n',
             "has no force",
+        ),
+        (
+            '[[interlocks]]\nname = "a"\nabove = 1.0\nsignal = { kind = "http", url = "http://host/room temp" }\n',
+            "interlocks.0.signal.http.url = 'http://host/room temp': should have no blanks",
         ),
     ],
 )

@@ -415,6 +415,21 @@ def test_a_table_that_cannot_work_is_refused(table: str, said: str) -> None:
         RigSettings.from_toml(RIG + table)
 
 
+@pytest.mark.parametrize(
+    "told",
+    [
+        "url = 'http://me:S3CRET@x'",
+        "url = 'ftp://me:S3CRET@x'",
+        "url = 'http://me:S3 CRET@x:y'",
+        "url_env = 'http://S3'",
+    ],
+)
+def test_a_refusal_quotes_no_secret(told: str) -> None:
+    with pytest.raises(RigFileError, match="should") as refused:
+        RigSettings.from_toml(f"{RIG}[[tell.webhooks]]\n{told}")
+    assert "S3" not in str(refused.value)
+
+
 def test_settings_and_journal_name_the_same_classes() -> None:
     assert set(EVENT_CLASSES) == set(Class) - {Class.NOTE}
 
