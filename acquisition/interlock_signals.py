@@ -2,18 +2,19 @@
 
 import json
 import math
-import urllib.request
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.request import HTTPRedirectHandler
 
+from acquisition.web import opener
 from devices.errors import DeviceError
 from devices.interlock_settings import DeviceSignal, DiskSignal, FileSignal, HttpSignal, Interlock
 from devices.rig import Rig
 
 SIGNAL_S = 2.0
-"""How long a web server may be silent."""
+"""How long a web server may take for its whole answer."""
 LONGEST_BYTES = 65_536
 """Of an answer or a file; a signal is a number or a word."""
 READING_FAILED = (OSError, DeviceError, ValueError, HTTPException, ArithmeticError, RecursionError)
@@ -62,7 +63,7 @@ def _of_device(rig: Rig | None, device: str, reading: str) -> float:
 
 
 def _fetched(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=SIGNAL_S) as answer:
+    with opener(SIGNAL_S, HTTPRedirectHandler()).open(url) as answer:
         found = _bounded(answer.read(LONGEST_BYTES + 1))
         if answer.length:  # that are still to come: half a number is another number
             raise ValueError(f"the answer ends {answer.length} bytes too early")

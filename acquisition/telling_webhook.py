@@ -6,12 +6,13 @@ import os
 from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, Request
 
 from acquisition.telling_message import Message
+from acquisition.web import opener
 from devices.telling_settings import Webhook
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 10.0  # for all of an exchange
 
 
 class NotTold(OSError):
@@ -35,7 +36,7 @@ def post(settings: Webhook, message: Message) -> None:
     headers = {header: secret(variable) for header, variable in settings.headers_env.items()}
     try:
         request = Request(url, json.dumps(body(message)).encode(), {"Content-Type": "application/json"} | headers)
-        with build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S) as answer:
+        with opener(TIMEOUT_S, _NoRedirect()).open(request) as answer:
             answer.read(1)
     except (OSError, HTTPException) as error:
         raise NotTold(in_words(error)) from error

@@ -2,6 +2,7 @@
 
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -235,6 +236,26 @@ def test_a_rule_survives_an_answer_that_is_none_and_trips(rig: Any, raw: Any, pi
         assert told.reason == "interlock room: the signal cannot be read"
         raw.pieces = [good]
         assert journal.wait_for("interlock_cleared")
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n"
+DRIPS = {
+    "status": [b"H"] * 4000,
+    "headers": [b"HTTP/1.1 200 OK\r\n", b"A: ", *[b"b"] * 4000],
+    "body": [HEAD + b"\r\n", *[b" "] * 4000],
+    "go on": [b"HTTP/1.1 100 Continue\r\n\r\n"] * 4000,
+}
+
+
+@pytest.mark.parametrize("pieces", DRIPS.values(), ids=DRIPS.keys())
+def test_a_server_that_drips_is_not_waited_for(raw: Any, monkeypatch: pytest.MonkeyPatch, pieces: list[bytes]) -> None:
+    monkeypatch.setattr("acquisition.interlock_signals.SIGNAL_S", 0.3)
+    raw.pieces, raw.every_s = pieces, 0.02  # 80 s in all
+    signal = {"kind": "http", "url": f"http://127.0.0.1:{raw.server_address[1]}/"}
+    began_s = time.monotonic()
+    with pytest.raises(TimeoutError):
+        read(rule(signal=signal, above=28.0), None, lambda: PLENTY)
+    assert time.monotonic() - began_s < 10  # of 80 s; a busy machine
 
 
 @pytest.mark.parametrize("missing", ["trip", "ignore"])

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -279,6 +280,29 @@ def test_a_webhook_that_never_answers_does_not_hold_up_the_end(
     assert [event.data for event in events_of(store, "telling_failed")] == [
         {"channel": "webhook", "reason": "timed out"}
     ]
+
+
+def test_a_webhook_that_drips_is_not_waited_for(new_store: NewStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("acquisition.telling_webhook.TIMEOUT_S", 0.3)
+    over = threading.Event()
+
+    class Drip(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65_536)
+            with suppress(OSError):
+                while not over.wait(0.02):
+                    self.request.sendall(b"H")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Drip) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        settings = TellingSettings.model_validate(
+            {"webhooks": [{"url": f"http://127.0.0.1:{server.server_address[1]}"}]}
+        )
+        trials = list(try_channels(settings, "rig 2"))
+        over.set()
+        thread.join()
+    assert [trial.trouble for trial in trials] == ["timed out"]
 
 
 def test_a_message_is_given_up_in_the_end(new_store: NewStore, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
