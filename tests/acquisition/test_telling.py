@@ -27,6 +27,7 @@ from acquisition.run_store import RunStore
 from acquisition.states import Outcome
 from acquisition.telling import Telling
 from acquisition.telling_mail import letter
+from acquisition.telling_mail import mail as send
 from acquisition.telling_message import WORDS, Message, told_kinds
 from acquisition.telling_trial import try_channels, unset_secrets
 from acquisition.telling_webhook import NotTold, body
@@ -92,11 +93,13 @@ class Postman(socketserver.StreamRequestHandler):
             server.heard.append(line)
             match line.split()[0].upper():
                 case "EHLO":
-                    self._say("250 sink")
+                    self._say(server.hello)
                 case "DATA":
                     self._say("354 go on")
                     server.mails.append(email.message_from_bytes(self._data(), policy=email.policy.default))
                     self._say("250 taken")
+                case "AUTH":
+                    self._say(f"535 {line} is not known here")
                 case "QUIT":
                     self._say("221 bye")
                     return
@@ -142,7 +145,7 @@ def hook() -> Iterator[Hook]:
 @pytest.fixture
 def smtp() -> Iterator[Any]:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Postman) as server:
-        server.mails, server.heard = [], []  # type: ignore[attr-defined]
+        server.mails, server.heard, server.hello = [], [], "250 sink"  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
@@ -389,6 +392,85 @@ def test_secrets_come_from_the_environment_and_are_stored_nowhere(
         until(lambda: len(hook.posted) == 1)
     assert hook.headers[0]["Authorization"] == "Bearer s3cr3t"
     assert not [file for file in store.path.rglob("*") if file.is_file() and b"s3cr3t" in file.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("hook_url", "token"),
+    [
+        ("https://127.0.0.1/services/S3CRET KEY", "x"),
+        ("https://127.0.0.1:S3CRET/x", "x"),
+        ("https://127.0.0.1:99999/S3CRET", "x"),
+        ("https://S3CRET:S3CRET@127.0.0.1/", "x"),
+        ("https://[S3CRET/", "x"),
+        ("https://S3CRET..invalid/", "x"),
+        ("https://127.0.0.1/S3CRÉT", "x"),
+        ("S3CRET", "x"),
+        ("", "x"),
+        ("file:///etc/S3CRET", "x"),
+        ("data:,S3CRET", "x"),
+        ("ftp://127.0.0.1/S3CRET", "x"),
+        ("https:///S3CRET", "x"),
+        ("{hook}", "S3CRET\nS3CRET"),
+        ("{hook}", "S3CRET €"),
+        ("{echo}/S3CRET", "S3CRET"),
+    ],
+)
+def test_nothing_of_a_secret_is_told_whatever_is_wrong_with_it(
+    new_store: NewStore, hook: Hook, echo: str, monkeypatch: pytest.MonkeyPatch, hook_url: str, token: str
+) -> None:
+    monkeypatch.setattr(telling_channel, "END_S", 0.0)
+    monkeypatch.setenv("LAB_URL", hook_url.format(hook=hook.url, echo=echo))
+    monkeypatch.setenv("LAB_TOKEN", token)
+    told = TellingSettings.model_validate(
+        {"webhooks": [{"url_env": "LAB_URL", "headers_env": {"Authorization": "LAB_TOKEN"}}]}
+    )
+    (trial,) = try_channels(told, "rig 2")
+    assert trial.trouble
+    store = new_store()
+    with Telling(told, store.path):
+        store.journal.add_event("run_started")
+        until(lambda: bool(events_of(store, "telling_failed")))
+    assert events_of(store, "telling_failed")[0].data["reason"] == trial.trouble
+    assert "S3C" not in trial.trouble
+    assert not [file for file in store.path.rglob("*") if file.is_file() and b"S3C" in file.read_bytes()]
+    assert hook.posted == []
+
+
+@pytest.fixture
+def echo() -> Iterator[str]:
+    """A server whose status lines are what it was asked, which is no HTTP."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(self.rfile.readline())
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as serving:
+        thread = threading.Thread(target=serving.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{serving.server_address[1]}"
+        serving.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("password", "said"),
+    [
+        ("S3CRET€", "the password, an address or the text holds characters that mail does not take"),
+        ("S3CRET", "the server says 535: user or password refused"),
+    ],
+)
+def test_nothing_of_a_password_is_told(smtp: Any, monkeypatch: pytest.MonkeyPatch, password: str, said: str) -> None:
+    smtp.hello = "250-sink\r\n250 AUTH PLAIN"
+    monkeypatch.setenv("LAB_MAIL", password)
+    mail = {"host": "127.0.0.1", "port": smtp.server_address[1], "security": "none", "sender": "a@b.c", "to": ["d@e.f"]}
+    unseen = Mail.model_validate(mail)  # a rig file that logs in without encryption is refused
+    settings = unseen.model_copy(update={"user": "u", "password_env": "LAB_MAIL"})
+    message = Message(
+        "pads", "/runs", Class.FAILED, [Event(1, utc_now(), "run_failed", {})], 1, Progress(0, 6, None), None
+    )
+    with pytest.raises(NotTold) as refused:
+        send(settings, message)
+    assert str(refused.value) == said
 
 
 def test_a_secret_that_is_not_set_is_said_by_its_name(new_store: NewStore) -> None:
