@@ -1,6 +1,7 @@
 """Models of what people write into files: frozen, closed, and able to say what is wrong with each key."""
 
 import unicodedata
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, ValidationError
@@ -34,6 +35,17 @@ class FileError(ValueError):
     def __init__(self, reasons: list[str]) -> None:
         super().__init__("\n".join(reasons))
         self.reasons = reasons
+
+
+def within(low: float, high: float) -> Callable[[float], float]:
+    """A check that quotes the whole range."""
+
+    def check(value: float) -> float:
+        if not low <= value <= high:
+            raise ValueError(f"outside {low:g}..{high:g}")
+        return value
+
+    return check
 
 
 def reasons(error: ValidationError) -> list[str]:

@@ -140,6 +140,9 @@ def test_a_plan_is_previewed_with_everything_that_stands_in_its_way(client: Test
     far = {"region": {"x_um": [90, 130], "y_um": [-1, 9]}, "reconstruction": {"model": "gan"}}
     bad = client.post("/api/v1/plans/preview", json=far).json()
     assert len(bad["problems"]) == 3
+    huge = {"region": {"polygon_um": [[1e308, 0], [-1e308, 0], [0, 1e308]]}}
+    problem = refused(client.post("/api/v1/plans/preview", json=huge), 422, "outside -1e+06..1e+06")
+    assert "region.polygon_um.0.0" in problem["errors"]
 
 
 def test_a_plan_that_cannot_be_carried_out_is_refused_with_each_key(client: TestClient) -> None:
