@@ -6,15 +6,17 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, ValidationError
 
-UNSHOWN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of characters, line and paragraph ends (Unicode 5.7.1)
+UNSHOWN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Control and format characters (some turn what follows), halves of characters, ends of lines (Unicode 5.7.1)."""
+JOINERS = "\u200c\u200d"  # of letters, without which Persian and Hindi cannot be written
 MOST_SHOWN = 200  # characters of a wrong value
 HIDDEN = "hidden"  # the type of an error whose value may be a secret, and is not quoted
 
 
 def _printable(text: str) -> str:
     for character in text:
-        if unicodedata.category(character) in UNSHOWN:
-            raise ValueError(f"{character!r} is a control character, or no whole one")
+        if unicodedata.category(character) in UNSHOWN and character not in JOINERS:
+            raise ValueError(f"{character!r} is a control character or a format character, or no whole one")
     return text
 
 

@@ -171,6 +171,8 @@ def test_a_plan_that_cannot_be_carried_out_is_refused_with_each_key(client: Test
         ("POST", JOBS, [], 422, "body = []"),
         ("POST", JOBS, {"plan": plan("\ud800")}, 422, r"plan.name = '\ud800'"),
         ("POST", JOBS, {"plan": plan("x\0y")}, 422, r"plan.name = 'x\x00y'"),
+        ("POST", JOBS, {"plan": plan("pads\u202egnp.")}, 422, r"plan.name = 'pads\u202egnp.'"),
+        ("POST", JOBS, {"plan": plan("\u2066x")}, 422, "format character"),
         ("POST", JOBS, {"plan": plan("")}, 422, "plan.name = '': should be 1..200"),
         ("POST", JOBS, {"plan": plan(on_failure={"consecutive": True})}, 422, "plan.on_failure.consecutive = True"),
         ("POST", JOBS, {"plan": plan(), "\ud800": 1}, 422, r"body = '\ud800'"),
