@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fastapi.testclient import TestClient
@@ -229,6 +230,15 @@ def test_a_job_says_how_many_tiles_it_took_of_how_many(client: TestClient, playe
     done = client.get(f"{JOBS}/{job['id']}").json()
     assert (done["outcome"], done["tiles"]) == ("completed", {"ok": 4, "planned": 6})
     assert [listed["tiles"] for listed in client.get(JOBS).json()["jobs"]] == [done["tiles"]]
+
+
+def test_a_hold_and_a_release_answer_what_they_have_done(client: TestClient) -> None:
+    service = client.app.state.service  # type: ignore[attr-defined]
+    service.queue.held, held = Mock(return_value=None), service.queue.held  # as the clerk may have read it before
+    assert client.post("/api/v1/queue/hold").json()["held"] == "held over HTTP"
+    service.queue.held = held
+    eventually(lambda: client.get("/api/v1/status").json()["held"])
+    assert client.post("/api/v1/queue/release").json()["held"] is None
 
 
 def test_a_stop_without_a_job_makes_the_rig_safe(client: TestClient, played: PlayedWork) -> None:
