@@ -108,7 +108,7 @@ def go_on(job_id: int, service: ServiceOf) -> dict[str, Any]:
 
 @router.post("/{job_id}/skip", status_code=202)
 def skip(job_id: int, service: ServiceOf, wanted: Reason = NO_REASON) -> dict[str, Any]:
-    """Give up the tile under way."""
+    """Give up the tile under way, while paused the next one; several before it is given up count as one."""
     return _tell(service, job_id, "skip", wanted.reason)
 
 
