@@ -55,8 +55,9 @@ AFTER_THE_TILE = Pause()
 @router.get("")
 def list_jobs(service: ServiceOf) -> dict[str, Any]:
     """What is over, as it ended; what runs; what is to come, as it will run."""
-    version, found = service.queue.listing()
-    return {"queue_version": version, "jobs": [_facts(service, job) for job in found]}
+    found = service.queue.listing()
+    jobs = [_facts(service, job) for job in found.jobs]
+    return {"queue_version": found.version, "jobs": jobs, "damaged": found.damaged}
 
 
 @router.post("", status_code=201)

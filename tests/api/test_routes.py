@@ -241,6 +241,12 @@ def test_a_hold_and_a_release_answer_what_they_have_done(client: TestClient) -> 
     assert client.post("/api/v1/queue/release").json()["held"] is None
 
 
+def test_a_service_does_not_take_a_damaged_name_for_its_own(tmp_path: Path) -> None:
+    (tmp_path / "service.lock").write_bytes(b"\xff\x00\x80")
+    with pytest.raises(UsageError, match=r"service\.lock: damaged"):
+        Service(DataFolder(tmp_path))
+
+
 def test_a_stop_without_a_job_makes_the_rig_safe(client: TestClient, played: PlayedWork) -> None:
     assert client.post("/api/v1/stop").status_code == 202
     assert played.made_safe == 1
