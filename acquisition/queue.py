@@ -45,6 +45,7 @@ class Queue:
         """Open the queue at a database URL; see `QueueDatabase` for what it may raise."""
         self._database = QueueDatabase(url)
         self._clock = clock
+        self._looked_at: tuple[int, list[Job]] = -1, []  # version, and what waited then
 
     @property
     def place(self) -> str:
@@ -151,13 +152,17 @@ class Queue:
             return _held(connection)
 
     def next_due(self) -> Job | None:
-        """The first job in order that may run now: an interrupted one before all others."""
+        """The first job in order that may run now: an interrupted one before all others.
+
+        Asked again and again; reads the jobs only when the queue has changed.
+        """
         with self._database.reading() as connection:
             if _held(connection) is not None:
                 return None
-            waiting = _waiting(connection)
+            if self._looked_at[0] != (version := _version(connection)):
+                self._looked_at = version, _waiting(connection)
         now = self._clock()
-        return next((job for job in waiting if job.due(now)), None)
+        return next((job for job in self._looked_at[1] if job.due(now)), None)
 
     def claim(self, job_id: int, owner: str, run: str) -> Job | None:
         """Take a due job for the service `owner`, to be acquired into `run`; None if it is not to be had any more.

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from alembic import command
@@ -314,6 +315,21 @@ def test_a_damaged_job_is_named_and_keeps_no_other_waiting(url: str, queue: Queu
     assert due.name == "good"
     with pytest.raises(QueueError, match=f"job {bad}: its line in the queue is damaged"):
         queue.get(bad)
+
+
+def test_an_idle_queue_is_looked_at_without_reading_its_jobs(
+    queue: Queue, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.add("later", {}, start_at=NOON + HOUR)
+    assert queue.next_due() is None
+    monkeypatch.setattr("acquisition.queue._from_row", Mock(side_effect=AssertionError("a job was read")))
+    assert queue.next_due() is None
+    clock.now += HOUR
+    due = queue.next_due()
+    assert due is not None
+    monkeypatch.undo()
+    queue.edit(due.id, start_at=NOON + 2 * HOUR)
+    assert queue.next_due() is None
 
 
 def test_a_database_that_does_not_say_its_version_is_told_as_damaged(url: str, queue: Queue) -> None:
