@@ -73,6 +73,7 @@ def run(
             told.notice()
     except Cut:
         outcome = _ended(told)
+        watcher.state(State.FINISHING)
     except Exception as error:
         note("run_failed", reason=str(error))
         raise

@@ -2,20 +2,23 @@
 
 import json
 import math
-import urllib.request
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.request import HTTPRedirectHandler
 
+from acquisition.web import opener
 from devices.errors import DeviceError
 from devices.interlock_settings import DeviceSignal, DiskSignal, FileSignal, HttpSignal, Interlock
 from devices.rig import Rig
 
 SIGNAL_S = 2.0
-"""How long a web server may be silent."""
+"""How long a web server may take for its whole answer."""
 LONGEST_BYTES = 65_536
 """Of an answer or a file; a signal is a number or a word."""
-READING_FAILED = (OSError, DeviceError, ValueError)
+READING_FAILED = (OSError, DeviceError, ValueError, HTTPException, ArithmeticError, RecursionError)
+"""What a signal may raise that cannot be read: nobody there, no HTTP, no JSON or too deep, no number or too large."""
 
 Value = float | str
 FreeBytes = Callable[[], int]
@@ -25,7 +28,7 @@ def read(rule: Interlock, rig: Rig | None, free_bytes: FreeBytes) -> Value:
     """Read the signal of a rule once: a number, or a word where the rule is about words.
 
     Raises:
-        OSError, DeviceError, ValueError: it cannot be read, or is no number where there should be one.
+        READING_FAILED: one of these; it cannot be read, or is no number where there should be one.
     """
     match rule.signal:
         case DiskSignal():
@@ -60,15 +63,24 @@ def _of_device(rig: Rig | None, device: str, reading: str) -> float:
 
 
 def _fetched(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=SIGNAL_S) as answer:
-        return bytes(answer.read(LONGEST_BYTES)).decode().strip()
+    with opener(SIGNAL_S, HTTPRedirectHandler()).open(url) as answer:
+        found = _bounded(answer.read(LONGEST_BYTES + 1))
+        if answer.length:  # that are still to come: half a number is another number
+            raise ValueError(f"the answer ends {answer.length} bytes too early")
+        return found
 
 
 def _text(path: Path) -> str:
     if not path.is_file():
         raise ValueError(f"{path} is not a file")
-    with path.open(encoding="utf-8") as file:
-        return file.read(LONGEST_BYTES).strip()
+    with path.open("rb") as file:
+        return _bounded(file.read(LONGEST_BYTES + 1))
+
+
+def _bounded(found: bytes) -> str:
+    if len(found) > LONGEST_BYTES:
+        raise ValueError(f"more than {LONGEST_BYTES} bytes")
+    return found.decode().strip()
 
 
 def _under_key(text: str, key: str) -> Any:

@@ -56,6 +56,12 @@ class Tripping:
         self.tripped, self._differs_since_s = bool(wrong), None
         return "tripped" if wrong else "cleared"
 
+    def trip(self, reason: str) -> Change:
+        """Trip at once, whatever the rule says of times and of signals that are missing."""
+        already, self.tripped = self.tripped, True
+        self.reason, self._differs_since_s = reason, None
+        return "" if already else "tripped"
+
 
 def wrong_with(rule: Interlock, value: Value | None) -> str:
     """What a rule has against a value, None for one that is missing; empty if nothing."""
@@ -120,19 +126,29 @@ class InterlockWatch:
         state = Tripping(rule)
         while not self._over.is_set():
             value = None
-            with suppress(*READING_FAILED), overcoming(DeviceError):
-                value = read(rule, self._rig, self._free_bytes)
-            change = state.judge(value, time.monotonic())
+            try:
+                with suppress(*READING_FAILED), overcoming(DeviceError):
+                    value = read(rule, self._rig, self._free_bytes)
+                change = state.judge(value, time.monotonic())
+            except (
+                Exception
+            ) as error:  # whatever it is: a rule that nobody looks after must not pass for one that holds
+                change = state.trip(f"interlock {rule.name}: it cannot be judged: {type(error).__name__}: {error}")
+            self._follow(rule, state, change, value)
+            self._over.wait(rule.poll_s)
+
+    def _follow(self, rule: Interlock, state: Tripping, change: Change, value: Value | None) -> None:
+        try:
             if change == "tripped":
                 self._act(rule, state.reason)
             elif change == "cleared":
                 self._let_go(rule)
+        finally:
             if change:
                 with suppress(OSError):  # a full disk has a rule of its own, and must not end this one
                     self._note(
                         f"interlock_{change}", name=rule.name, value=value, action=rule.action, reason=state.reason
                     )
-            self._over.wait(rule.poll_s)
 
     def _act(self, rule: Interlock, reason: str) -> None:
         match rule.action:
@@ -168,7 +184,7 @@ def standing(rules: Sequence[Interlock], rig: Rig | None, free_bytes: FreeBytes)
         try:
             wrong = wrong_with(rule, read(rule, rig, free_bytes))
         except READING_FAILED as error:
-            wrong = f"interlock {rule.name}: the signal cannot be read: {error}"
+            wrong = f"interlock {rule.name}: the signal cannot be read: {str(error) or type(error).__name__}"
             warns = rule.missing == "ignore" or rule.action == "warn"
         else:
             warns = rule.action == "warn"

@@ -4,29 +4,17 @@ import hashlib
 import json
 import re
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
-from acquisition.region import AnyRegion
-from devices.model import FileError, Model, Number, Printable, Whole, reasons
+from acquisition.region import AnyRegion, PlaceUm
+from devices.model import FileError, Model, Number, Printable, Whole, reasons, within
 
 
 class PlanError(FileError):
     """A plan that cannot be carried out."""
-
-
-def within(low: float, high: float) -> Callable[[float], float]:
-    """A check that quotes the whole range."""
-
-    def check(value: float) -> float:
-        if not low <= value <= high:
-            raise ValueError(f"outside {low:g}..{high:g}")
-        return value
-
-    return check
 
 
 def _known_policy(policy: str) -> str:
@@ -139,7 +127,7 @@ class Drift(Model):
     """An anchor field that is visited again and again; how far it has moved corrects the targets to come."""
 
     policy: Literal["none", "anchor"] = "none"
-    anchor_um: tuple[Number, Number] | None = None  # x, y of its centre; None: the first tile
+    anchor_um: tuple[PlaceUm, PlaceUm] | None = None  # x, y of its centre; None: the first tile
     tolerance_px: Annotated[Number, AfterValidator(within(0.05, 100.0))] = 0.5
     """How far the targets may be off between two visits; the rate that was measured sets the time to the next."""
     longest_s: DurationS = 900.0

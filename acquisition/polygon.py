@@ -65,9 +65,10 @@ def touched(corners: ArrayLike, x: ArrayLike, y: ArrayLike, size: tuple[float, f
     half = np.asarray(size, dtype=np.float64) / 2 * (1 - ROUNDING)
     crossed = np.zeros((down.shape[0], across.shape[1]), dtype=np.bool_)
     inside = crossed.copy()
-    for start, end in zip(starts, np.roll(starts, -1, axis=0), strict=True):
-        crossed |= _passes(start, end, across, down, half)
-        inside ^= _left_of(start, end, across, down)
+    with np.errstate(over="ignore", invalid="ignore"):  # a side of almost no length is passed at infinity
+        for start, end in zip(starts, np.roll(starts, -1, axis=0), strict=True):
+            crossed |= _passes(start, end, across, down, half)
+            inside ^= _left_of(start, end, across, down)
     return crossed | inside  # a field that no side passes through lies inside or outside as a whole
 
 

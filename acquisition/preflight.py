@@ -48,6 +48,8 @@ def problems(plan: Plan, limits_um: Mapping[str, tuple[float, float]], free_byte
     costs = cost(plan, field)
     if costs.tiles > MOST_TILES:
         return [*found, f"region: {costs.tiles} tiles are outside 1..{MOST_TILES}"]
+    if not costs.tiles:
+        return [*found, f"{plan.region.key('x')}: no field of view shares more than its rim with so thin a region"]
     if not found and (tile := beyond_limits(layout(plan, field), limits_um)):
         found.append(
             f"region: for a turned camera tile {tile.index} lies at ({tile.x_um:g}, {tile.y_um:g}) um, outside the "

@@ -1,15 +1,16 @@
 """The queue: which plan runs next, when, and what became of it. Several processes may use it at the same time."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from datetime import UTC, datetime
-from typing import Any, Self, Unpack
+from typing import Any, NamedTuple, Self, Unpack
 
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, func, select
 
 from acquisition.job import Changes, Job, JobState
 from acquisition.queue_database import JOBS, QUEUE, QueueDatabase
-from acquisition.queue_errors import JobRefused, NoSuchJob, QueueChanged
+from acquisition.queue_errors import JobRefused, NoSuchJob, QueueChanged, QueueError
 from acquisition.states import Outcome, State
 from acquisition.time_window import TimeWindow
 
@@ -29,6 +30,14 @@ def utc_clock() -> datetime:
     return datetime.now(UTC)
 
 
+class Listing(NamedTuple):
+    """The queue at one of its versions; `damaged` says for each job whose line cannot be read which and why."""
+
+    version: int
+    jobs: list[Job]
+    damaged: list[str]
+
+
 class Queue:
     """Jobs in their order. Every call may raise `QueueError`, and has then changed nothing."""
 
@@ -36,6 +45,7 @@ class Queue:
         """Open the queue at a database URL; see `QueueDatabase` for what it may raise."""
         self._database = QueueDatabase(url)
         self._clock = clock
+        self._looked_at: tuple[int, list[Job]] = -1, []  # version, and what waited then
 
     @property
     def place(self) -> str:
@@ -75,14 +85,14 @@ class Queue:
 
     def jobs(self) -> list[Job]:
         """Every job that was not removed: those that are over, as they ended, and those to come, as they will run."""
-        return self.listing()[1]
+        return self.listing().jobs
 
-    def listing(self) -> tuple[int, list[Job]]:
-        """The version of the queue, and `jobs` at that version; the version rises with every change."""
+    def listing(self) -> Listing:
+        """`jobs`, and at which version of the queue; the version rises with every change."""
         with self._database.reading() as connection:
-            version = connection.execute(select(QUEUE.c.version)).scalar_one()
-            rows = connection.execute(select(JOBS).where(JOBS.c.state != JobState.REMOVED)).all()
-        return version, sorted(map(_from_row, rows), key=_order)
+            version = _version(connection)
+            jobs, damaged = _read(connection, JOBS.c.state != JobState.REMOVED)
+        return Listing(version, sorted(jobs, key=_order), damaged)
 
     def get(self, job_id: int) -> Job:
         """One job, removed or not.
@@ -142,13 +152,17 @@ class Queue:
             return _held(connection)
 
     def next_due(self) -> Job | None:
-        """The first job in order that may run now: an interrupted one before all others."""
+        """The first job in order that may run now: an interrupted one before all others.
+
+        Asked again and again; reads the jobs only when the queue has changed.
+        """
         with self._database.reading() as connection:
             if _held(connection) is not None:
                 return None
-            waiting = _waiting(connection)
+            if self._looked_at[0] != (version := _version(connection)):
+                self._looked_at = version, _waiting(connection)
         now = self._clock()
-        return next((job for job in waiting if job.due(now)), None)
+        return next((job for job in self._looked_at[1] if job.due(now)), None)
 
     def claim(self, job_id: int, owner: str, run: str) -> Job | None:
         """Take a due job for the service `owner`, to be acquired into `run`; None if it is not to be had any more.
@@ -168,7 +182,7 @@ class Queue:
         """The jobs that `owner` has claimed and not given back: after it has died, those that it left behind."""
         with self._database.reading() as connection:
             mine = (JOBS.c.state == JobState.RUNNING) & (JOBS.c.owner == owner)
-            return [_from_row(row) for row in connection.execute(select(JOBS).where(mine)).all()]
+            return _read(connection, mine)[0]
 
     def note(self, job_id: int, doing: State, ending: Outcome | None) -> None:
         """Write down what a running job does and, if somebody told it to end, how."""
@@ -202,10 +216,26 @@ def _held(connection: Connection) -> str | None:
 
 def _job(connection: Connection, job_id: int) -> Job:
     known = 0 < job_id <= LARGEST_ID
-    row = connection.execute(select(JOBS).where(JOBS.c.id == job_id)).one_or_none() if known else None
-    if row is None:
-        raise NoSuchJob(f"job {job_id}: there is none")
-    return _from_row(row)
+    try:
+        row = connection.execute(select(JOBS).where(JOBS.c.id == job_id)).one_or_none() if known else None
+        if row is not None:
+            return _from_row(row)
+    except ValueError as error:
+        raise QueueError(f"job {job_id}: its line in the queue is damaged: {error}") from error
+    raise NoSuchJob(f"job {job_id}: there is none")
+
+
+def _read(connection: Connection, which: ColumnElement[bool]) -> tuple[list[Job], list[str]]:
+    """Some jobs, in any order, and what is wrong with those that cannot be read."""
+    with suppress(ValueError):
+        return [_from_row(row) for row in connection.execute(select(JOBS).where(which)).all()], []
+    jobs, damaged = [], []
+    for job_id in connection.execute(select(JOBS.c.id).where(which)).scalars().all():
+        try:
+            jobs.append(_job(connection, job_id))
+        except QueueError as error:
+            damaged.append(str(error))
+    return jobs, damaged
 
 
 def _place(connection: Connection, job: Job, position: int) -> None:
@@ -219,13 +249,17 @@ def _place(connection: Connection, job: Job, position: int) -> None:
 
 
 def _waiting(connection: Connection) -> list[Job]:
-    """In the order in which they are to run."""
-    rows = connection.execute(select(JOBS).where(JOBS.c.state.in_(WAITING))).all()
-    return sorted(map(_from_row, rows), key=_order)
+    """In the order in which they are to run; without the damaged, which nobody could."""
+    return sorted(_read(connection, JOBS.c.state.in_(WAITING))[0], key=_order)
+
+
+def _version(connection: Connection) -> int:
+    version: int = connection.execute(select(QUEUE.c.version)).scalar_one()
+    return version
 
 
 def _refuse_other_version(connection: Connection, version: int | None) -> None:
-    found = connection.execute(select(QUEUE.c.version)).scalar_one() - 1  # this very transaction has raised it
+    found = _version(connection) - 1  # this very transaction has raised it
     if version is not None and version != found:
         raise QueueChanged(f"queue_version = {version}: the queue is at {found} by now; look at it again")
 

@@ -113,6 +113,8 @@ class QueueDatabase:
     def _bring_up_to_date(self) -> None:
         with self._engine.begin() as connection:
             found = _revision(connection)
+            if found is None and inspect(connection).has_table(QUEUE.name):
+                raise QueueError(f"queue {self.place}: damaged: it does not say which version it has; use a copy of it")
         if found != HEAD:
             _migrate(self._engine)
 

@@ -3,20 +3,24 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, field_validator
 
 from acquisition.polygon import Point, meeting_sides
-from devices.model import Model, Number
+from devices.model import Model, Number, within
 
 MOST_CORNERS = 1000
 """Every pair of sides is looked at; an outline drawn by hand has fewer."""
+
+FARTHEST_UM = 1e6
+"""A metre: no stage goes further, and what is computed from it stays finite."""
+PlaceUm = Annotated[Number, AfterValidator(within(-FARTHEST_UM, FARTHEST_UM))]
 
 
 class Region(Model):
     """A rectangle along the scanner's axes."""
 
-    x_um: tuple[Number, Number]
-    y_um: tuple[Number, Number]
+    x_um: tuple[PlaceUm, PlaceUm]
+    y_um: tuple[PlaceUm, PlaceUm]
 
     @field_validator("x_um", "y_um")
     @classmethod
@@ -39,7 +43,7 @@ class Region(Model):
 class Polygon(Model):
     """A simple polygon, given by its corners (x, y) in order; the last one is joined to the first."""
 
-    polygon_um: Annotated[tuple[tuple[Number, Number], ...], Field(min_length=3, max_length=MOST_CORNERS)]
+    polygon_um: Annotated[tuple[tuple[PlaceUm, PlaceUm], ...], Field(min_length=3, max_length=MOST_CORNERS)]
 
     @field_validator("polygon_um")
     @classmethod

@@ -26,8 +26,10 @@ def mail(settings: Mail, message: Message) -> None:
             if settings.user is not None and password is not None:
                 server.login(settings.user, password)
             server.send_message(letter(settings, message))
-    except (OSError, ValueError) as error:  # SMTPException is an OSError; ValueError: an address in no known form
-        raise NotTold(_in_words(error)) from error
+    except OSError as error:  # SMTPException is one
+        raise NotTold(_in_words(error)) from None
+    except ValueError:  # its own words would quote letters of the password
+        raise NotTold("the password, an address or the text holds characters that mail does not take") from None
 
 
 def letter(settings: Mail, message: Message) -> EmailMessage:
@@ -45,12 +47,16 @@ def letter(settings: Mail, message: Message) -> EmailMessage:
     return found
 
 
-def _in_words(error: Exception) -> str:
+def _in_words(error: OSError) -> str:
     match error:
+        case smtplib.SMTPAuthenticationError(smtp_code=code):  # what is said may echo the password
+            return f"the server says {code}: user or password refused"
         case smtplib.SMTPResponseException(smtp_code=code, smtp_error=said):
             return f"the server says {code} {said.decode(errors='replace') if isinstance(said, bytes) else said}"
         case smtplib.SMTPRecipientsRefused(recipients=refused):
             return f"the server refused {', '.join(refused)}"
+        case smtplib.SMTPException():
+            return str(error)
     return in_words(error)
 
 

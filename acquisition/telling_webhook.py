@@ -3,15 +3,18 @@
 import base64
 import json
 import os
-from http.client import HTTPException
+from http.client import HTTPException, responses
+from ssl import SSLCertVerificationError, SSLError
 from typing import Any
 from urllib.error import HTTPError, URLError
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, Request
 
 from acquisition.telling_message import Message
+from acquisition.web import opener
 from devices.telling_settings import Webhook
+from devices.web_address import wrong_with_address
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 10.0  # for all of an exchange
 
 
 class NotTold(OSError):
@@ -33,14 +36,18 @@ def post(settings: Webhook, message: Message) -> None:
     """
     url = settings.url or secret(settings.url_env or "")
     headers = {header: secret(variable) for header, variable in settings.headers_env.items()}
+    if wrong := wrong_with_address(url):
+        raise NotTold(f"the address in {settings.url_env} {wrong}" if settings.url_env else f"url {wrong}")
     try:
         request = Request(url, json.dumps(body(message)).encode(), {"Content-Type": "application/json"} | headers)
-        with build_opener(_NoRedirect).open(request, timeout=TIMEOUT_S) as answer:
+        with opener(TIMEOUT_S, _NoRedirect()).open(request) as answer:
             answer.read(1)
-    except (OSError, HTTPException) as error:
-        raise NotTold(in_words(error)) from error
-    except ValueError as error:  # its own words would quote the address or the header
-        raise NotTold("the address or a header is malformed") from error
+    except OSError as error:
+        raise NotTold(in_words(error)) from None
+    except HTTPException:  # what arrived may hold anything
+        raise NotTold("what the server answers is no HTTP") from None
+    except (ValueError, ArithmeticError):  # their own words would quote a header
+        raise NotTold("the address or a header is malformed") from None
 
 
 def body(message: Message) -> dict[str, object]:
@@ -61,10 +68,24 @@ def body(message: Message) -> dict[str, object]:
     }
 
 
-def in_words(error: Exception) -> str:
-    """What stood in the way, without the names and numbers of Python."""
-    cause = error.reason if isinstance(error, URLError) and not isinstance(error, HTTPError) else error
-    return getattr(cause, "strerror", None) or str(cause) or type(cause).__name__
+def in_words(error: OSError) -> str:
+    """What stood in the way, without the names and numbers of Python; quotes neither the address nor the other end."""
+    match error:
+        case HTTPError(code=code):
+            return f"HTTP Error {code}: {responses.get(code, 'unknown')}"
+        case URLError(reason=OSError() as cause):
+            return in_words(cause)
+        case URLError():
+            return "the address cannot be used"
+        case SSLCertVerificationError(verify_message=said):
+            return (
+                f"the server's certificate does not hold: {said.partition(',')[0]}"  # then follows whose it should be
+            )
+        case SSLError(reason=str() as said):
+            return f"no encryption: {said.lower().replace('_', ' ')}"
+        case ConnectionResetError():
+            return "the connection was cut"
+    return error.strerror or ("timed out" if isinstance(error, TimeoutError) else type(error).__name__)
 
 
 def secret(variable: str) -> str:

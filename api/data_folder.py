@@ -16,6 +16,9 @@ from api.errors import NoSuchRun, UsageError
 LONGEST_SLUG = 40
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
+LONGEST_SERVICE_NAME = 100
+SERVICE_NAME = re.compile(rb"[\w.-]{1,%d}" % LONGEST_SERVICE_NAME)
+
 
 class DataFolder:
     """`DIR`: `nanoraster.db`, `runs/`, and `service.lock`, which a living service holds and which says its name."""
@@ -80,15 +83,22 @@ class Occupied:
         """Take hold.
 
         Raises:
-            UsageError: another service has it.
+            UsageError: another service has it, or its name there is damaged.
         """
-        self._file = os.open(folder.path / "service.lock", os.O_RDWR | os.O_CREAT, 0o644)
+        path = folder.path / "service.lock"
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(self._file)
             raise UsageError(f"data folder {folder.path}: another service is at work there") from error
-        self.name = os.pread(self._file, 100, 0).decode() or self._christen()
+        found = os.pread(self._file, LONGEST_SERVICE_NAME + 1, 0)
+        if found and not SERVICE_NAME.fullmatch(found):
+            os.close(self._file)
+            raise UsageError(
+                f"{path}: damaged: it holds no name of a service; put it aside, and see what `queue list` has"
+            )
+        self.name = found.decode() or self._christen()
 
     def release(self) -> None:
         """Let another service have it."""

@@ -67,13 +67,14 @@ def add(
 def list_jobs(data: Data = Path(), database: Database = None, as_json: Json = False) -> None:
     """What is over, as it ended; what runs; what is to come, as it will run."""
     with _queue(data, database) as queue:
-        version, jobs = queue.listing()
+        listing = queue.listing()
         held = queue.held()
-    facts = [job_facts(job, datetime.now(UTC)) for job in jobs]
-    text = [_line(found) for found in facts] or ["the queue is empty"]
+    facts = [job_facts(job, datetime.now(UTC)) for job in listing.jobs]
+    text = [*map(_line, facts), *listing.damaged] or ["the queue is empty"]
     if held is not None:
         text.append(f"held: {held}")
-    _tell(queue, as_json, {"queue_version": version, "held": held, "jobs": facts}, text)
+    found = {"queue_version": listing.version, "held": held, "jobs": facts, "damaged": listing.damaged}
+    _tell(queue, as_json, found, text)
 
 
 @app.command()

@@ -19,7 +19,7 @@ from acquisition.instructions import PauseAfter
 from acquisition.job import Job
 from acquisition.plan import Plan
 from acquisition.queue import utc_clock
-from acquisition.queue_errors import NotRunning
+from acquisition.queue_errors import JobRefused, NotRunning
 from acquisition.states import Outcome, State
 from api.data_folder import DataFolder, Occupied
 from api.errors import RigUnknown, UsageError, lines
@@ -182,10 +182,15 @@ class Service:
 
         Raises:
             NotRunning: it is not the one that runs.
+            JobRefused: it ends, and nothing that it is told could change that.
         """
         running = self._running
         if running is None or running.job.id != job_id:
             raise NotRunning(f"job {job_id}: it is not running")
+        if running.state is State.FINISHING:
+            raise JobRefused(f"job {job_id}: too late to {verb}: acquiring is over, its mosaic is being made")
+        if running.told.stopped and verb not in ("stop", "abort"):
+            raise JobRefused(f"job {job_id}: too late to {verb}: it has been told to end")
         match verb:
             case "pause":
                 running.told.pause(after, reason)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, NonNegativeFloat, ValidationInfo, field_validator, model_validator
 
 from devices.model import Model, Number
-from devices.telling_settings import Url
+from devices.web_address import Url
 
 PollS = Annotated[Number, Field(ge=0.1, le=3600.0)]
 

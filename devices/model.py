@@ -1,18 +1,22 @@
 """Models of what people write into files: frozen, closed, and able to say what is wrong with each key."""
 
 import unicodedata
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, ValidationError
 
-UNSHOWN = {"Cc", "Cs", "Zl", "Zp"}  # control characters, halves of characters, line and paragraph ends (Unicode 5.7.1)
+UNSHOWN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+"""Control and format characters (some turn what follows), halves of characters, ends of lines (Unicode 5.7.1)."""
+JOINERS = "\u200c\u200d"  # of letters, without which Persian and Hindi cannot be written
 MOST_SHOWN = 200  # characters of a wrong value
+HIDDEN = "hidden"  # the type of an error whose value may be a secret, and is not quoted
 
 
 def _printable(text: str) -> str:
     for character in text:
-        if unicodedata.category(character) in UNSHOWN:
-            raise ValueError(f"{character!r} is a control character, or no whole one")
+        if unicodedata.category(character) in UNSHOWN and character not in JOINERS:
+            raise ValueError(f"{character!r} is a control character or a format character, or no whole one")
     return text
 
 
@@ -35,6 +39,17 @@ class FileError(ValueError):
         self.reasons = reasons
 
 
+def within(low: float, high: float) -> Callable[[float], float]:
+    """A check that quotes the whole range."""
+
+    def check(value: float) -> float:
+        if not low <= value <= high:
+            raise ValueError(f"outside {low:g}..{high:g}")
+        return value
+
+    return check
+
+
 def reasons(error: ValidationError) -> list[str]:
     """One line for each thing that is wrong: key, value, what is wrong with it."""
     return [reason(detail) for detail in error.errors(include_url=False)]
@@ -49,7 +64,9 @@ def reason(detail: Any) -> str:
         case "missing":
             return f"{key}: required, but not given"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    value = "" if isinstance(detail["input"], dict) else f" = {_short(repr(detail['input']))}"
+    value = (
+        "" if isinstance(detail["input"], dict) or detail["type"] == HIDDEN else f" = {_short(repr(detail['input']))}"
+    )
     return f"{key}{value}: {message[:1].lower()}{message[1:]}"
 
 

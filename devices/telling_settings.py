@@ -3,29 +3,21 @@
 import re
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from devices.model import Model, Number
+from devices.model import HIDDEN, Model, Number
+from devices.web_address import Url
 
 EventClass = Literal["started", "completed", "failed", "paused", "skipped", "interlock", "guardian"]
 EVENT_CLASSES: tuple[EventClass, ...] = ("started", "completed", "failed", "paused", "skipped", "interlock", "guardian")
 Classes = Annotated[tuple[EventClass, ...], Field(min_length=1)]
 
 
-def _plain_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("should be http://HOST... or https://HOST...")
-    if parts.password is not None or parts.username is not None:
-        raise ValueError("should not hold a password; use url_env or headers_env")
-    return url
-
-
 def _variable(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII):
-        raise ValueError("should be the name of an environment variable")
+        raise PydanticCustomError(HIDDEN, "should be the name of an environment variable")  # is it the secret itself?
     return name
 
 
@@ -35,7 +27,6 @@ def _address(address: str) -> str:
     return address
 
 
-Url = Annotated[str, AfterValidator(_plain_url)]
 Variable = Annotated[str, AfterValidator(_variable)]
 Address = Annotated[str, AfterValidator(_address)]
 Name = Annotated[str, Field(min_length=1, max_length=60)]

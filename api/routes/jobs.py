@@ -55,8 +55,9 @@ AFTER_THE_TILE = Pause()
 @router.get("")
 def list_jobs(service: ServiceOf) -> dict[str, Any]:
     """What is over, as it ended; what runs; what is to come, as it will run."""
-    version, found = service.queue.listing()
-    return {"queue_version": version, "jobs": [_facts(service, job) for job in found]}
+    found = service.queue.listing()
+    jobs = [_facts(service, job) for job in found.jobs]
+    return {"queue_version": found.version, "jobs": jobs, "damaged": found.damaged}
 
 
 @router.post("", status_code=201)
@@ -108,7 +109,7 @@ def go_on(job_id: int, service: ServiceOf) -> dict[str, Any]:
 
 @router.post("/{job_id}/skip", status_code=202)
 def skip(job_id: int, service: ServiceOf, wanted: Reason = NO_REASON) -> dict[str, Any]:
-    """Give up the tile under way."""
+    """Give up the tile under way, while paused the next one; several before it is given up count as one."""
     return _tell(service, job_id, "skip", wanted.reason)
 
 

@@ -10,6 +10,8 @@ from api.routes.service_of import ServiceOf
 health = APIRouter()
 router = APIRouter()
 
+HELD = "held over HTTP"
+
 
 @health.get("/healthz")
 async def healthz(service: ServiceOf) -> dict[str, Any]:
@@ -39,12 +41,12 @@ async def stop(service: ServiceOf) -> dict[str, Any]:
 @router.post("/queue/hold", status_code=202)
 def hold(service: ServiceOf) -> dict[str, Any]:
     """Let no further job begin; the one that runs goes on."""
-    service.queue.hold("held over HTTP")
-    return service.status()
+    service.queue.hold(HELD)
+    return service.status() | {"held": HELD}  # what the clerk has read may be older
 
 
 @router.post("/queue/release", status_code=202)
 def release(service: ServiceOf) -> dict[str, Any]:
     """Let jobs begin again."""
     service.release()
-    return service.status()
+    return service.status() | {"held": None}

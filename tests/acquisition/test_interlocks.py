@@ -1,7 +1,10 @@
 """Interlocks: when a rule trips and clears, how signals are read, and what the run is told."""
 
+import socketserver
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -74,6 +77,10 @@ def test_trips_and_clears(keys: dict[str, Any], readings: list[tuple[float, Any]
         ({"other_than": "ok", "above": 3.0}, "neither below nor above"),
         ({"above": 1.0, "signal": {"kind": "device", "device": "force", "reading": "z_um"}}, "no z_um"),
         ({"above": 1.0, "signal": {"kind": "http", "url": "ftp://host"}}, "url"),
+        ({"above": 1.0, "signal": {"kind": "http", "url": "http://host/room temp"}}, "no blanks"),
+        ({"above": 1.0, "signal": {"kind": "http", "url": "http://host:abc/"}}, "port of 1..65535"),
+        ({"above": 1.0, "signal": {"kind": "http", "url": "http://host:99999/"}}, "port of 1..65535"),
+        ({"above": 1.0, "signal": {"kind": "http", "url": "http://a..b/"}}, "name a host"),
         ({"above": 1.0, "poll_s": 0.01}, "poll_s"),
         ({"above": 1.0, "action": "panic"}, "action"),
     ],
@@ -105,6 +112,10 @@ def test_stands_in_the_rig_file() -> None:
             '[[interlocks]]\nname = "a"\nabove = 1.0\n'
             'signal = { kind = "device", device = "force", reading = "force_nn" }\n',
             "has no force",
+        ),
+        (
+            '[[interlocks]]\nname = "a"\nabove = 1.0\nsignal = { kind = "http", url = "http://host/room temp" }\n',
+            "interlocks.0.signal.http.url = 'http://host/room temp': should have no blanks",
         ),
     ],
 )
@@ -160,6 +171,9 @@ def server() -> Iterator[Any]:
         ("nan", {"above": 28.0}, None),
         ('{"room": {}}', {"above": 28.0, "key": "room.temperature_c"}, None),
         ("[1, 2", {"above": 28.0, "key": "room"}, None),
+        ("[" * 60_000, {"above": 28.0, "key": "room"}, None),
+        ('{"room": 1' + "0" * 400 + "}", {"above": 28.0, "key": "room"}, None),
+        ("20.0" + " " * 70_000, {"above": 28.0}, None),
     ],
 )
 def test_asks_a_web_server(server: Any, answer: str, keys: dict[str, Any], value: Any) -> None:
@@ -171,6 +185,94 @@ def test_asks_a_web_server(server: Any, answer: str, keys: dict[str, Any], value
             read(asked, None, lambda: PLENTY)
     else:
         assert read(asked, None, lambda: PLENTY) == value
+
+
+@pytest.fixture
+def raw() -> Iterator[Any]:
+    """A server that sends its `pieces`, `every_s`, to whoever has asked, whether or not they are HTTP."""
+
+    class Handler(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            server: Any = self.server
+            self.request.recv(65_536)
+            with suppress(OSError):
+                for piece in server.pieces:
+                    self.request.sendall(piece)
+                    if server.over.wait(server.every_s):
+                        return
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler) as serving:
+        serving.every_s, serving.over = 0.0, threading.Event()  # type: ignore[attr-defined]
+        thread = threading.Thread(target=serving.serve_forever)
+        thread.start()
+        yield serving
+        serving.over.set()  # type: ignore[attr-defined]
+        serving.shutdown()
+        thread.join()
+
+
+NO_ANSWERS = {
+    "another protocol": [b"SSH-2.0-OpenSSH_9.2\r\n"],
+    "half a number": [b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n2"],
+    "no chunk": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n20"],
+    "endless headers": [b"HTTP/1.1 200 OK\r\n", *[b"A: b\r\n"] * 200],
+    "no place to go to": [b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:x/\r\n\r\n"],
+    "nothing": [],
+}
+
+
+@pytest.mark.parametrize("pieces", NO_ANSWERS.values(), ids=NO_ANSWERS.keys())
+def test_a_rule_survives_an_answer_that_is_none_and_trips(rig: Any, raw: Any, pieces: list[bytes]) -> None:
+    told, journal, raw.pieces = Instructions(), Journal(), pieces
+    signal = {"kind": "http", "url": f"http://127.0.0.1:{raw.server_address[1]}/"}
+    good = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n20"
+    rules = [rule(signal=signal, above=28.0, clear_s=0.0)]
+    problems, _ = standing(rules, None, lambda: PLENTY)
+    assert [problem.startswith("interlock room: the signal cannot be read: ") for problem in problems] == [True]
+    problems, warnings = standing([rule(signal=signal, above=28.0, missing="ignore")], None, lambda: PLENTY)
+    assert (problems, len(warnings)) == ([], 1)
+    with InterlockWatch(rules, rig, told, journal, lambda: PLENTY):
+        assert journal.wait_for("interlock_tripped")
+        assert told.reason == "interlock room: the signal cannot be read"
+        raw.pieces = [good]
+        assert journal.wait_for("interlock_cleared")
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 4000\r\n"
+DRIPS = {
+    "status": [b"H"] * 4000,
+    "headers": [b"HTTP/1.1 200 OK\r\n", b"A: ", *[b"b"] * 4000],
+    "body": [HEAD + b"\r\n", *[b" "] * 4000],
+    "go on": [b"HTTP/1.1 100 Continue\r\n\r\n"] * 4000,
+}
+
+
+@pytest.mark.parametrize("pieces", DRIPS.values(), ids=DRIPS.keys())
+def test_a_server_that_drips_is_not_waited_for(raw: Any, monkeypatch: pytest.MonkeyPatch, pieces: list[bytes]) -> None:
+    monkeypatch.setattr("acquisition.interlock_signals.SIGNAL_S", 0.3)
+    raw.pieces, raw.every_s = pieces, 0.02  # 80 s in all
+    signal = {"kind": "http", "url": f"http://127.0.0.1:{raw.server_address[1]}/"}
+    began_s = time.monotonic()
+    with pytest.raises(TimeoutError):
+        read(rule(signal=signal, above=28.0), None, lambda: PLENTY)
+    assert time.monotonic() - began_s < 10  # of 80 s; a busy machine
+
+
+@pytest.mark.parametrize("missing", ["trip", "ignore"])
+def test_a_rule_that_cannot_be_judged_for_any_reason_trips(rig: Any, missing: str) -> None:
+    told, journal = Instructions(), Journal()
+    free: list[int] = []  # the first reading fails as nobody has foreseen
+
+    def unforeseen() -> int:
+        return free[0]
+
+    with InterlockWatch([rule(below=1.0, missing=missing, clear_s=0.0)], rig, told, journal, unforeseen):
+        assert journal.wait_for("interlock_tripped")
+        assert told.interrupting
+        assert told.reason == "interlock room: it cannot be judged: IndexError: list index out of range"
+        free.append(PLENTY)
+        assert journal.wait_for("interlock_cleared")
+    assert [kind for kind, _ in journal.noted] == ["interlock_tripped", "interlock_cleared"]
 
 
 def test_reads_files_devices_and_the_disk(tmp_path: Path, rig: Any) -> None:

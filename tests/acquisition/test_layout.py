@@ -122,6 +122,8 @@ def test_a_row_with_a_gap_is_swept_in_two_runs() -> None:
         ({"polygon_um": ((0.0, 0.0), (9.0, 0.0), (9.0, 9.0), (9.0, 0.0))}, ["region.polygon_um", "cross or touch"]),
         ({"polygon_um": ((0.0, 0.0), (9.0, 0.0), (5.0, 0.0))}, ["region.polygon_um", "cross or touch"]),
         ({"polygon_um": ((0.0, 0.0), (float("inf"), 0.0), (5.0, 1.0))}, ["region.polygon_um.1.0", "finite"]),
+        ({"polygon_um": ((1e308, 0.0), (-1e308, 0.0), (0.0, 1e308))}, ["region.polygon_um.0.0", "-1e+06..1e+06"]),
+        ({"x_um": (-1e308, 1e308), "y_um": (0.0, 1.0)}, ["region.x_um.0 = -1e+308", "-1e+06..1e+06"]),
         ({"polygon_um": LETTER_L, "x_um": (0.0, 1.0)}, ["region", "not polygon_um and x_um"]),
         ({"y_um": (0.0, 1.0)}, ["region.x_um", "required"]),
     ],
@@ -135,6 +137,33 @@ def test_says_what_is_wrong_with_a_region(region: dict[str, Any], words: list[st
 def test_a_polygon_comes_back_out_of_its_own_dump() -> None:
     wanted = plan({"polygon_um": LETTER_L})
     assert Plan.model_validate(wanted.model_dump(mode="json")) == wanted
+
+
+UNUSUAL_UM = st.sampled_from([0.0, -0.0, 5e-324, -1e-310, 1e-200, 1e-160, 1e-20, 1e-9, 9.999999999, 10.0, 60.0, 100.0])
+CORNERS = st.lists(st.tuples(UNUSUAL_UM, UNUSUAL_UM), min_size=3, max_size=4)
+
+
+@given(region=st.one_of(CORNERS, st.tuples(st.tuples(UNUSUAL_UM, UNUSUAL_UM), st.tuples(UNUSUAL_UM, UNUSUAL_UM))))
+def test_a_region_of_unusual_numbers_is_laid_out_or_refused_with_its_key(region: Any) -> None:
+    keys = {"polygon_um": region} if len(region) > 2 else {"x_um": region[0], "y_um": region[1]}
+    try:
+        wanted = plan(keys)
+    except ValidationError as refusal:
+        unnamed = [reason for reason in reasons(refusal) if not reason.startswith("region.")]
+        assert unnamed == []  # either is right
+        return
+    for field in (FIELD, FIELD.seen_as(turned(15.0))):
+        if found := problems(wanted, {}, 10**12, field):
+            assert [reason.startswith("region.") for reason in found] == [True]
+        else:
+            assert layout(wanted, field)
+
+
+def test_a_region_along_the_rims_of_the_fields_is_refused_by_its_name() -> None:
+    thin = 1e-10
+    hook = ((0.0, 0.0), (50.0, 0.0), (50.0, thin), (thin, thin), (thin, 50.0), (0.0, 50.0))
+    (reason,) = problems(plan({"polygon_um": hook}), {}, 10**12, FIELD)
+    assert reason.startswith("region.polygon_um: no field of view")
 
 
 def test_a_polygon_beyond_the_travel_is_refused_by_its_name() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 from alembic import command
@@ -157,7 +158,7 @@ def test_a_place_does_not_count_jobs_that_run_or_are_over(queue: Queue) -> None:
 
 def test_an_edit_of_an_older_queue_is_refused(queue: Queue) -> None:
     first, second = add(queue, "a", "b")
-    version, _ = queue.listing()
+    version = queue.listing().version
     queue.edit(second, version, position=0)
     with pytest.raises(QueueChanged, match="look at it again"):
         queue.edit(first, version, position=0)
@@ -293,6 +294,52 @@ def test_what_a_running_job_does_is_noted_until_it_is_over(queue: Queue) -> None
         Outcome.FAILED,
         "focus: no answer",
     )
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("time_window", "at night"), ("plan", "{"), ("state", "lost"), ("start_at", "tomorrow")]
+)
+def test_a_damaged_job_is_named_and_keeps_no_other_waiting(url: str, queue: Queue, column: str, value: str) -> None:
+    bad, _ = add(queue, "bad", "good")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql" and column == "plan":
+            pytest.skip("PostgreSQL lets no such plan in")
+        connection.execute(text(f"UPDATE jobs SET {column} = '{value}' WHERE id = {bad}"))
+    engine.dispose()
+    listing = queue.listing()
+    assert [job.name for job in listing.jobs] == ["good"]
+    assert [said.partition(" damaged")[0] for said in listing.damaged] == [f"job {bad}: its line in the queue is"]
+    due = queue.next_due()
+    assert due is not None
+    assert due.name == "good"
+    with pytest.raises(QueueError, match=f"job {bad}: its line in the queue is damaged"):
+        queue.get(bad)
+
+
+def test_an_idle_queue_is_looked_at_without_reading_its_jobs(
+    queue: Queue, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue.add("later", {}, start_at=NOON + HOUR)
+    assert queue.next_due() is None
+    monkeypatch.setattr("acquisition.queue._from_row", Mock(side_effect=AssertionError("a job was read")))
+    assert queue.next_due() is None
+    clock.now += HOUR
+    due = queue.next_due()
+    assert due is not None
+    monkeypatch.undo()
+    queue.edit(due.id, start_at=NOON + 2 * HOUR)
+    assert queue.next_due() is None
+
+
+def test_a_database_that_does_not_say_its_version_is_told_as_damaged(url: str, queue: Queue) -> None:
+    queue.close()
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("DROP TABLE alembic_version"))
+    engine.dispose()
+    with pytest.raises(QueueError, match=f"queue .*{engine.url.database}: damaged"):
+        Queue(url)
 
 
 def test_the_migrations_make_the_tables_that_the_code_uses(url: str, queue: Queue) -> None:

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from acquisition.run_store import RunStore
 from acquisition.states import Outcome
 from acquisition.telling import Telling
 from acquisition.telling_mail import letter
+from acquisition.telling_mail import mail as send
 from acquisition.telling_message import WORDS, Message, told_kinds
 from acquisition.telling_trial import try_channels, unset_secrets
 from acquisition.telling_webhook import NotTold, body
@@ -91,11 +93,13 @@ class Postman(socketserver.StreamRequestHandler):
             server.heard.append(line)
             match line.split()[0].upper():
                 case "EHLO":
-                    self._say("250 sink")
+                    self._say(server.hello)
                 case "DATA":
                     self._say("354 go on")
                     server.mails.append(email.message_from_bytes(self._data(), policy=email.policy.default))
                     self._say("250 taken")
+                case "AUTH":
+                    self._say(f"535 {line} is not known here")
                 case "QUIT":
                     self._say("221 bye")
                     return
@@ -141,7 +145,7 @@ def hook() -> Iterator[Hook]:
 @pytest.fixture
 def smtp() -> Iterator[Any]:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Postman) as server:
-        server.mails, server.heard = [], []  # type: ignore[attr-defined]
+        server.mails, server.heard, server.hello = [], [], "250 sink"  # type: ignore[attr-defined]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
@@ -281,6 +285,29 @@ def test_a_webhook_that_never_answers_does_not_hold_up_the_end(
     ]
 
 
+def test_a_webhook_that_drips_is_not_waited_for(new_store: NewStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("acquisition.telling_webhook.TIMEOUT_S", 0.3)
+    over = threading.Event()
+
+    class Drip(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.recv(65_536)
+            with suppress(OSError):
+                while not over.wait(0.02):
+                    self.request.sendall(b"H")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Drip) as server:
+        thread = threading.Thread(target=server.handle_request)
+        thread.start()
+        settings = TellingSettings.model_validate(
+            {"webhooks": [{"url": f"http://127.0.0.1:{server.server_address[1]}"}]}
+        )
+        trials = list(try_channels(settings, "rig 2"))
+        over.set()
+        thread.join()
+    assert [trial.trouble for trial in trials] == ["timed out"]
+
+
 def test_a_message_is_given_up_in_the_end(new_store: NewStore, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(telling_channel, "KEPT_S", 0.2)
     store = new_store()
@@ -367,6 +394,85 @@ def test_secrets_come_from_the_environment_and_are_stored_nowhere(
     assert not [file for file in store.path.rglob("*") if file.is_file() and b"s3cr3t" in file.read_bytes()]
 
 
+@pytest.mark.parametrize(
+    ("hook_url", "token"),
+    [
+        ("https://127.0.0.1/services/S3CRET KEY", "x"),
+        ("https://127.0.0.1:S3CRET/x", "x"),
+        ("https://127.0.0.1:99999/S3CRET", "x"),
+        ("https://S3CRET:S3CRET@127.0.0.1/", "x"),
+        ("https://[S3CRET/", "x"),
+        ("https://S3CRET..invalid/", "x"),
+        ("https://127.0.0.1/S3CRÉT", "x"),
+        ("S3CRET", "x"),
+        ("", "x"),
+        ("file:///etc/S3CRET", "x"),
+        ("data:,S3CRET", "x"),
+        ("ftp://127.0.0.1/S3CRET", "x"),
+        ("https:///S3CRET", "x"),
+        ("{hook}", "S3CRET\nS3CRET"),
+        ("{hook}", "S3CRET €"),
+        ("{echo}/S3CRET", "S3CRET"),
+    ],
+)
+def test_nothing_of_a_secret_is_told_whatever_is_wrong_with_it(
+    new_store: NewStore, hook: Hook, echo: str, monkeypatch: pytest.MonkeyPatch, hook_url: str, token: str
+) -> None:
+    monkeypatch.setattr(telling_channel, "END_S", 0.0)
+    monkeypatch.setenv("LAB_URL", hook_url.format(hook=hook.url, echo=echo))
+    monkeypatch.setenv("LAB_TOKEN", token)
+    told = TellingSettings.model_validate(
+        {"webhooks": [{"url_env": "LAB_URL", "headers_env": {"Authorization": "LAB_TOKEN"}}]}
+    )
+    (trial,) = try_channels(told, "rig 2")
+    assert trial.trouble
+    store = new_store()
+    with Telling(told, store.path):
+        store.journal.add_event("run_started")
+        until(lambda: bool(events_of(store, "telling_failed")))
+    assert events_of(store, "telling_failed")[0].data["reason"] == trial.trouble
+    assert "S3C" not in trial.trouble
+    assert not [file for file in store.path.rglob("*") if file.is_file() and b"S3C" in file.read_bytes()]
+    assert hook.posted == []
+
+
+@pytest.fixture
+def echo() -> Iterator[str]:
+    """A server whose status lines are what it was asked, which is no HTTP."""
+
+    class Handler(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(self.rfile.readline())
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Handler) as serving:
+        thread = threading.Thread(target=serving.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{serving.server_address[1]}"
+        serving.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("password", "said"),
+    [
+        ("S3CRET€", "the password, an address or the text holds characters that mail does not take"),
+        ("S3CRET", "the server says 535: user or password refused"),
+    ],
+)
+def test_nothing_of_a_password_is_told(smtp: Any, monkeypatch: pytest.MonkeyPatch, password: str, said: str) -> None:
+    smtp.hello = "250-sink\r\n250 AUTH PLAIN"
+    monkeypatch.setenv("LAB_MAIL", password)
+    mail = {"host": "127.0.0.1", "port": smtp.server_address[1], "security": "none", "sender": "a@b.c", "to": ["d@e.f"]}
+    unseen = Mail.model_validate(mail)  # a rig file that logs in without encryption is refused
+    settings = unseen.model_copy(update={"user": "u", "password_env": "LAB_MAIL"})
+    message = Message(
+        "pads", "/runs", Class.FAILED, [Event(1, utc_now(), "run_failed", {})], 1, Progress(0, 6, None), None
+    )
+    with pytest.raises(NotTold) as refused:
+        send(settings, message)
+    assert str(refused.value) == said
+
+
 def test_a_secret_that_is_not_set_is_said_by_its_name(new_store: NewStore) -> None:
     store = new_store()
     told = TellingSettings.model_validate({"webhooks": [{"url_env": "NANORASTER_NOT_SET"}]})
@@ -413,6 +519,21 @@ def test_a_trial_says_for_each_channel_whether_it_works(hook: Hook, monkeypatch:
 def test_a_table_that_cannot_work_is_refused(table: str, said: str) -> None:
     with pytest.raises(RigFileError, match=said.replace(".", r"\.")):
         RigSettings.from_toml(RIG + table)
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        "url = 'http://me:S3CRET@x'",
+        "url = 'ftp://me:S3CRET@x'",
+        "url = 'http://me:S3 CRET@x:y'",
+        "url_env = 'http://S3'",
+    ],
+)
+def test_a_refusal_quotes_no_secret(told: str) -> None:
+    with pytest.raises(RigFileError, match="should") as refused:
+        RigSettings.from_toml(f"{RIG}[[tell.webhooks]]\n{told}")
+    assert "S3" not in str(refused.value)
 
 
 def test_settings_and_journal_name_the_same_classes() -> None:

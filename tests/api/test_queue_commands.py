@@ -91,7 +91,7 @@ def test_the_queue_is_held_and_released(add: Command) -> None:
     assert told("list")["held"] == "door open"
     assert "held: door open" in run("list").stdout
     told("release")
-    assert told("list") == {"queue_version": 4, "held": None, "jobs": []}
+    assert told("list") == {"queue_version": 4, "held": None, "jobs": [], "damaged": []}
 
 
 def test_a_list_for_people_names_the_queue_and_has_a_line_for_each_job(add: Command, data: Path) -> None:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fastapi.testclient import TestClient
@@ -140,6 +141,9 @@ def test_a_plan_is_previewed_with_everything_that_stands_in_its_way(client: Test
     far = {"region": {"x_um": [90, 130], "y_um": [-1, 9]}, "reconstruction": {"model": "gan"}}
     bad = client.post("/api/v1/plans/preview", json=far).json()
     assert len(bad["problems"]) == 3
+    huge = {"region": {"polygon_um": [[1e308, 0], [-1e308, 0], [0, 1e308]]}}
+    problem = refused(client.post("/api/v1/plans/preview", json=huge), 422, "outside -1e+06..1e+06")
+    assert "region.polygon_um.0.0" in problem["errors"]
 
 
 def test_a_plan_that_cannot_be_carried_out_is_refused_with_each_key(client: TestClient) -> None:
@@ -168,6 +172,8 @@ def test_a_plan_that_cannot_be_carried_out_is_refused_with_each_key(client: Test
         ("POST", JOBS, [], 422, "body = []"),
         ("POST", JOBS, {"plan": plan("\ud800")}, 422, r"plan.name = '\ud800'"),
         ("POST", JOBS, {"plan": plan("x\0y")}, 422, r"plan.name = 'x\x00y'"),
+        ("POST", JOBS, {"plan": plan("pads\u202egnp.")}, 422, r"plan.name = 'pads\u202egnp.'"),
+        ("POST", JOBS, {"plan": plan("\u2066x")}, 422, "format character"),
         ("POST", JOBS, {"plan": plan("")}, 422, "plan.name = '': should be 1..200"),
         ("POST", JOBS, {"plan": plan(on_failure={"consecutive": True})}, 422, "plan.on_failure.consecutive = True"),
         ("POST", JOBS, {"plan": plan(), "\ud800": 1}, 422, r"body = '\ud800'"),
@@ -224,6 +230,21 @@ def test_a_job_says_how_many_tiles_it_took_of_how_many(client: TestClient, playe
     done = client.get(f"{JOBS}/{job['id']}").json()
     assert (done["outcome"], done["tiles"]) == ("completed", {"ok": 4, "planned": 6})
     assert [listed["tiles"] for listed in client.get(JOBS).json()["jobs"]] == [done["tiles"]]
+
+
+def test_a_hold_and_a_release_answer_what_they_have_done(client: TestClient) -> None:
+    service = client.app.state.service  # type: ignore[attr-defined]
+    service.queue.held, held = Mock(return_value=None), service.queue.held  # as the clerk may have read it before
+    assert client.post("/api/v1/queue/hold").json()["held"] == "held over HTTP"
+    service.queue.held = held
+    eventually(lambda: client.get("/api/v1/status").json()["held"])
+    assert client.post("/api/v1/queue/release").json()["held"] is None
+
+
+def test_a_service_does_not_take_a_damaged_name_for_its_own(tmp_path: Path) -> None:
+    (tmp_path / "service.lock").write_bytes(b"\xff\x00\x80")
+    with pytest.raises(UsageError, match=r"service\.lock: damaged"):
+        Service(DataFolder(tmp_path))
 
 
 def test_a_stop_without_a_job_makes_the_rig_safe(client: TestClient, played: PlayedWork) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 
 from acquisition.job import Job, JobState
 from acquisition.queue_database import sqlite_url
-from acquisition.queue_errors import NotRunning
+from acquisition.queue_errors import JobRefused, NotRunning
 from acquisition.states import Outcome, State
 from acquisition.time_window import TimeWindow
 from api.data_folder import DataFolder, Occupied
@@ -135,6 +135,19 @@ def test_a_job_that_is_told_to_end_ends_for_good_and_the_next_begins(bench: Benc
         bench.played.gate.set()
         bench.job(service, after, JobState.DONE)
     assert bench.played.resumed == []
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "skip", "stop", "abort"])
+def test_a_job_whose_mosaic_is_made_is_told_nothing_any_more(bench: Bench, verb: Any) -> None:
+    bench.played.mosaic.clear()
+    with bench.running() as service:
+        job_id = service.queue.add("a", plan()).id
+        eventually(lambda: service.status()["state"] is State.FINISHING)
+        with pytest.raises(JobRefused, match=f"job {job_id}: too late to {verb}"):
+            service.tell(job_id, verb)
+        assert (service.status()["ending"], service.status()["pause_pending"]) == (None, False)
+        bench.played.mosaic.set()
+        assert bench.job(service, job_id, JobState.DONE).outcome is Outcome.COMPLETED
 
 
 def test_only_the_running_job_can_be_told_something(bench: Bench) -> None:
