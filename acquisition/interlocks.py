@@ -3,6 +3,7 @@
 Every rule is watched by a thread of its own, so that a web server that does not answer delays no other rule.
 """
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -34,7 +35,7 @@ class Tripping:
     def __init__(self, rule: Interlock) -> None:
         self._rule = rule
         self._misses = 0
-        self._differs_since_s: float | None = None
+        self._differs_since_s: float | None = -math.inf  # what is wrong at first has been so for longer than we know
         self.tripped = False
         self.reason = ""
         """What was wrong when it tripped, or was wrong last."""
@@ -94,6 +95,7 @@ def with_disk_floor(rules: Sequence[Interlock], disk_bytes: int) -> list[Interlo
 class InterlockWatch:
     """Watches the rules from entering to leaving, and tells the run what follows from them.
 
+    When it has been entered each rule has been looked at once: what stood before the run holds its first move.
     `note` is `Journal.add_event`. What a rule asks for is done first, and then entered in the journal.
     """
 
@@ -105,14 +107,17 @@ class InterlockWatch:
         self._note = note
         self._free_bytes = free_bytes
         self._over = threading.Event()
+        self._looked = [threading.Event() for _ in rules]
         self._threads = [
-            threading.Thread(target=self._watch, args=[rule], name=f"interlock {rule.name}", daemon=True)
-            for rule in rules
+            threading.Thread(target=self._watch, args=[rule, looked], name=f"interlock {rule.name}", daemon=True)
+            for rule, looked in zip(rules, self._looked, strict=True)
         ]
 
     def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
+        for looked in self._looked:
+            looked.wait(JOIN_S)
         return self
 
     def __exit__(
@@ -122,7 +127,7 @@ class InterlockWatch:
         for thread in self._threads:
             thread.join(JOIN_S)
 
-    def _watch(self, rule: Interlock) -> None:
+    def _watch(self, rule: Interlock, looked: threading.Event) -> None:
         state = Tripping(rule)
         while not self._over.is_set():
             value = None
@@ -130,11 +135,10 @@ class InterlockWatch:
                 with suppress(*READING_FAILED), overcoming(DeviceError):
                     value = read(rule, self._rig, self._free_bytes)
                 change = state.judge(value, time.monotonic())
-            except (
-                Exception
-            ) as error:  # whatever it is: a rule that nobody looks after must not pass for one that holds
+            except Exception as error:  # a rule that nobody looks after must not pass for one that holds
                 change = state.trip(f"interlock {rule.name}: it cannot be judged: {type(error).__name__}: {error}")
             self._follow(rule, state, change, value)
+            looked.set()
             self._over.wait(rule.poll_s)
 
     def _follow(self, rule: Interlock, state: Tripping, change: Change, value: Value | None) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -12,7 +12,6 @@ from typing import Any
 
 from acquisition import engine as engine_module
 from acquisition.field import Field
-from acquisition.force_budget import force_problems
 from acquisition.instructions import Instructions
 from acquisition.interlocks import InterlockWatch, with_disk_floor
 from acquisition.journal import Attempt
@@ -110,7 +109,7 @@ def scan(
             closing(RunStore.create(out, plan, field, settings.model_dump(mode="json"), seed)) as store,
             troubles.noted_by(store.journal.note),
         ):
-            _warn(ready, store, watcher)
+            _warn(ready.warnings, store, watcher)
             return _acquire(store, rig, told, watcher, world_url)
 
 
@@ -138,12 +137,7 @@ def resume(
         if not store.missing():
             return _make_mosaic(store, told, watcher, world_url)
         rig_now, differences = same_rig(own, settings)
-        if problems := force_problems(store.plan, rig_now):
-            raise RigFileError(problems)
-        if differences:
-            warning = f"goes on as it began, though the rig file now has {'; '.join(differences)}"
-            watcher.warned(warning)
-            store.journal.add_event("preflight_warning", reason=warning)
+        warnings = [f"goes on as it began, though the rig file now has {'; '.join(differences)}"] if differences else []
         with (
             closing(Troubles()) as troubles,
             troubles.noted_by(store.journal.note),
@@ -153,12 +147,12 @@ def resume(
             ready = check_rest(store.plan, store.field, store.missing(), rig_now, rig, path)
             if ready.problems:
                 raise PlanError(ready.problems)
-            _warn(ready, store, watcher)
+            _warn([*warnings, *ready.warnings], store, watcher)
             return _acquire(store, rig, told, watcher, world_url)
 
 
-def _warn(found: Findings, store: RunStore, watcher: Watcher) -> None:
-    for warning in found.warnings:
+def _warn(warnings: Sequence[str], store: RunStore, watcher: Watcher) -> None:
+    for warning in warnings:
         watcher.warned(warning)
         store.journal.add_event("preflight_warning", reason=warning)
 

@@ -51,8 +51,9 @@ def test_says_what_is_wrong_with_a_value(keys: dict[str, Any], value: Any, wrong
     ("keys", "readings", "changes"),
     [
         ({}, [(0, 20.0), (1, 30.0), (2, 30.0)], {1: "tripped"}),
-        ({"for_s": 5.0}, [(0, 30.0), (4, 30.0), (5, 30.0)], {5: "tripped"}),
-        ({"for_s": 5.0}, [(0, 30.0), (4, 20.0), (5, 30.0), (9, 30.0), (10, 30.0)], {10: "tripped"}),
+        ({"for_s": 5.0}, [(-1, 20.0), (0, 30.0), (4, 30.0), (5, 30.0)], {5: "tripped"}),
+        ({"for_s": 5.0}, [(-1, 20.0), (0, 30.0), (4, 20.0), (5, 30.0), (9, 30.0), (10, 30.0)], {10: "tripped"}),
+        ({"for_s": 5.0}, [(0, 30.0)], {0: "tripped"}),  # for how long, nobody knows
         ({"clear_s": 10.0}, [(0, 30.0), (1, 20.0), (10, 20.0), (11, 20.0)], {0: "tripped", 11: "cleared"}),
         ({"clear_s": 10.0}, [(0, 30.0), (1, 20.0), (9, 30.0), (11, 20.0), (20, 20.0)], {0: "tripped"}),
         ({}, [(0, None), (1, None), (2, None)], {2: "tripped"}),
@@ -324,6 +325,13 @@ def test_pauses_while_it_has_tripped_and_goes_on_by_itself(rig: Any, action: str
         assert journal.wait_for("interlock_cleared")
         assert told.wait_while_paused(SOON_S)
     assert [kind for kind, _ in journal.noted] == ["interlock_tripped", "interlock_cleared"]
+
+
+def test_what_stood_before_the_run_holds_its_first_move(rig: Any) -> None:
+    """As after a power cut: for how long the rule has been broken, nobody knows."""
+    told, journal = Instructions(), Journal()
+    with InterlockWatch([rule(below=1.0, for_s=3600.0)], rig, told, journal, lambda: 0):
+        assert told.waiting
 
 
 def test_a_manual_rule_waits_for_somebody_after_it_has_cleared(rig: Any) -> None:
