@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from reconstruction.bending import Blocks
 from reconstruction.refinement import UNKNOWN_PX, Refined
-from reconstruction.strip_pair import SAME_PEAK_PX, Candidate, StripPair
+from reconstruction.strip_pair import SAME_PEAK_PX, Candidate, Shift, StripPair
 from reconstruction.strips import LEAST_STRIP_PX, Windows, base_reach_px, windows
 
 WIDER = 4  # factor of the second search, after the first found nothing
@@ -31,10 +32,30 @@ LEAST_SPREAD = 1e-3  # grey levels; below, a strip is constant
 
 
 @dataclass(frozen=True)
+class LocalShift:
+    """Displacement (dx, dy) of tile `b` relative to `a`, px, as seen in one part of their overlap.
+
+    The part lies around (a_x, a_y) in `a` and (b_x, b_y) in `b`; -1 and 1 are the outermost pixels of a tile. `xx`,
+    `xy`, `yy` say how well the displacement is determined: the inverse of its covariance, 1/px².
+    """
+
+    a_x: float
+    a_y: float
+    b_x: float
+    b_y: float
+    dx_px: float
+    dy_px: float
+    xx: float
+    xy: float
+    yy: float
+
+
+@dataclass(frozen=True)
 class Edge:
     """Measured displacement of tile `b` relative to tile `a`, px, and what it is worth.
 
-    `score` is the zero-mean NCC of the overlap; the variances say how well each direction is determined (px²).
+    `score` is the zero-mean NCC of the overlap; the variances say how well each direction is determined (px²). Of an
+    accepted edge, `local` says how the displacement varies over the overlap: with the distortion of the tiles.
     """
 
     a: int
@@ -46,6 +67,7 @@ class Edge:
     var_x_px2: float = 0.01
     var_y_px2: float = 0.01
     cov_xy_px2: float = 0.0
+    local: tuple[LocalShift, ...] = ()
 
 
 def register(a: int, b: int, first: NDArray[Any], second: NDArray[Any], nominal_px: tuple[float, float]) -> Edge:
@@ -87,22 +109,34 @@ def _search(
     y, x = (cut.origin_px[i] + best.shift_px[i] for i in range(2))
     if refined is None or not pair.inside(best.shift_px, margin_px=2):  # at the rim: the true one may lie beyond
         return replace(nothing, dx_px=float(x), dy_px=float(y), score=best.ncc), False
-    dx, dy = x + float(refined.shift_px[1]), y + float(refined.shift_px[0])
-    covariance = refined.covariance_px2
     significant = _significant(pair, best, refined)
     unique = significant and _unique(pair, best, refined, found[1:])
+    whole, blocks = pair.in_blocks(best.shift_px, refined) if unique else (refined, None)
     edge = Edge(
         a,
         b,
-        dx,
-        dy,
-        refined.ncc,
+        x + float(whole.shift_px[1]),
+        y + float(whole.shift_px[0]),
+        whole.ncc,
         unique,
-        float(covariance[1, 1]),
-        float(covariance[0, 0]),
-        float(covariance[0, 1]),
+        float(whole.covariance_px2[1, 1]),
+        float(whole.covariance_px2[0, 0]),
+        float(whole.covariance_px2[0, 1]),
+        _local((first.shape[0], first.shape[1]), cut, best.shift_px, blocks) if blocks else (),
     )
     return edge, significant and not unique
+
+
+def _local(shape: tuple[int, int], cut: Windows, shift: Shift, blocks: Blocks) -> tuple[LocalShift, ...]:
+    """Tell blocks of the overlap by their places in either tile; rounded, for there are many of them."""
+    start = [cut.second[axis].start + max(0, -shift[axis]) for axis in range(2)]
+    in_second = blocks.centres_px + start
+    displacement = blocks.shifts_px + cut.origin_px + shift
+    half = (np.array(shape) - 1) / 2
+    places = [at[:, axis] / half[axis] - 1 for at in (in_second + displacement, in_second) for axis in (1, 0)]
+    dy, dx = displacement.T
+    columns = *places, dx, dy, blocks.information[:, 1, 1], blocks.information[:, 0, 1], blocks.information[:, 0, 0]
+    return tuple(LocalShift(*(round(float(value), 4) for value in row)) for row in zip(*columns, strict=True))
 
 
 def _limits(cut: Windows, nominal_px: tuple[float, float], reach: int) -> tuple[tuple[int, int], tuple[int, int]]:

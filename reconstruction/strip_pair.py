@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
+from reconstruction.bending import Blocks, in_blocks
 from reconstruction.correlation import peaks
 from reconstruction.refinement import Refined, refine
 from reconstruction.strips import Image, high_passed, smoothed, tapered
@@ -73,11 +74,24 @@ class StripPair:
         return Candidate(shift, float(np.vdot(a, b)) / norm if norm > 0 else 0.0)
 
     def refined(self, shift: Shift) -> Refined | None:
-        """Refine a shift on the overlap alone, so that both strips are filtered with the same surroundings."""
+        """Refine a shift on the overlap alone."""
+        return refine(*self._alone(shift), self._correlation_px2)
+
+    def in_blocks(self, shift: Shift, whole: Refined) -> tuple[Refined, Blocks]:
+        """Tell how the refined shift varies over the overlap, and refine it again where it does."""
+        return in_blocks(*self._alone(shift), whole, self._correlation_px2)
+
+    def _alone(self, shift: Shift) -> tuple[Image, Image]:
+        """Filter the overlap alone, so that both strips have the same surroundings."""
         one, other = (
             smoothed(high_passed(part), self.smoothing_px) for part in overlap(self.first, self.second, shift)
         )
-        return refine(one, other, 4 * math.pi * self.smoothing_px**2)
+        return one, other
+
+    @property
+    def _correlation_px2(self) -> float:
+        """Area over which the smoothing makes noise alike."""
+        return 4 * math.pi * self.smoothing_px**2
 
     def inside(self, shift: Shift, margin_px: int = 0) -> bool:
         """Tell whether a shift is of interest, at least `margin_px` away from the last one that is."""
