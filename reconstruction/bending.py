@@ -42,20 +42,20 @@ def in_blocks(first: Image, second: Image, whole: Refined, correlation_px2: floa
         first, second: (y, x) float32, high-passed and refined to `whole` as they are.
         correlation_px2: area over which the noise of the two is correlated.
     """
-    first, second = standardised(first), standardised(second)
+    noise = max(correlation_px2, 1.0)
     least = least_information(whole.ncc)
     field = _Field((first.shape[0], first.shape[1]), whole.shift_px)
-    pair = Pair(field.warped(first), second)
-    found = field.measured(pair, max(correlation_px2, 1.0), least)
+    found = field.measured(whole.pair, noise, least)
     if not _disagree(found[1], whole.shift_px):
         return whole, found[1]
+    first, second = standardised(first), standardised(second)
     for sigma_px in (*COARSE_SIGMAS_PX, *(0.0,) * FINE_STEPS):
         images = [smoothed(image, sigma_px) if sigma_px else image for image in (first, second)]
         pair = Pair(field.warped(images[0]), images[1])
         field.bend(*pair.in_blocks(field.blocks))
         if field.farthest_px() > FARTHEST_PX:
             return whole, found[1]
-    followed = field.measured(Pair(field.warped(first), second), max(correlation_px2, 1.0), least)
+    followed = field.measured(Pair(field.warped(first), second), noise, least)
     return followed if followed[0].ncc > whole.ncc else found
 
 
@@ -125,7 +125,7 @@ class _Field:
         shifts = self._at(self._at_blocks) + solve(information, pull, least)
         weighted = np.einsum("kij,kj->i", information, shifts)
         mean = solve(information.sum(axis=0), weighted, least)
-        whole = Refined(mean, covariance(information.sum(axis=0), variance, least), pair.ncc())
+        whole = Refined(mean, covariance(information.sum(axis=0), variance, least), pair.ncc(), pair)
         return whole, Blocks(self.centres_px, shifts, information / max(variance, 1e-12))
 
 

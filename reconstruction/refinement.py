@@ -5,7 +5,7 @@ pulling the answer. The information matrix comes from the product of one image's
 noise does not contribute: along lines it is about zero, and the answer says that it does not know.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import cv2
 import numpy as np
@@ -34,6 +34,7 @@ class Refined:
     shift_px: Values
     covariance_px2: Values
     ncc: float
+    pair: "Pair" = field(compare=False, repr=False)  # laid over each other at that shift
 
 
 def refine(first: Image, second: Image, correlation_px2: float) -> Refined | None:
@@ -56,7 +57,7 @@ def refine(first: Image, second: Image, correlation_px2: float) -> Refined | Non
         if np.abs(step).max() < ENOUGH_PX:
             break
     variance = pair.scatter() * max(correlation_px2, 1.0)
-    return Refined(shift, covariance(pair.information(), variance, least), pair.ncc())
+    return Refined(shift, covariance(pair.information(), variance, least), pair.ncc(), pair)
 
 
 class Pair:
@@ -152,6 +153,11 @@ def covariance(information: Values, variance: float, least: float) -> Values:
     values, vectors, known = _determined(information, least)
     variances = np.where(known, variance / np.where(known, values, 1.0), UNKNOWN_PX**2)
     return np.asarray(vectors @ np.diag(np.minimum(variances, UNKNOWN_PX**2)) @ vectors.T)
+
+
+def worst_loss(image: Image) -> float:
+    """Give the part of a match that whole pixels leave of it at worst: that of the image with itself half a pixel on."""
+    return ncc(_moved(image, np.full(2, 0.5))[INNER], image[INNER])
 
 
 def ncc(first: Image, second: Image) -> float:

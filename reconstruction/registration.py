@@ -25,7 +25,6 @@ LEAST_NCC = 0.08
 MOST_NCC = 0.95  # of two peaks; beyond, they differ by interpolation: a lattice matches at .997 here, at .98 there
 ALL_BUT_ONE = 0.9999
 LEAST_LEAD = 0.12  # of Fisher's z over the runner-up, as a fraction of the best
-WORTH_REFINING = 0.3  # of Fisher's z of the best
 RIDGE_VARIANCE_PX2 = 1.0
 RIDGE_PX = 1.5  # runners-up this close to the undetermined line say only that it is undetermined
 LEAST_SPREAD = 1e-3  # grey levels; below, a strip is constant
@@ -165,7 +164,7 @@ def _unique(pair: StripPair, best: Candidate, refined: Refined, others: list[Can
         offset = np.subtract(rival.shift_px, best.shift_px)
         if np.abs(offset).max() <= SAME_PEAK_PX or (ridge and abs(float(across @ offset)) <= RIDGE_PX):
             continue
-        if _fisher(rival.ncc) < WORTH_REFINING * _fisher(refined.ncc, MOST_NCC):
+        if _fisher(pair.most(rival), MOST_NCC) <= (1.0 - LEAST_LEAD) * _fisher(refined.ncc, MOST_NCC):
             return True
         peak = pair.refined(rival.shift_px) or _climbed(pair, rival, best)
         most = MOST_NCC if peak else ALL_BUT_ONE  # the shoulder of the winner's own peak is no peak
