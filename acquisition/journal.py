@@ -153,7 +153,7 @@ class Journal:
 
     def add_edge(self, edge: Edge) -> None:
         """Commit one edge; measured again, it replaces what was there."""
-        values = vars(edge) | {"local": json.dumps([astuple(part) for part in edge.local])}
+        values = vars(edge) | {"local": json.dumps(edge.local)}
         columns = ", ".join(self._edge_columns)
         self._insert(f"INSERT OR REPLACE INTO edges ({columns})", tuple(values[name] for name in self._edge_columns))
 

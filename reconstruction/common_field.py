@@ -10,7 +10,7 @@ which the stage claims, if the stage steps exactly, and else those which were me
 """
 
 from collections.abc import Sequence
-from dataclasses import astuple, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -137,7 +137,7 @@ class _Parts:
     """All parts of all overlaps, and what the coefficients of a field (terms x 2, flat) would make of them."""
 
     def __init__(self, edges: Sequence[Edge]) -> None:
-        values = np.array([astuple(part) for edge in edges for part in edge.local], np.float64)
+        values = np.array([part for edge in edges for part in edge.local], np.float64)
         self._edge = np.repeat(np.arange(len(edges)), [len(edge.local) for edge in edges])
         self._edges = len(edges)
         a_x, a_y, b_x, b_y, dx, dy, xx, xy, yy = values.T

@@ -38,16 +38,33 @@ def spectra(first: Image, second: Image, low: tuple[int, int], high: tuple[int, 
     return Spectra(fft.rfft2(first, shape), fft.rfft2(second, shape), shape)
 
 
-def peaks(of: Spectra, low: tuple[int, int], high: tuple[int, int]) -> list[tuple[int, int]]:
+def peaks(of: Spectra, low: tuple[int, int], high: tuple[int, int], smoothing_px: float) -> list[tuple[int, int]]:
     """List the best shifts (y, x) within `low`..`high` inclusive, best first.
 
-    A shift s says that `first[p + s]` shows what `second[p]` shows.
+    A shift s says that `first[p + s]` shows what `second[p]` shows. A whitened peak may lie beside the top of the
+    correlation of the smoothed strips: then that is listed, too.
     """
-    surface = fft.irfft2(_weighted(of.first, of.second, of.shape), of.shape)
-    rows = np.arange(low[0], high[0] + 1) % of.shape[0]
-    columns = np.arange(low[1], high[1] + 1) % of.shape[1]
-    region = surface[np.ix_(rows, columns)]
-    return [(row + low[0], column + low[1]) for row, column in _maxima(region)]
+    cross = of.first * of.second.conj()
+    sharp = _maxima(_region(_weighted(cross, of.shape), of.shape, low, high))
+    plain = _region(cross * _gaussian(of.shape, smoothing_px), of.shape, low, high)
+    found = dict.fromkeys(place for peak in sharp for place in (peak, _top(plain, peak)))
+    return [(row + low[0], column + low[1]) for row, column in found]
+
+
+def _region(
+    spectrum: NDArray[Any], shape: tuple[int, int], low: tuple[int, int], high: tuple[int, int]
+) -> NDArray[Any]:
+    surface = fft.irfft2(spectrum, shape)
+    rows, columns = (np.arange(start, end + 1) % size for start, end, size in zip(low, high, shape, strict=True))
+    return np.asarray(surface[np.ix_(rows, columns)])
+
+
+def _top(region: NDArray[Any], around: tuple[int, int]) -> tuple[int, int]:
+    """Find the greatest value within `PEAK_RADIUS_PX` of a place."""
+    row, column = (max(0, at - PEAK_RADIUS_PX) for at in around)
+    near = region[row : around[0] + PEAK_RADIUS_PX + 1, column : around[1] + PEAK_RADIUS_PX + 1]
+    y, x = np.unravel_index(int(np.argmax(near)), near.shape)
+    return row + int(y), column + int(x)
 
 
 def chance_variance(of: Spectra, smoothing_px: float) -> float:
@@ -72,8 +89,7 @@ def _both_halves(power: NDArray[Any]) -> float:
     return 2.0 * float(power.sum(dtype=np.float64)) - float(power[:, 0].sum(dtype=np.float64))
 
 
-def _weighted(first: NDArray[Any], second: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    cross = first * second.conj()
+def _weighted(cross: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     magnitude = np.abs(cross)
     if not magnitude.any():
         return np.asarray(cross)

@@ -52,10 +52,14 @@ class StripPair:
     @cached_property
     def smoothing_px(self) -> float:
         """Sigma of the smoothing, chosen from the noise of the strips."""
-        ratio = min(signal_to_noise(image) for image in self._detail)
-        if ratio > 4.0:
+        if self.signal_to_noise > 4.0:
             return 0.7
-        return 1.2 if ratio > 0.5 else 2.0
+        return 1.2 if self.signal_to_noise > 0.5 else 2.0
+
+    @cached_property
+    def signal_to_noise(self) -> float:
+        """Variance of the structure over that of the noise, of the poorer strip."""
+        return min(signal_to_noise(image) for image in self._detail)
 
     def spread(self) -> float:
         """Give the standard deviation of the poorer strip, in grey values."""
@@ -67,7 +71,7 @@ class StripPair:
 
     def candidates(self) -> list[Candidate]:
         """List the best peaks of the correlation, by falling NCC."""
-        found = [self.at(shift) for shift in peaks(self._spectra, self.low, self.high)]
+        found = [self.at(shift) for shift in peaks(self._spectra, self.low, self.high, self.smoothing_px)]
         return sorted(found, key=lambda candidate: -candidate.ncc)
 
     def at(self, shift: Shift) -> Candidate:
@@ -136,8 +140,13 @@ class StripPair:
 
     def chance_deviation(self, shift: Shift) -> float:
         """Estimate the scatter of the NCC of unrelated strips with these spectra (Bartlett 1935)."""
-        area = overlap(*self._detail, shift)[0].size
-        return math.sqrt(chance_variance(self._spectra, self.smoothing_px) / area)
+        parts = [tapered(part - part.mean()) for part in overlap(*self._strips, shift)]
+        whole = parts[0].shape[0] - 1, parts[0].shape[1] - 1
+        return math.sqrt(chance_variance(spectra(*parts, (0, 0), whole), 0.0) / parts[0].size)
+
+    def rough_deviation(self, shift: Shift) -> float:
+        """Estimate the same from the spectra of the strips, which hold more than the overlap."""
+        return math.sqrt(chance_variance(self._spectra, self.smoothing_px) / overlap(*self._detail, shift)[0].size)
 
 
 def overlap(first: NDArray[Any], second: NDArray[Any], shift: Shift) -> tuple[NDArray[Any], NDArray[Any]]:
