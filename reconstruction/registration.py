@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.bending import Blocks
+from reconstruction.fixed_pattern import FixedPattern
 from reconstruction.refinement import UNKNOWN_PX, Refined
 from reconstruction.strip_pair import SAME_PEAK_PX, Candidate, Shift, StripPair
 from reconstruction.strips import LEAST_STRIP_PX, Windows, base_reach_px, wider_reaches_px, windows
@@ -71,18 +72,26 @@ class Edge:
     local: tuple[LocalShift, ...] = ()
 
 
-def register(a: int, b: int, first: NDArray[Any], second: NDArray[Any], nominal_px: tuple[float, float]) -> Edge:
+def register(
+    a: int,
+    b: int,
+    first: NDArray[Any],
+    second: NDArray[Any],
+    nominal_px: tuple[float, float],
+    pattern: FixedPattern | None = None,
+) -> Edge:
     """Measure the displacement of tile `b` (`second`) relative to tile `a` (`first`), both (y, x) and equally large.
 
     Args:
         nominal_px: what the stage claims, (x, y).
+        pattern: what the detector adds to both.
     """
     shape = first.shape[0], first.shape[1]
-    found = _search(a, b, first, second, nominal_px, base_reach_px(shape))
+    found = _search(a, b, first, second, nominal_px, base_reach_px(shape), pattern)
     for reach in wider_reaches_px(shape):
         if not found.worth_looking_further:
             break
-        wider = _search(a, b, first, second, nominal_px, reach)
+        wider = _search(a, b, first, second, nominal_px, reach, pattern)
         if found.edge.accepted:
             found = wider if wider.edge.accepted and wider.edge.score > found.edge.score else found
             break
@@ -116,14 +125,24 @@ def _elsewhere(one: Edge, other: Edge) -> bool:
 
 
 def _search(
-    a: int, b: int, first: NDArray[Any], second: NDArray[Any], nominal_px: tuple[float, float], reach: int
+    a: int,
+    b: int,
+    first: NDArray[Any],
+    second: NDArray[Any],
+    nominal_px: tuple[float, float],
+    reach: int,
+    pattern: FixedPattern | None,
 ) -> _Found:
     """Look no further than `reach` px from what the stage claims."""
     nothing = Edge(a, b, float(nominal_px[0]), float(nominal_px[1]), 0.0, False, UNKNOWN_PX**2, UNKNOWN_PX**2)
     cut = windows((first.shape[0], first.shape[1]), (nominal_px[1], nominal_px[0]), reach)
     if cut is None:
         return _Found(nothing)
-    pair = StripPair(first[cut.first], second[cut.second], *_limits(cut, nominal_px, reach))
+    one, other = (
+        frame[window] if pattern is None else pattern.removed(frame[window], window)
+        for frame, window in ((first, cut.first), (second, cut.second))
+    )
+    pair = StripPair(one, other, *_limits(cut, nominal_px, reach))
     if pair.spread() < LEAST_SPREAD:
         return _Found(nothing)
     found = pair.candidates()
