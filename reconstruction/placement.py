@@ -52,12 +52,12 @@ def place(tiles: Sequence[Tile], edges: Sequence[Edge]) -> Placement:
     if not by_index:
         return Placement({}, frozenset(), 0.0, 0.0, 0.0)
     among = sorted((e for e in edges if e.a in by_index and e.b in by_index), key=lambda e: (e.a, e.b))
-    found = _placed(by_index, among)
+    found = place_undistorted(by_index, among)
     kept = [edge for edge in among if (edge.a, edge.b) in found.kept]
     field = distortion(kept, _nominal_steps(by_index, kept))
     if field is None:
         return found
-    return replace(_placed(by_index, undistorted(among, field)), distortion=field)
+    return replace(place_undistorted(by_index, undistorted(among, field)), distortion=field)
 
 
 def _nominal_steps(tiles: dict[int, Tile], edges: Sequence[Edge]) -> NDArray[np.float64]:
@@ -65,8 +65,9 @@ def _nominal_steps(tiles: dict[int, Tile], edges: Sequence[Edge]) -> NDArray[np.
     return np.array(steps, dtype=np.float64).reshape(-1, 2)
 
 
-def _placed(by_index: dict[int, Tile], among: Sequence[Edge]) -> Placement:
-    """Place tiles that are not distorted, or no longer."""
+def place_undistorted(by_index: dict[int, Tile], among: Iterable[Edge]) -> Placement:
+    """Place tiles, given in the order of their index, by edges that no distortion bends."""
+    among = sorted(among, key=lambda e: (e.a, e.b))
     row_of = {index: row for row, index in enumerate(by_index)}
     nominal = np.array([(t.x_px, t.y_px) for t in by_index.values()], dtype=np.float64)
     stage = learn(by_index, among)

@@ -13,6 +13,7 @@ from reconstruction.canvas import Canvas, around, refuse_endless
 from reconstruction.drawing import Drawing, Layers
 from reconstruction.fixed_pattern import FixedPattern, PatternEstimate
 from reconstruction.frame_cache import FrameCache
+from reconstruction.live_placement import LivePlacement
 from reconstruction.mosaic import Mosaic
 from reconstruction.neighbours import Neighbourhood
 from reconstruction.placement import Placement, place
@@ -109,6 +110,7 @@ class _Worker:
         self._neighbourhood = Neighbourhood(source.tile_shape)
         self._learning: PatternEstimate | None = PatternEstimate()
         self._pattern: FixedPattern | None = None
+        self._live = LivePlacement()
         self._blocks_drawn = 0
         self._seconds = {"register": 0.0, "place": 0.0, "draw": 0.0, "total": 0.0}
 
@@ -123,13 +125,13 @@ class _Worker:
             pending = pending or bool(batch)
             if pending and time.perf_counter() >= next_drawing:
                 before = time.perf_counter()
-                self._draw(drawing, self._place(), LIVE_TOLERANCE_PX)
+                self._draw(drawing, self._place(self._live.place), LIVE_TOLERANCE_PX)
                 took = time.perf_counter() - before
                 next_drawing = time.perf_counter() + max(REDRAW_S, REDRAW_SHARE * took)
                 pending = False
             self._tell(finished=False)
         self._learn_pattern()
-        placement = self._place()
+        placement = self._place(place)
         mosaic = self._finish(drawing, placement)
         self._seconds["total"] = time.perf_counter() - started
         self._tell(finished=True)
@@ -189,9 +191,9 @@ class _Worker:
         for a, b in list(self._edges) if self._pattern else ():
             self._register(self._tiles[a], self._tiles[b])
 
-    def _place(self) -> Placement:
+    def _place(self, how: Callable[[Sequence[Tile], Sequence[Edge]], Placement]) -> Placement:
         started = time.perf_counter()
-        placement = place(list(self._tiles.values()), list(self._edges.values()))
+        placement = how(list(self._tiles.values()), list(self._edges.values()))
         self._seconds["place"] += time.perf_counter() - started
         return placement
 
