@@ -11,7 +11,9 @@ from pathlib import Path
 
 from reconstruction.canvas import Canvas, around, refuse_endless
 from reconstruction.drawing import Drawing, Layers
+from reconstruction.fixed_pattern import FixedPattern, PatternEstimate
 from reconstruction.frame_cache import FrameCache
+from reconstruction.live_placement import LivePlacement
 from reconstruction.mosaic import Mosaic
 from reconstruction.neighbours import Neighbourhood
 from reconstruction.placement import Placement, place
@@ -106,6 +108,9 @@ class _Worker:
         self._edges: dict[tuple[int, int], Edge] = {}
         self._tiles: dict[int, Tile] = {}
         self._neighbourhood = Neighbourhood(source.tile_shape)
+        self._learning: PatternEstimate | None = PatternEstimate()
+        self._pattern: FixedPattern | None = None
+        self._live = LivePlacement()
         self._blocks_drawn = 0
         self._seconds = {"register": 0.0, "place": 0.0, "draw": 0.0, "total": 0.0}
 
@@ -120,12 +125,13 @@ class _Worker:
             pending = pending or bool(batch)
             if pending and time.perf_counter() >= next_drawing:
                 before = time.perf_counter()
-                self._draw(drawing, self._place(), LIVE_TOLERANCE_PX)
+                self._draw(drawing, self._place(self._live.place), LIVE_TOLERANCE_PX)
                 took = time.perf_counter() - before
                 next_drawing = time.perf_counter() + max(REDRAW_S, REDRAW_SHARE * took)
                 pending = False
             self._tell(finished=False)
-        placement = self._place()
+        self._learn_pattern()
+        placement = self._place(place)
         mosaic = self._finish(drawing, placement)
         self._seconds["total"] = time.perf_counter() - started
         self._tell(finished=True)
@@ -164,14 +170,30 @@ class _Worker:
             if key in self._known:
                 self._edges[key] = self._known[key]
                 continue
-            nominal_px = (second.x_px - first.x_px, second.y_px - first.y_px)
-            edge = register(*key, self._raw.get(first), self._raw.get(second), nominal_px)
-            self._edges[key] = edge
-            self._source.report_edge(edge)
+            self._register(first, second)
+        if self._learning:
+            self._learning.add(self._raw.get(tile))
+            if self._learning.complete:
+                self._learn_pattern()
 
-    def _place(self) -> Placement:
+    def _register(self, first: Tile, second: Tile) -> None:
+        nominal_px = (second.x_px - first.x_px, second.y_px - first.y_px)
+        frames = self._raw.get(first), self._raw.get(second)
+        edge = register(first.index, second.index, *frames, nominal_px, self._pattern)
+        self._edges[edge.a, edge.b] = edge
+        self._source.report_edge(edge)
+
+    def _learn_pattern(self) -> None:
+        """Settle what the detector adds to every frame, and measure again what was measured without knowing it."""
+        if self._learning is None:
+            return
+        self._pattern, self._learning = self._learning.pattern(), None
+        for a, b in list(self._edges) if self._pattern else ():
+            self._register(self._tiles[a], self._tiles[b])
+
+    def _place(self, how: Callable[[Sequence[Tile], Sequence[Edge]], Placement]) -> Placement:
         started = time.perf_counter()
-        placement = place(list(self._tiles.values()), list(self._edges.values()))
+        placement = how(list(self._tiles.values()), list(self._edges.values()))
         self._seconds["place"] += time.perf_counter() - started
         return placement
 
