@@ -10,8 +10,7 @@ from multiview_stitcher import msi_utils, registration, spatial_image_utils
 def stitch(files: list[places.Path], claimed: places.Places, reach_px: float, out: places.Path) -> places.Places:
     """Register with its defaults; of its ways to find the pairs the one for grids that are not quite regular.
 
-    It would bin the images by itself, which costs it half of its accuracy, and it takes a reach
-    (`overlap_tolerance`), with which it accepts wrong pairs on set A.
+    It takes a reach as well (`overlap_tolerance`): told 30 px, it accepts wrong pairs on set A and is 13 px off.
     """
     views = []
     for path, (x, y) in zip(files, claimed, strict=True):
@@ -29,7 +28,6 @@ def stitch(files: list[places.Path], claimed: places.Places, reach_px: float, ou
         transform_key="stage",
         new_transform_key="placed",
         reg_channel_index=0,
-        registration_binning={"y": 1, "x": 1},
         pre_registration_pruning_method="keep_axis_aligned",
     )
     moved = np.array([np.asarray(matrix).reshape(3, 3)[:2, 2] for matrix in found])
