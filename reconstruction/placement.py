@@ -7,6 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reconstruction.distortion import Distortion
 from reconstruction.registration import Edge
 from reconstruction.robust_solve import DETERMINED_PX2, KEPT_WEIGHT, MAD_TO_SIGMA, Pulls, solve
 from reconstruction.sources import Tile
@@ -41,6 +42,7 @@ class Placement:
     residual_px_rms: float
     residual_px_max: float
     stage_scatter_px: float
+    distortion: Distortion | None = None  # common to all tiles; the places are those of undistorted tiles
 
 
 def place(tiles: Sequence[Tile], edges: Sequence[Edge]) -> Placement:
