@@ -66,7 +66,7 @@ def environment(name: str, envs: Path) -> Path:
     wanted = json.dumps(peer.needs)
     if not ready.is_file() or ready.read_text() != wanted:
         venv.create(folder, with_pip=True, clear=True)
-        _ask([str(python), "-m", "pip", "install", "--quiet", *peer.needs])
+        _ask([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *peer.needs])
         ready.write_text(wanted)
     module = (HERE / "peers" / peer.script).read_text().split("if __name__")[0]
     _ask([str(python), "-c", module], env=os.environ | {"PYTHONPATH": str(HERE / "peers")})
