@@ -5,7 +5,7 @@ smooth field is fitted to them, from coarse to fine, and the blocks are measured
 is beyond a single step.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -33,10 +33,11 @@ class Blocks:
     centres_px: Values  # (blocks, 2) y, x
     shifts_px: Values  # (blocks, 2) y, x
     information: Values  # (blocks, 2, 2) y, x; 1/px²
+    bent: bool = False  # they disagree
 
 
 def in_blocks(first: Image, second: Image, whole: Refined, correlation_px2: float) -> tuple[Refined, Blocks]:
-    """Measure the shift of each block, and that of the whole again where they disagree.
+    """Measure the shift of each block; where they disagree, the NCC of the whole is that of the images bent together.
 
     Args:
         first, second: (y, x) float32, high-passed and refined to `whole` as they are.
@@ -55,8 +56,10 @@ def in_blocks(first: Image, second: Image, whole: Refined, correlation_px2: floa
         field.bend(*pair.in_blocks(field.blocks))
         if field.farthest_px() > FARTHEST_PX:
             return whole, found[1]
-    followed = field.measured(Pair(field.warped(first), second), noise, least)
-    return followed if followed[0].ncc > whole.ncc else found
+    followed, blocks = field.measured(Pair(field.warped(first), second), noise, least)
+    if followed.ncc < whole.ncc:
+        return whole, replace(found[1], bent=True)
+    return replace(whole, ncc=followed.ncc), replace(blocks, bent=True)
 
 
 class _Field:

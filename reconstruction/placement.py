@@ -52,11 +52,10 @@ def place(tiles: Sequence[Tile], edges: Sequence[Edge]) -> Placement:
     if not by_index:
         return Placement({}, frozenset(), 0.0, 0.0, 0.0)
     among = sorted((e for e in edges if e.a in by_index and e.b in by_index), key=lambda e: (e.a, e.b))
-    found = place_undistorted(by_index, among)
-    kept = [edge for edge in among if (edge.a, edge.b) in found.kept]
-    field = distortion(kept, _nominal_steps(by_index, kept))
+    trusted = [witness.edge for witness in believable(among, learn(by_index, among))]
+    field = distortion(trusted, _nominal_steps(by_index, trusted))  # from all of them: bent loops do not close
     if field is None:
-        return found
+        return place_undistorted(by_index, among)
     return replace(place_undistorted(by_index, undistorted(among, field)), distortion=field)
 
 

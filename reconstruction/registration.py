@@ -88,11 +88,19 @@ def register(
         pattern: what the detector adds to both.
     """
     shape = first.shape[0], first.shape[1]
-    found = _search(a, b, first, second, nominal_px, base_reach_px(shape), pattern)
+
+    def search(reach: int) -> _Found:
+        coarse = coarseness(shape, (nominal_px[1], nominal_px[0]))
+        found = _search(a, b, first, second, nominal_px, reach, pattern, coarse)
+        if found.bent and coarse > 1:  # what counts how much in a bent overlap depends on the resolution
+            return _search(a, b, first, second, nominal_px, reach, pattern, 1)
+        return found
+
+    found = search(base_reach_px(shape))
     for reach in wider_reaches_px(shape):
         if not found.worth_looking_further:
             break
-        wider = _search(a, b, first, second, nominal_px, reach, pattern)
+        wider = search(reach)
         if found.edge.accepted:
             found = wider if wider.edge.accepted and wider.edge.score > found.edge.score else found
             break
@@ -109,6 +117,7 @@ class _Found:
     edge: Edge
     ambiguous: bool = False
     signal_to_noise: float = 0.0
+    bent: bool = False
 
     @property
     def worth_looking_further(self) -> bool:
@@ -133,10 +142,10 @@ def _search(
     nominal_px: tuple[float, float],
     reach: int,
     pattern: FixedPattern | None,
+    coarse: int,
 ) -> _Found:
     """Look no further than `reach` px from what the stage claims."""
     nothing = Edge(a, b, float(nominal_px[0]), float(nominal_px[1]), 0.0, False, UNKNOWN_PX**2, UNKNOWN_PX**2)
-    coarse = coarseness((first.shape[0], first.shape[1]), (nominal_px[1], nominal_px[0]))
     centre = nominal_px[1] / coarse, nominal_px[0] / coarse
     reach = math.ceil(reach / coarse)
     cut = windows((first.shape[0] // coarse, first.shape[1] // coarse), centre, reach)
@@ -174,7 +183,8 @@ def _search(
         float(covariance[0, 1]),
         _local((first.shape[0], first.shape[1]), cut, coarse, best.shift_px, blocks) if blocks else (),
     )
-    return _Found(edge, significant and not unique, pair.signal_to_noise)
+    bent = blocks is not None and blocks.bent
+    return _Found(edge, significant and not unique, pair.signal_to_noise, bent)
 
 
 def _strip(frame: NDArray[Any], window: tuple[slice, slice], coarse: int, pattern: FixedPattern | None) -> NDArray[Any]:
