@@ -4,7 +4,7 @@ A gate that cries wolf is switched off: what a healthy rig may show on any day i
 """
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +17,8 @@ from acquisition.field import Field
 from acquisition.focus_axis import focus_problems
 from acquisition.force_budget import force_inabilities, force_problems
 from acquisition.interlocks import standing, with_disk_floor
-from acquisition.layout import camera_area, layout
+from acquisition.layout import beyond_limits, camera_area, layout
+from acquisition.overlap import PlannedTile
 from acquisition.plan import Plan
 from acquisition.preflight import (
     BYTES_PER_PIXEL,
@@ -62,6 +63,28 @@ def check(
     gate = _Gate(plan, settings, out, rig)
     with watching(clocks, gate.warnings):
         return gate.findings()
+
+
+def check_rest(
+    plan: Plan, field: Field, rest: Sequence[PlannedTile], settings: RigSettings, rig: Rig, run: Path
+) -> Findings:
+    """Find every reason against going on with a run of which the tiles `rest` are left.
+
+    Nothing is moved, exposed or written. What a device cannot do any more its preparation tells, and is tried again as
+    the plan says. Interlocks that only pause a run are not asked: the run pauses by them, and goes on when they clear.
+    """
+    limits_um, disk = rig.scanner.limits_um, shutil.disk_usage(run)
+    found = []
+    if tile := beyond_limits(rest, limits_um):
+        travel = ", ".join(f"{axis} {limits_um[axis][0]:g}..{limits_um[axis][1]:g}" for axis in "xy")
+        found.append(f"tile {tile.index} lies at ({tile.x_um:g}, {tile.y_um:g}) um, outside the travel {travel} um")
+    else:
+        found += inabilities(plan, field, rig.scanner, rig.camera)
+    found += drift_problems(plan, limits_um) + focus_problems(plan, rig)
+    found += force_problems(plan, settings) or force_inabilities(plan, rig)
+    rules = [rule for rule in settings.interlocks if rule.action not in ("pause", "retract")]
+    wrong, doubtful = standing(rules, rig, lambda: disk.free)
+    return Findings(found + wrong, doubtful, None)
 
 
 class _Gate:

@@ -17,7 +17,7 @@ from acquisition.interlocks import InterlockWatch, with_disk_floor
 from acquisition.journal import Attempt
 from acquisition.layout import camera_area
 from acquisition.plan import Plan, PlanError
-from acquisition.readiness import Findings, check
+from acquisition.readiness import Findings, check, check_rest
 from acquisition.run_folder import JOURNAL, discard_unbegun
 from acquisition.run_store import RunStore, ensure_empty
 from acquisition.states import Outcome, State
@@ -106,9 +106,7 @@ def scan(
             closing(RunStore.create(out, plan, field, settings.model_dump(mode="json"), seed)) as store,
             troubles.noted_by(store.journal.note),
         ):
-            for warning in ready.warnings:
-                watcher.warned(warning)
-                store.journal.add_event("preflight_warning", reason=warning)
+            _warn(ready, store, watcher)
             return _acquire(store, rig, told, watcher, world_url)
 
 
@@ -128,6 +126,7 @@ def resume(
 
     Raises:
         RunError, RigFileError: no run, one that another process acquires, or another rig; nothing was moved.
+        PlanError: what is left cannot be taken on this rig now; nothing was moved.
         DeviceError, OSError, WorkerFailed: as `scan`.
     """
     with closing(RunStore.reopen(path, mend=mend)) as store:
@@ -141,7 +140,17 @@ def resume(
             holding(rig_now),
             open_rig(rig_now, leave_out=NOT_FOR_TILES) as rig,
         ):
+            ready = check_rest(store.plan, store.field, store.missing(), rig_now, rig, path)
+            if ready.problems:
+                raise PlanError(ready.problems)
+            _warn(ready, store, watcher)
             return _acquire(store, rig, told, watcher, world_url)
+
+
+def _warn(found: Findings, store: RunStore, watcher: Watcher) -> None:
+    for warning in found.warnings:
+        watcher.warned(warning)
+        store.journal.add_event("preflight_warning", reason=warning)
 
 
 def is_finished(path: Path) -> bool:

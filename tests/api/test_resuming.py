@@ -6,15 +6,21 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
-from acquisition.journal import Journal
-from acquisition.plan import Plan
+from acquisition.instructions import Instructions
+from acquisition.journal import Attempt, Journal
+from acquisition.plan import Plan, PlanError
 from acquisition.run_store import RunStore
+from acquisition.states import Outcome
 from api import worker_process
-from api.scan import Field, is_finished, was_paused
+from api.scan import Field, Watcher, is_finished, resume, scan, was_paused
+from api.twin import Twin
 from api.worker_process import WorkerProcess
+from devices.rig import RigSettings
 
 NewRun = Callable[..., Path]
 
@@ -58,6 +64,60 @@ def test_a_run_is_finished_when_its_last_mosaic_is_of_all_of_it(
 )
 def test_a_pause_outlives_the_service(new_run: NewRun, events: list[tuple[str, str]], reason: str | None) -> None:
     assert was_paused(new_run(*events)) == reason
+
+
+def place_um(twin: Twin) -> Any:
+    """Where the scanner truly is; it trembles by some nanometres."""
+    with urlopen(f"{twin.world.url}/truth", timeout=10) as answer:
+        return json.load(answer)["scanner_um"]
+
+
+@pytest.fixture
+def cut_off(twin: Twin, plan_file: Path, tmp_path: Path) -> Path:
+    """A run on the twin that was stopped after its second tile."""
+    told, acquired = Instructions(), []
+
+    def stop_after_two(attempt: Attempt) -> None:
+        acquired.append(attempt)
+        if len(acquired) == 2:
+            told.stop("enough")
+
+    run = tmp_path / "run"
+    outcome, _ = scan(Plan.load(plan_file), RigSettings.load(twin.rig), run, told, Watcher(acquired=stop_after_two))
+    assert outcome is Outcome.STOPPED
+    return run
+
+
+@pytest.mark.parametrize(
+    ("edit", "reason"),
+    [
+        (
+            lambda rig, signal: rig.replace("x = [0.0, 100.0]", "x = [0.0, 12.0]"),
+            r"tile \d+ lies at .* outside the travel x 0\.\.12",
+        ),
+        (
+            lambda rig, signal: (
+                rig + f'[[interlocks]]\nname = "room"\nabove = 28\nfor_s = 60\naction = "abort"\n'
+                f'signal = {{ kind = "file", path = "{signal}" }}\n'
+            ),
+            "interlock room: 99 is above 28",
+        ),
+    ],
+)
+def test_a_run_goes_on_only_where_the_rest_of_it_can_be_taken(
+    cut_off: Path, twin: Twin, tmp_path: Path, edit: Callable[[str, Path], str], reason: str
+) -> None:
+    """Limits that became narrower, and an interlock that has not been broken for long enough to end a run."""
+    hot, rig = tmp_path / "room.txt", tmp_path / "rig.toml"
+    hot.write_text("99")
+    rig.write_text(edit(twin.rig.read_text(), hot))
+    exposures, before_um = twin.world.exposures(), place_um(twin)
+    with pytest.raises(PlanError, match=reason):
+        resume(cut_off, RigSettings.load(rig), Instructions(), Watcher())
+    assert twin.world.exposures() == exposures
+    assert place_um(twin) == pytest.approx(before_um, abs=0.01)
+    outcome, _ = resume(cut_off, RigSettings.load(twin.rig), Instructions(), Watcher())
+    assert outcome is Outcome.COMPLETED
 
 
 def test_a_worker_that_hangs_is_ended_and_started_again(
