@@ -21,7 +21,8 @@ from reconstruction.strips import LEAST_STRIP_PX, Windows, base_reach_px, coarse
 
 RIVAL = 0.7  # of Fisher's z of a match further off; beyond, one at the rim of the search before rivals it
 CLEAN = 4.0  # signal over noise
-POOR_NCC = 0.5
+POOR_NCC = 0.7  # of clean images: tiles that are distorted or out of focus, or a match by chance
+DOUBTFUL = 1.5  # times the significance that such a match needs; true ones have three times as much
 SAME_PLACE_PX = 8.0
 LEAST_SIGNIFICANCE = 6.5  # standard deviations; the greatest of 1e4 chance values lies near 4
 CLEARLY = 2.0  # times that; beyond, the spectra of the strips will do for those of the overlap
@@ -104,9 +105,12 @@ def register(
         if found.edge.accepted:
             found = wider if wider.edge.accepted and wider.edge.score > found.edge.score else found
             break
+        if not wider.edge.accepted:
+            found = replace(wider, edge=found.edge)
+            continue
         if _fisher(found.edge.score) > RIVAL * _fisher(wider.edge.score) and _elsewhere(found.edge, wider.edge):
             break  # a match at the rim of the search before and another one: a lattice
-        found = wider if wider.edge.accepted else replace(wider, edge=found.edge)
+        found = wider
     return found.edge
 
 
@@ -228,10 +232,12 @@ def _significant(pair: StripPair, best: Candidate, refined: Refined) -> bool:
     """Tell whether unrelated strips of the same texture would hardly match as well."""
     if refined.ncc <= LEAST_NCC:
         return False
-    match = _fisher(refined.ncc)
-    if match > CLEARLY * LEAST_SIGNIFICANCE * pair.rough_deviation(best.shift_px):
+    match, least = _fisher(refined.ncc), LEAST_SIGNIFICANCE
+    if pair.signal_to_noise > CLEAN and refined.ncc < POOR_NCC:
+        least *= DOUBTFUL
+    if match > CLEARLY * least * pair.rough_deviation(best.shift_px):
         return True
-    return match > LEAST_SIGNIFICANCE * pair.chance_deviation(best.shift_px)
+    return match > least * pair.chance_deviation(best.shift_px)
 
 
 def _unique(pair: StripPair, best: Candidate, refined: Refined, others: list[Candidate]) -> bool:
