@@ -17,11 +17,14 @@ from reconstruction.bending import Blocks
 from reconstruction.fixed_pattern import FixedPattern
 from reconstruction.refinement import UNKNOWN_PX, Refined
 from reconstruction.strip_pair import SAME_PEAK_PX, Candidate, Shift, StripPair
-from reconstruction.strips import LEAST_STRIP_PX, Windows, base_reach_px, coarseness, wider_reaches_px, windows
+from reconstruction.strips import LEAST_STRIP_PX, Windows, base_reach_px, overlap_pixels, wider_reaches_px, windows
 
 RIVAL = 0.7  # of Fisher's z of a match further off; beyond, one at the rim of the search before rivals it
 CLEAN = 4.0  # signal over noise
-POOR_NCC = 0.5
+POOR_NCC = 0.7  # of clean images: tiles that are distorted or out of focus, or a match by chance
+DOUBTFUL = 1.5  # times the significance that such a match needs; true ones have three times as much
+ENOUGH_PIXELS = 50_000  # of an overlap; of more, half the resolution tells the shift to some hundredths of a pixel
+MOST_PIXELS = 200_000  # that are looked at a second time at full resolution where tiles are distorted
 SAME_PLACE_PX = 8.0
 LEAST_SIGNIFICANCE = 6.5  # standard deviations; the greatest of 1e4 chance values lies near 4
 CLEARLY = 2.0  # times that; beyond, the spectra of the strips will do for those of the overlap
@@ -90,10 +93,10 @@ def register(
     shape = first.shape[0], first.shape[1]
 
     def search(reach: int) -> _Found:
-        coarse = coarseness(shape, (nominal_px[1], nominal_px[0]))
-        found = _search(a, b, first, second, nominal_px, reach, pattern, coarse)
-        if found.bent and coarse > 1:  # what counts how much in a bent overlap depends on the resolution
-            return _search(a, b, first, second, nominal_px, reach, pattern, 1)
+        pixels = overlap_pixels(shape, (nominal_px[1], nominal_px[0]))
+        found = _search(a, b, first, second, nominal_px, reach, pattern, coarse=2 if pixels > ENOUGH_PIXELS else 1)
+        if found.bent and ENOUGH_PIXELS < pixels <= MOST_PIXELS:  # how much each part counts hangs on the resolution
+            return _search(a, b, first, second, nominal_px, reach, pattern, coarse=1)
         return found
 
     found = search(base_reach_px(shape))
@@ -104,9 +107,12 @@ def register(
         if found.edge.accepted:
             found = wider if wider.edge.accepted and wider.edge.score > found.edge.score else found
             break
+        if not wider.edge.accepted:
+            found = replace(wider, edge=found.edge)
+            continue
         if _fisher(found.edge.score) > RIVAL * _fisher(wider.edge.score) and _elsewhere(found.edge, wider.edge):
             break  # a match at the rim of the search before and another one: a lattice
-        found = wider if wider.edge.accepted else replace(wider, edge=found.edge)
+        found = wider
     return found.edge
 
 
@@ -228,10 +234,12 @@ def _significant(pair: StripPair, best: Candidate, refined: Refined) -> bool:
     """Tell whether unrelated strips of the same texture would hardly match as well."""
     if refined.ncc <= LEAST_NCC:
         return False
-    match = _fisher(refined.ncc)
-    if match > CLEARLY * LEAST_SIGNIFICANCE * pair.rough_deviation(best.shift_px):
+    match, least = _fisher(refined.ncc), LEAST_SIGNIFICANCE
+    if pair.signal_to_noise > CLEAN and refined.ncc < POOR_NCC:
+        least *= DOUBTFUL
+    if match > CLEARLY * least * pair.rough_deviation(best.shift_px):
         return True
-    return match > LEAST_SIGNIFICANCE * pair.chance_deviation(best.shift_px)
+    return match > least * pair.chance_deviation(best.shift_px)
 
 
 def _unique(pair: StripPair, best: Candidate, refined: Refined, others: list[Candidate]) -> bool:
