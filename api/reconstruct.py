@@ -38,7 +38,7 @@ def reconstruct(
         placed({"placed": progress.tiles, "planned": progress.planned})
 
     with writing_in(out):
-        made = follow(frames, out, restore, heard)
+        made = follow(frames, out, restore, heard, live=False)
     summary = write_report(out, made, facts())
     if isinstance(frames, RunFrames):
         write_night_report(source, out)
