@@ -185,7 +185,7 @@ def reconstruct(
     if device not in ("auto", "cpu"):
         raise UsageError(f"--device {device}: should be auto or cpu; {model} runs on nothing else")
     with bars() as shown:
-        summary = reconstruct_source(source, out, model, pixel_nm, shown.placed)
+        summary = reconstruct_source(source, out, model, pixel_nm, shown.placed, shown.warn)
     stitch = summary["stitch"]
     text = [
         f"mosaic    {out / 'mosaic.zarr'}",

@@ -12,16 +12,26 @@ from api.folders import writing_in
 from api.night.report import write_night_report
 from reconstruction.report import write_report
 from reconstruction.restore import restorer
-from reconstruction.sources import FrameSource, TileFolder
+from reconstruction.sources import FrameSource
+from reconstruction.tile_folder import TileFolder
 from reconstruction.worker import Progress, first_canvas, follow
 
 LEAST_NM, MOST_NM = 1e-3, 1e6  # of a pixel, from atoms to millimetres
 
 
 def reconstruct(
-    source: Path, out: Path, model: str, pixel_nm: float | None, placed: Callable[[dict[str, Any]], None]
+    source: Path,
+    out: Path,
+    model: str,
+    pixel_nm: float | None,
+    placed: Callable[[dict[str, Any]], None],
+    warned: Callable[[str], None],
 ) -> dict[str, Any]:
     """Make the mosaic of a run or a folder of tiles; its `summary.json`.
+
+    Args:
+        placed: hears how many tiles of how many have their place.
+        warned: hears, a line each, which tiles were left out or put elsewhere.
 
     Raises:
         InputError, RunError, UsageError: bad input; nothing was written.
@@ -37,9 +47,15 @@ def reconstruct(
     def heard(progress: Progress) -> None:
         placed({"placed": progress.tiles, "planned": progress.planned})
 
+    remarks = frames.remarks if isinstance(frames, TileFolder) else []
+    for remark in remarks:
+        warned(remark)
+    known = len(remarks)
     with writing_in(out):
         made = follow(frames, out, restore, heard, live=False)
-    summary = write_report(out, made, facts())
+    for remark in remarks[known:]:
+        warned(remark)
+    summary = write_report(out, made, facts(), frames.left_out if isinstance(frames, TileFolder) else ())
     if isinstance(frames, RunFrames):
         write_night_report(source, out)
     return summary
@@ -50,7 +66,8 @@ def _open(source: Path, pixel_nm: float | None) -> tuple[FrameSource, Callable[[
     if pixel_nm is not None and not LEAST_NM <= pixel_nm <= MOST_NM:
         raise UsageError(f"--pixel-nm {pixel_nm:g}: outside {LEAST_NM:g}..{MOST_NM:g}")
     if not (source / "run.json").exists():
-        return TileFolder(source, pixel_nm / 1000 if pixel_nm else None), dict
+        folder = TileFolder(source, pixel_nm / 1000 if pixel_nm else None)
+        return folder, lambda: {"tiles": {"left_out": len(folder.left_out)}, "remarks": folder.remarks}
     if pixel_nm is not None:
         raise UsageError(f"--pixel-nm = {pixel_nm:g}: the run {source} knows its own pixel size")
     run = RunFrames(source, remember_edges=False)

@@ -46,7 +46,11 @@ class Bars:
             elif now is State.FINISHING and told.stopped and told.reason:
                 self._say(f"ending: {told.reason}")
 
-        return Watcher(started, acquired, state, self.placed, lambda warning: self._say(f"warning: {warning}"))
+        return Watcher(started, acquired, state, self.placed, self.warn)
+
+    def warn(self, text: str) -> None:
+        """Say something that does not end the command."""
+        self._say(f"warning: {text}")
 
     def _say(self, text: str) -> None:
         self._progress.console.print(text, soft_wrap=True, markup=False, highlight=False)

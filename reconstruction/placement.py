@@ -1,12 +1,13 @@
 """Places of all tiles: what was measured among them, weighed against what the stage says."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reconstruction.common_field import distortion, undistorted
 from reconstruction.distortion import Distortion
 from reconstruction.registration import Edge
 from reconstruction.robust_solve import DETERMINED_PX2, KEPT_WEIGHT, MAD_TO_SIGMA, Pulls, solve
@@ -51,6 +52,21 @@ def place(tiles: Sequence[Tile], edges: Sequence[Edge]) -> Placement:
     if not by_index:
         return Placement({}, frozenset(), 0.0, 0.0, 0.0)
     among = sorted((e for e in edges if e.a in by_index and e.b in by_index), key=lambda e: (e.a, e.b))
+    found = _placed(by_index, among)
+    kept = [edge for edge in among if (edge.a, edge.b) in found.kept]
+    field = distortion(kept, _nominal_steps(by_index, kept))
+    if field is None:
+        return found
+    return replace(_placed(by_index, undistorted(among, field)), distortion=field)
+
+
+def _nominal_steps(tiles: dict[int, Tile], edges: Sequence[Edge]) -> NDArray[np.float64]:
+    steps = [(tiles[e.b].x_px - tiles[e.a].x_px, tiles[e.b].y_px - tiles[e.a].y_px) for e in edges]
+    return np.array(steps, dtype=np.float64).reshape(-1, 2)
+
+
+def _placed(by_index: dict[int, Tile], among: Sequence[Edge]) -> Placement:
+    """Place tiles that are not distorted, or no longer."""
     row_of = {index: row for row, index in enumerate(by_index)}
     nominal = np.array([(t.x_px, t.y_px) for t in by_index.values()], dtype=np.float64)
     stage = learn(by_index, among)

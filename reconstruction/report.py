@@ -3,14 +3,16 @@
 import base64
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 import cv2
 
 from reconstruction.edge_map import edge_map
+from reconstruction.placement import PlacedTile
 from reconstruction.preview import preview
+from reconstruction.sources import Tile
 from reconstruction.worker import Reconstruction
 
 STYLE = """
@@ -22,15 +24,18 @@ line { stroke-width: 4; } line.refused { stroke-dasharray: 3 5; opacity: .6; }
 """
 
 
-def write_report(out_dir: Path, made: Reconstruction, extra: Mapping[str, object]) -> dict[str, object]:
+def write_report(
+    out_dir: Path, made: Reconstruction, extra: Mapping[str, object], left_out: Sequence[Tile] = ()
+) -> dict[str, object]:
     """Write `positions.csv` and `report/` into a folder and return the summary.
 
     Args:
         extra: facts of the run for the summary; mappings go into the section of the same name and win over ours.
+        left_out: listed tiles that could not be used; among the positions they keep the place that the stage claims.
     """
     report = out_dir / "report"
     report.mkdir(parents=True, exist_ok=True)
-    _write_positions(out_dir / "positions.csv", made)
+    _write_positions(out_dir / "positions.csv", made, left_out)
     summary = merged(summarise(made), extra)
     (report / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
     edges = edge_map(made.placement.tiles, made.edges, made.placement.kept, made.tile_shape)
@@ -79,14 +84,14 @@ def merged(ours: Mapping[str, object], extra: Mapping[str, object]) -> dict[str,
     return summary
 
 
-def _write_positions(path: Path, made: Reconstruction) -> None:
+def _write_positions(path: Path, made: Reconstruction, left_out: Sequence[Tile]) -> None:
+    unused = {tile.index: PlacedTile(tile, tile.x_px, tile.y_px, "stage", 0.0) for tile in left_out}
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(["file", "x_px", "y_px", "placed_by", "score"])
-        for tile in made.tiles:
-            placed = made.placement.tiles[tile.index]
+        for _, placed in sorted((unused | made.placement.tiles).items()):
             place = (f"{placed.x_px:.4f}", f"{placed.y_px:.4f}")
-            rows.writerow([tile.name, *place, placed.placed_by, f"{placed.score:.4f}"])
+            rows.writerow([placed.tile.name, *place, placed.placed_by, f"{placed.score:.4f}"])
 
 
 def _page(summary: Mapping[str, object], picture: bytes, quality: str) -> str:
