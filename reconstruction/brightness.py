@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from reconstruction.seams import IN_A, IN_B, RATIO, VARIANCE, Seam
+from reconstruction.brightness_ratios import IN_A, IN_B, RATIO, VARIANCE, Ratios
 
 ORDERS = tuple((i, n - i) for n in range(1, 5) for i in range(n, -1, -1))  # in x and y, of products of Legendre's
 USUAL = {1: 0.1, 2: 0.2, 3: 0.03, 4: 0.03}  # size of a coefficient by its order; narrow overlaps tell them apart poorly
@@ -57,7 +57,7 @@ def flat_field(shading: tuple[float, ...], shape: tuple[int, ...]) -> NDArray[np
 def match(
     places_px: Mapping[int, tuple[float, float]],
     tile_shape: tuple[int, int],
-    seams: Sequence[Seam],
+    seams: Sequence[Ratios],
     exposure: bool = True,
     flat: bool = True,
 ) -> Brightness:
@@ -112,7 +112,7 @@ def _without_ramp(
 class _System:
     """Least squares, weighed anew in every round (Cauchy weights)."""
 
-    def __init__(self, seams: Sequence[Seam], row_of: Mapping[int, int], exposure: bool, flat: bool) -> None:
+    def __init__(self, seams: Sequence[Ratios], row_of: Mapping[int, int], exposure: bool, flat: bool) -> None:
         self._parts = [_Part(seams[start : start + AT_ONCE], row_of) for start in range(0, len(seams), AT_ONCE)]
         self.gains: NDArray[Any] = np.zeros(len(row_of))
         self.shading: NDArray[Any] = np.zeros(len(ORDERS) if flat else 0)
@@ -170,7 +170,7 @@ class _System:
 class _Part:
     """Some seams, their cells below each other."""
 
-    def __init__(self, seams: Sequence[Seam], row_of: Mapping[int, int]) -> None:
+    def __init__(self, seams: Sequence[Ratios], row_of: Mapping[int, int]) -> None:
         self.a = np.array([row_of[each.a] for each in seams])
         self.b = np.array([row_of[each.b] for each in seams])
         self.seam = np.repeat(np.arange(len(seams)), [len(each.cells) for each in seams])

@@ -21,7 +21,7 @@ from reconstruction.neighbours import Neighbourhood
 from reconstruction.placement import Placement, place
 from reconstruction.registration import Edge, register
 from reconstruction.restore import Restorer
-from reconstruction.seams import Seam, seam
+from reconstruction.brightness_ratios import Ratios, measure_ratios
 from reconstruction.sources import FrameSource, Tile
 from reconstruction.strips import base_reach_px
 
@@ -140,7 +140,7 @@ class _Worker:
         self._layers = [Layer(("raw", "restored"), self._raw)] if restorer.name == "none" else apart
         self._known = {(edge.a, edge.b): edge for edge in source.known_edges()}
         self._edges: dict[tuple[int, int], Edge] = {}
-        self._seams: dict[tuple[int, int], Seam] = {}
+        self._ratios: dict[tuple[int, int], Ratios] = {}
         self._tiles: dict[int, Tile] = {}
         self._neighbourhood = Neighbourhood(source.tile_shape)
         self._blocks_drawn = 0
@@ -184,12 +184,12 @@ class _Worker:
         moved = any(replace(tile, take=self._tiles[tile.index].take) != self._tiles[tile.index] for tile in again)
         if again:
             batch = self._all_with(again) + [tile for tile in batch if tile.index not in self._tiles]
-            self._tiles, self._edges, self._seams = {}, {}, {}
+            self._tiles, self._edges, self._ratios = {}, {}, {}
             self._neighbourhood = Neighbourhood(self._source.tile_shape)
         pairs = [pair for tile in batch for pair in self._pairs_with(tile)]
         for edge, joint in self._pool.map(self._measured, pairs):
             key = edge.a, edge.b
-            self._edges[key], self._seams[key] = edge, joint
+            self._edges[key], self._ratios[key] = edge, joint
             if key not in self._known:
                 self._source.report_edge(edge)
         self._seconds["register"] += time.perf_counter() - started
@@ -213,20 +213,20 @@ class _Worker:
         others = self._neighbourhood.add(tile)
         return [(tile, other) if tile.index < other.index else (other, tile) for other in others]
 
-    def _measured(self, pair: tuple[Tile, Tile]) -> tuple[Edge, Seam]:
+    def _measured(self, pair: tuple[Tile, Tile]) -> tuple[Edge, Ratios]:
         """Compare two tiles; in any thread."""
         first, second = pair
         frames = self._raw.get(first), self._raw.get(second)
         nominal_px = (second.x_px - first.x_px, second.y_px - first.y_px)
         known = self._known.get((first.index, second.index))
         edge = known or register(first.index, second.index, *frames, nominal_px)
-        return edge, seam(edge, *frames)
+        return edge, measure_ratios(edge, *frames)
 
     def _matched(self, placement: Placement) -> Brightness:
         """Find the brightness of the tiles from the seams whose edges had a say in their places."""
-        seams = [self._seams[key] for key in sorted(placement.kept)]
+        ratios = [self._ratios[key] for key in sorted(placement.kept)]
         places_px = {index: (placed.x_px, placed.y_px) for index, placed in placement.tiles.items()}
-        return match(places_px, self._source.tile_shape, seams, self._fusion.exposure, self._fusion.flat_field)
+        return match(places_px, self._source.tile_shape, ratios, self._fusion.exposure, self._fusion.flat_field)
 
     def _place(self) -> Placement:
         started = time.perf_counter()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from reconstruction.brightness import Brightness, flat_field, match
 from reconstruction.neighbours import are_neighbours
 from reconstruction.registration import Edge
-from reconstruction.seams import Seam, seam
+from reconstruction.brightness_ratios import Ratios, measure_ratios
 from tests.reconstruction.scenes import Scan, scan
 
 
@@ -24,18 +24,18 @@ def unevenly_lit(scene: Scan, exposures: NDArray[np.float64], field: NDArray[np.
     return replace(scene, frames=frames)
 
 
-def seams(scene: Scan) -> list[Seam]:
+def seams(scene: Scan) -> list[Ratios]:
     pairs = [(a, b) for a in scene.tiles for b in scene.tiles if a.index < b.index]
     found = []
     for a, b in pairs:
         if are_neighbours(a, b, scene.tile_shape):
             shift = scene.truth_px[b.index] - scene.truth_px[a.index]
             edge = Edge(a.index, b.index, float(shift[0]), float(shift[1]), 1.0, True)
-            found.append(seam(edge, scene.frames[a.index], scene.frames[b.index]))
+            found.append(measure_ratios(edge, scene.frames[a.index], scene.frames[b.index]))
     return found
 
 
-def matched(scene: Scan, known: list[Seam], **wanted: bool) -> Brightness:
+def matched(scene: Scan, known: list[Ratios], **wanted: bool) -> Brightness:
     places = {i: (float(x), float(y)) for i, (x, y) in enumerate(scene.truth_px)}
     return match(places, scene.tile_shape, known, **wanted)
 
@@ -84,8 +84,8 @@ def test_a_pair_that_does_not_fit_says_nothing_about_the_others() -> None:
 def test_dark_and_saturated_cells_are_left_out() -> None:
     edge = Edge(0, 1, 0.0, 0.0, 1.0, True)
     dark, bright = np.zeros((120, 120), np.uint8), np.full((120, 120), 255, np.uint8)
-    assert not len(seam(edge, dark, dark).cells)
-    assert not len(seam(edge, bright, bright).cells)
+    assert not len(measure_ratios(edge, dark, dark).cells)
+    assert not len(measure_ratios(edge, bright, bright).cells)
     half = dark.copy()
     half[:, 60:] = 100
-    assert len(seam(edge, half, half).cells) == 50
+    assert len(measure_ratios(edge, half, half).cells) == 50

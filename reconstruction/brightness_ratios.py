@@ -22,7 +22,7 @@ IN_A, IN_B, RATIO, VARIANCE = slice(0, 2), slice(2, 4), 4, 5
 
 
 @dataclass(frozen=True)
-class Seam:
+class Ratios:
     """Cells of the overlap of tiles `a` and `b`, one a row of (cells, 6).
 
     Columns: centre (x, y) in tile a, the same in tile b, each from -1 to 1 across the tile; logarithm of the brightness
@@ -34,14 +34,14 @@ class Seam:
     cells: NDArray[np.float32]
 
 
-def seam(edge: Edge, first: NDArray[Any], second: NDArray[Any]) -> Seam:
+def measure_ratios(edge: Edge, first: NDArray[Any], second: NDArray[Any]) -> Ratios:
     """Compare two tiles (y, x) where the edge lays them on each other; cells too dark or saturated are left out."""
     shift = round(edge.dy_px), round(edge.dx_px)
     rest = edge.dy_px - shift[0], edge.dx_px - shift[1]
     one, other = overlap(first, second, shift)
     counts = tuple(_cells(length, size) for length, size in zip(one.shape, first.shape, strict=True))
     if not all(counts):
-        return Seam(edge.a, edge.b, np.zeros((0, 6), np.float32))
+        return Ratios(edge.a, edge.b, np.zeros((0, 6), np.float32))
     side = tuple(length // count for length, count in zip(one.shape, counts, strict=True))
     here = slice(0, side[0] * counts[0]), slice(0, side[1] * counts[1])
     a, b = one[here].astype(np.float32), _interpolated(other[here].astype(np.float32), rest)
@@ -60,7 +60,7 @@ def seam(edge: Edge, first: NDArray[Any], second: NDArray[Any]) -> Seam:
     table[..., VARIANCE] = scatter / product + LEAST_DEVIATION**2
     bright = SATURATED * np.iinfo(first.dtype).max
     usable = (np.minimum(means[0], means[1]) > DARKEST) & (np.maximum(means[0], means[1]) < bright)
-    return Seam(edge.a, edge.b, table[usable])
+    return Ratios(edge.a, edge.b, table[usable])
 
 
 def _interpolated(image: NDArray[np.float32], rest_px: tuple[float, float]) -> NDArray[np.float32]:
