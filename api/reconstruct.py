@@ -55,7 +55,8 @@ def reconstruct(
         made = follow(frames, out, restore, heard, live=False)
     for remark in remarks[known:]:
         warned(remark)
-    summary = write_report(out, made, facts(), frames.left_out if isinstance(frames, TileFolder) else ())
+    left_out = frames.left_out if isinstance(frames, TileFolder) else []
+    summary = write_report(out, made, frames.pixels, facts(), left_out)
     if isinstance(frames, RunFrames):
         write_night_report(source, out)
     return summary

@@ -70,7 +70,7 @@ def reconstructed(folder: Path) -> tuple[TileFolder, dict[str, dict[str, str]]]:
     """Reconstruct and read `positions.csv`."""
     source, out = TileFolder(folder), folder.parent / "out"
     made = follow(source, out, restorer("none"), lambda progress: None)
-    write_report(out, made, {}, source.left_out)
+    write_report(out, made, source.pixels, {}, source.left_out)
     rows = list(csv.DictReader((out / "positions.csv").read_text().splitlines()))
     assert [row["file"] for row in rows] == [tile.name for tile in source.planned()]
     return source, {row["file"]: row for row in rows}

@@ -18,7 +18,7 @@ def test_report_tells_all_and_needs_nothing_else(tmp_path: Path) -> None:
     scene = scan("grains", 0.2, size=256, rows=3, columns=3, blank_corner=True)
     scene.pixel_size_um = 0.02
     result = follow(scene, tmp_path, restorer("none"), lambda progress: None)
-    summary = write_report(tmp_path, result, {"tiles": {"ok": 9, "failed": 0}, "faults": ["lost frame"]})
+    summary = write_report(tmp_path, result, scene.pixels, {"tiles": {"ok": 9, "failed": 0}, "faults": ["lost frame"]})
     assert json.loads((tmp_path / "report/summary.json").read_text()) == summary
     assert summary["tiles"] == {"planned": 9, "ok": 9, "placed_by_stage": 1, "failed": 0}
     assert summary["mosaic"]["pixel_size_nm"] == pytest.approx(20)
