@@ -42,6 +42,12 @@ class Brightness:
     gains: Mapping[int, float] = field(default_factory=dict)
     shading: tuple[float, ...] = ()
 
+    def summary(self) -> dict[str, object]:
+        """Tell what was taken out: range of the factors, and of the shading over a tile, as fractions; 0: nothing."""
+        gains = list(self.gains.values()) or [1.0]
+        shading = _range(np.array(self.shading)) if self.shading else 0.0
+        return {"exposure_range": _rounded(max(gains) - min(gains)), "shading_range": _rounded(shading)}
+
 
 @lru_cache(maxsize=8)
 def flat_field(shading: tuple[float, ...], shape: tuple[int, ...]) -> NDArray[np.float32]:

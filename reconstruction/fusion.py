@@ -8,13 +8,14 @@ whose rim is further away, across a narrow transition: two bands of the pyramid 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.canvas import Canvas
+from reconstruction.errors import InputError
 
 Image = NDArray[np.float32]
 Blend = Literal["feather", "bands"]
@@ -30,6 +31,18 @@ class Fusion:
     flat_field: bool = True  # take out the shading common to all tiles
     exposure: bool = True  # take out the brightness of each tile against its neighbours
     sub_pixel: bool = True  # draw tiles between pixels, and without their distortion
+
+
+def blend_named(name: str) -> Blend:
+    """Check the name of a way to blend.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    for known in get_args(Blend):
+        if name == known:
+            return known  # type: ignore[no-any-return]
+    raise InputError(f"blend: {name!r} is not one of {', '.join(get_args(Blend))}")
 
 
 class Laid(Protocol):

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from reconstruction.brightness import Brightness, match
+from reconstruction.brightness_ratios import Ratios, measure_ratios
 from reconstruction.canvas import Canvas, around, refuse_endless
 from reconstruction.drawing import EXACT, Drawing, Layer, Tolerance
 from reconstruction.frame_cache import FrameCache
@@ -21,7 +22,6 @@ from reconstruction.neighbours import Neighbourhood
 from reconstruction.placement import Placement, place
 from reconstruction.registration import Edge, register
 from reconstruction.restore import Restorer
-from reconstruction.brightness_ratios import Ratios, measure_ratios
 from reconstruction.sources import FrameSource, Tile
 from reconstruction.strips import base_reach_px
 

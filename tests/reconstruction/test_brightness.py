@@ -7,9 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from reconstruction.brightness import Brightness, flat_field, match
+from reconstruction.brightness_ratios import Ratios, measure_ratios
 from reconstruction.neighbours import are_neighbours
 from reconstruction.registration import Edge
-from reconstruction.brightness_ratios import Ratios, measure_ratios
 from tests.reconstruction.scenes import Scan, scan
 
 
