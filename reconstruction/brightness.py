@@ -4,7 +4,7 @@ Two tiles show one place of the specimen at two places of the camera. The logari
 difference of two factors and of a polynomial at those two places, whatever the specimen looks like there.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -15,19 +15,16 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from reconstruction.brightness_ratios import IN_A, IN_B, RATIO, VARIANCE, Ratios
+from reconstruction.brightness_ratios import ORDERS, Ratios
 
-ORDERS = tuple((i, n - i) for n in range(1, 5) for i in range(n, -1, -1))  # in x and y, of products of Legendre's
-USUAL = {1: 0.1, 2: 0.2, 3: 0.03, 4: 0.03}  # size of a coefficient by its order; narrow overlaps tell them apart poorly
+USUAL = {1: 0.03, 2: 0.2, 3: 0.03, 4: 0.03}  # size of a coefficient by its order: overlaps alone tell some poorly apart
 USUAL_EXPOSURE = 0.1  # standard deviation of the logarithm of a factor
-ROUNDS = 4  # of weighing down cells that do not fit
+ROUNDS = 4  # of weighing down overlaps that do not fit
 TOLERATED = 2.0  # standard deviations
-MAD_TO_SIGMA = 1.4826
 LEAST_SHADING = 0.003  # between the brightest and the darkest place of a tile; below, nothing is taken out
 LEAST_EXPOSURE = 0.0005  # rms of the logarithms, likewise
 DOUBTFUL = 5.0  # times the sum of squares that chance explains, likewise
-LEAST_SCALE = 0.2  # of residuals against their estimated errors
-AT_ONCE = 2048  # seams
+LEAST_SCATTER = 0.01  # mean square of what is left, in units of its variance
 DIGITS = 6
 
 
@@ -60,22 +57,15 @@ def flat_field(shading: tuple[float, ...], shape: tuple[int, ...]) -> NDArray[np
     return np.asarray(factor / factor.mean(), dtype=np.float32)
 
 
-def match(
-    places_px: Mapping[int, tuple[float, float]],
-    tile_shape: tuple[int, int],
-    seams: Sequence[Ratios],
-    exposure: bool = True,
-    flat: bool = True,
-) -> Brightness:
-    """Find the brightness of tiles from the seams among them; what is not significant is left out.
+def match(tiles: Iterable[int], ratios: Sequence[Ratios], exposure: bool = True, flat: bool = True) -> Brightness:
+    """Find the brightness of tiles from the overlaps among them; what is not significant is left out.
 
     Args:
-        places_px: of every tile, (x, y).
         exposure: look for a factor of each tile.
         flat: look for a common shading.
     """
-    order = sorted(places_px)
-    known = [each for each in seams if len(each.cells)]
+    order = sorted(tiles)
+    known = [each for each in ratios if each.cells]
     if not known or not (exposure or flat):
         return Brightness()
     system = _System(known, {index: row for row, index in enumerate(order)}, exposure, flat)
@@ -84,8 +74,6 @@ def match(
     gains, shading = system.gains - system.gains.mean(), system.shading
     even = system.gains_chi2 < DOUBTFUL * len(order) or np.square(gains).mean() < LEAST_EXPOSURE**2
     unshaded = not flat or system.shading_chi2 < DOUBTFUL * len(shading) or _range(shading) < LEAST_SHADING
-    if not even and not unshaded:
-        gains, shading = _without_ramp(gains, shading, np.array([places_px[i] for i in order]), tile_shape)
     factors = {} if even else {index: _rounded(np.exp(gain)) for index, gain in zip(order, gains, strict=True)}
     return Brightness(factors, () if unshaded else tuple(map(_rounded, shading)))
 
@@ -98,97 +86,62 @@ def _rounded(value: float) -> float:
     return round(float(value), DIGITS)
 
 
-def _without_ramp(
-    gains: NDArray[Any], shading: NDArray[Any], places_px: NDArray[Any], tile_shape: tuple[int, int]
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Let exposures not rise across the mosaic: seams cannot tell that from a tilt of the shading."""
-    away = places_px - places_px.mean(axis=0)
-    ramp, weights = np.zeros(2), np.ones(len(gains))
-    for _ in range(ROUNDS):  # one tile of quite another exposure makes no ramp
-        ramp, *_ = np.linalg.lstsq(away * weights[:, None], gains * weights, rcond=1e-6)
-        left = gains - away @ ramp
-        left -= np.median(left)
-        weights = 1 / np.hypot(1, left / max(TOLERATED * MAD_TO_SIGMA * float(np.median(np.abs(left))), 1e-6))
-    tilted = shading.copy()
-    for (axis, order), size in zip(((0, (1, 0)), (1, (0, 1))), tile_shape[::-1], strict=True):
-        tilted[ORDERS.index(order)] -= ramp[axis] * (size - 1) / 2
-    return gains - away @ ramp, tilted
-
-
 class _System:
-    """Least squares, weighed anew in every round (Cauchy weights)."""
+    """Least squares of all overlaps, which are weighed anew in every round (Cauchy weights)."""
 
-    def __init__(self, seams: Sequence[Ratios], row_of: Mapping[int, int], exposure: bool, flat: bool) -> None:
-        self._parts = [_Part(seams[start : start + AT_ONCE], row_of) for start in range(0, len(seams), AT_ONCE)]
-        self.gains: NDArray[Any] = np.zeros(len(row_of))
-        self.shading: NDArray[Any] = np.zeros(len(ORDERS) if flat else 0)
-        self.gains_chi2 = self.shading_chi2 = 0.0  # what they explain of the scatter, in units of what is left of it
+    def __init__(self, ratios: Sequence[Ratios], row_of: Mapping[int, int], exposure: bool, flat: bool) -> None:
+        terms = len(ORDERS) if flat else 0
+        self._ends = [
+            np.array([row_of[end] for end in ends]) for ends in zip(*((r.a, r.b) for r in ratios), strict=True)
+        ]
+        kept = [0, *range(1, 1 + terms), -1]  # exposure, shading, what was measured
+        self._products = np.stack([each.products[np.ix_(kept, kept)] for each in ratios])
+        self._cells = np.array([each.cells for each in ratios])
         self._exposure = exposure
-        self._scale = np.inf  # of the residuals against what their variances say
+        self.gains: NDArray[Any] = np.zeros(len(row_of))
+        self.shading: NDArray[Any] = np.zeros(terms)
+        self.gains_chi2 = self.shading_chi2 = 0.0  # what they explain of the scatter, in units of what is left of it
+        self._weights: NDArray[Any] = np.ones(len(ratios))
 
     def solve(self) -> None:
-        """Solve once, with the weights that follow from the solution so far."""
+        """Solve with the weights that follow from the last solution, then weigh anew."""
         tiles, terms = len(self.gains), len(self.shading)
-        ties = sparse.identity(tiles, format="csc") / USUAL_EXPOSURE**2
-        both, common = np.zeros((tiles, terms)), np.diag([USUAL[sum(order)] ** -2 for order in ORDERS[:terms]])
-        wanted, wanted_common = np.zeros(tiles), np.zeros(terms)
-        for part in self._parts:
-            weights = self._weights(part)
-            basis = part.basis()[:, :terms]
-            pulled = weights[:, None] * np.column_stack([basis, part.ratio])
-            sums = np.column_stack([np.bincount(part.seam, column) for column in pulled.T])
-            weight = np.bincount(part.seam, weights)
-            for rows, others, sign in ((part.b, part.a, 1.0), (part.a, part.b, -1.0)):
-                ties = ties + sparse.csc_matrix((weight, (rows, rows)), (tiles, tiles))
-                ties = ties - sparse.csc_matrix((weight, (rows, others)), (tiles, tiles))
-                np.add.at(both, rows, sign * sums[:, :terms])
-                np.add.at(wanted, rows, sign * sums[:, terms])
-            common += basis.T @ pulled[:, :terms]
-            wanted_common += pulled[:, :terms].T @ part.ratio
-        factors = splu(ties) if self._exposure else None
-        through = factors.solve(np.column_stack([both, wanted])) if factors else np.zeros((tiles, terms + 1))
+        usual = np.diag([USUAL[sum(order)] ** -2.0 for order in ORDERS[:terms]])
+        sums = np.tensordot(self._weights, self._products, 1)
+        common, wanted = sums[1:-1, 1:-1] + usual, sums[1:-1, -1]
+        ties, pulls = self._ties(), np.zeros((tiles, terms + 1))
+        for end, sign in zip(self._ends, (-1.0, 1.0), strict=True):
+            np.add.at(pulls, end, sign * self._weights[:, None] * self._products[:, 0, 1:])
+        through = splu(ties).solve(pulls) if self._exposure else np.zeros_like(pulls)
         if terms:
-            remaining = common - both.T @ through[:, :terms]
-            self.shading = np.linalg.solve(remaining, wanted_common - both.T @ through[:, terms])
-            self.shading_chi2 = float(self.shading @ remaining @ self.shading)
-        self.gains = through[:, terms] - through[:, :terms] @ self.shading
-        self.gains_chi2 = float(self.gains @ (ties @ self.gains))
-        self._measure_scale()
-        self.gains_chi2, self.shading_chi2 = (chi2 / self._scale**2 for chi2 in (self.gains_chi2, self.shading_chi2))
+            alone = common - pulls[:, :-1].T @ through[:, :-1]
+            self.shading = np.linalg.solve(alone, wanted - pulls[:, :-1].T @ through[:, -1])
+            self.shading_chi2 = float(self.shading @ alone @ self.shading)
+        self.gains = through[:, -1] - through[:, :-1] @ self.shading
+        scatter = self._weigh()
+        self.gains_chi2 = float(self.gains @ (ties @ self.gains)) / scatter
+        self.shading_chi2 /= scatter
 
-    def _residuals(self, part: "_Part") -> NDArray[np.float64]:
-        """Give residuals in standard deviations."""
-        tile = (self.gains[part.b] - self.gains[part.a])[part.seam]
-        terms = len(self.shading)
-        return np.asarray((part.ratio - tile - part.basis()[:, :terms] @ self.shading) / np.sqrt(part.variance))
+    def _ties(self) -> Any:
+        """What overlaps and the usual exposure say of the factors, as a sparse matrix."""
+        tiles = len(self.gains)
+        (a, b), weight = self._ends, self._weights * self._products[:, 0, 0]
+        rows, columns = np.concatenate([a, b, a, b]), np.concatenate([a, b, b, a])
+        values = np.concatenate([weight, weight, -weight, -weight])
+        ties = sparse.csc_matrix((values, (rows, columns)), (tiles, tiles))
+        return ties + sparse.identity(tiles, format="csc") / USUAL_EXPOSURE**2
 
-    def _weights(self, part: "_Part") -> NDArray[np.float64]:
-        if not np.isfinite(self._scale):
-            return 1 / part.variance
-        usual = np.square(self._residuals(part) / (TOLERATED * self._scale))
-        return np.asarray(1 / (part.variance * (1 + usual)))
-
-    def _measure_scale(self) -> None:
-        away = np.concatenate([np.abs(self._residuals(part)) for part in self._parts])
-        self._scale = max(LEAST_SCALE, MAD_TO_SIGMA * float(np.median(away)))
-
-
-class _Part:
-    """Some seams, their cells below each other."""
-
-    def __init__(self, seams: Sequence[Ratios], row_of: Mapping[int, int]) -> None:
-        self.a = np.array([row_of[each.a] for each in seams])
-        self.b = np.array([row_of[each.b] for each in seams])
-        self.seam = np.repeat(np.arange(len(seams)), [len(each.cells) for each in seams])
-        self._cells = np.concatenate([each.cells for each in seams])
-        self.ratio = self._cells[:, RATIO].astype(np.float64)
-        self.variance = self._cells[:, VARIANCE].astype(np.float64)
-
-    def basis(self) -> NDArray[np.float64]:
-        """Every term of the shading at the place in b less that in a: (cells, terms)."""
-        return _terms(self._cells[:, IN_B]) - _terms(self._cells[:, IN_A])
-
-
-def _terms(places: NDArray[np.float32]) -> NDArray[np.float64]:
-    x, y = (legendre.legvander(places[:, axis].astype(np.float64), 4) for axis in (0, 1))
-    return np.stack([x[:, i] * y[:, j] for i, j in ORDERS], axis=1)
+    def _weigh(self) -> float:
+        """Weigh overlaps by how they fit; return the usual mean square of what is left, in units of its variance."""
+        a, b = self._ends
+        unexplained = np.column_stack(
+            [
+                self.gains[a] - self.gains[b],
+                np.broadcast_to(-self.shading, (len(a), len(self.shading))),
+                np.ones(len(a)),
+            ]
+        )
+        squares = np.einsum("si,sij,sj->s", unexplained, self._products, unexplained) / self._cells
+        usual = max(float(np.median(squares)), LEAST_SCATTER)
+        self._weights = 1 / (1 + np.maximum(squares, 0) / (TOLERATED**2 * usual))
+        return usual

@@ -5,6 +5,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from reconstruction.registration import Edge
@@ -18,49 +19,67 @@ SATURATED = 0.97  # of the greatest grey value
 GRAIN_PX = 8.0  # pixels over which the difference of two tiles is alike: noise is finer, what does not fit is broader
 LEAST_DEVIATION = 0.001  # of the logarithm of a ratio
 
-IN_A, IN_B, RATIO, VARIANCE = slice(0, 2), slice(2, 4), 4, 5
+ORDERS = tuple((i, n - i) for n in range(1, 5) for i in range(n, -1, -1))
+"""Orders in x and y of the products of Legendre polynomials of which a shading is made."""
 
 
 @dataclass(frozen=True)
 class Ratios:
-    """Cells of the overlap of tiles `a` and `b`, one a row of (cells, 6).
+    """What the overlap of tiles `a` and `b` says of their brightness, summed over its cells.
 
-    Columns: centre (x, y) in tile a, the same in tile b, each from -1 to 1 across the tile; logarithm of the brightness
-    of b over that of a, and its variance.
+    In a cell, the logarithm of the brightness of b over that of a is the difference of their exposures, plus that of
+    the shading at the cell's places in b and in a. `products`: sums over all cells, weighed by their variances, of
+    the products of any two of 1, the differences of the terms of the shading (`ORDERS`), and that logarithm.
     """
 
     a: int
     b: int
-    cells: NDArray[np.float32]
+    cells: int
+    products: NDArray[np.float32]
 
 
 def measure_ratios(edge: Edge, first: NDArray[Any], second: NDArray[Any]) -> Ratios:
     """Compare two tiles (y, x) where the edge lays them on each other; cells too dark or saturated are left out."""
     shift = round(edge.dy_px), round(edge.dx_px)
-    rest = edge.dy_px - shift[0], edge.dx_px - shift[1]
     one, other = overlap(first, second, shift)
-    counts = tuple(_cells(length, size) for length, size in zip(one.shape, first.shape, strict=True))
+    counts = _cells(one.shape[0], first.shape[0]), _cells(one.shape[1], first.shape[1])
     if not all(counts):
-        return Ratios(edge.a, edge.b, np.zeros((0, 6), np.float32))
-    side = tuple(length // count for length, count in zip(one.shape, counts, strict=True))
+        return Ratios(edge.a, edge.b, 0, np.zeros((len(ORDERS) + 2,) * 2, np.float32))
+    side = one.shape[0] // counts[0], one.shape[1] // counts[1]
     here = slice(0, side[0] * counts[0]), slice(0, side[1] * counts[1])
-    a, b = one[here].astype(np.float32), _interpolated(other[here].astype(np.float32), rest)
+    a = one[here].astype(np.float32)
+    b = _interpolated(other[here].astype(np.float32), (edge.dy_px - shift[0], edge.dx_px - shift[1]))
+    logarithm, variance = _compared(a, b, counts)
+    usable = np.isfinite(logarithm) & (_averaged(np.maximum(a, b), counts) < SATURATED * np.iinfo(first.dtype).max)
+    shading = _terms(first.shape, shift, side, counts)
+    rows = np.column_stack([np.ones(usable.sum()), shading[usable], logarithm[usable]])
+    products = rows.T @ (rows / variance[usable, None])
+    return Ratios(edge.a, edge.b, int(usable.sum()), products.astype(np.float32))
+
+
+def _compared(
+    a: NDArray[np.float32], b: NDArray[np.float32], counts: tuple[int, int]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Logarithm of the ratio of every cell, nan where it is dark, and the variance of that."""
     difference = b - a
-    means = [_averaged(image, counts) for image in (a, b, difference, np.square(difference))]
-    table = np.empty((*counts, 6), np.float32)
-    for axis, at in ((1, 0), (0, 1)):  # (y, x) in images, (x, y) in the table
-        centres = (np.arange(counts[axis]) + 0.5) * side[axis] - 0.5 + max(0, shift[axis])
-        across = centres if axis else centres[:, None]
-        table[..., at] = 2 * across / (first.shape[axis] - 1) - 1
-        table[..., 2 + at] = 2 * (across - shift[axis]) / (first.shape[axis] - 1) - 1
-    product = np.maximum(means[0] * means[1], DARKEST**2)
-    grains = max(1.0, side[0] * side[1] / GRAIN_PX)
-    table[..., RATIO] = np.log(np.maximum(means[1], DARKEST) / np.maximum(means[0], DARKEST))
-    scatter = np.maximum(means[3] - np.square(means[2]), 0) / grains
-    table[..., VARIANCE] = scatter / product + LEAST_DEVIATION**2
-    bright = SATURATED * np.iinfo(first.dtype).max
-    usable = (np.minimum(means[0], means[1]) > DARKEST) & (np.maximum(means[0], means[1]) < bright)
-    return Ratios(edge.a, edge.b, table[usable])
+    in_a, in_b, mean, square = (_averaged(image, counts) for image in (a, b, difference, np.square(difference)))
+    dark = np.minimum(in_a, in_b) <= DARKEST
+    in_a[dark] = in_b[dark] = 1
+    grains = max(1.0, a.size / (counts[0] * counts[1]) / GRAIN_PX)
+    variance = np.maximum(square - np.square(mean), 0) / grains / (in_a * in_b) + LEAST_DEVIATION**2
+    return np.where(dark, np.nan, np.log(in_b / in_a)), variance
+
+
+def _terms(
+    shape: tuple[int, ...], shift: tuple[int, int], side: tuple[int, int], counts: tuple[int, int]
+) -> NDArray[np.float64]:
+    """Every term of the shading at each cell's place in b less that in a: (rows, columns, terms) of cells."""
+    polynomials = []
+    for size, moved, length, count in zip(shape, shift, side, counts, strict=True):
+        centres = (np.arange(count) + 0.5) * length - 0.5 + max(0, moved)
+        polynomials.append([legendre.legvander(2 * at / (size - 1) - 1, 4) for at in (centres, centres - moved)])
+    (y_a, y_b), (x_a, x_b) = polynomials
+    return np.stack([np.outer(y_b[:, j], x_b[:, i]) - np.outer(y_a[:, j], x_a[:, i]) for i, j in ORDERS], axis=-1)
 
 
 def _interpolated(image: NDArray[np.float32], rest_px: tuple[float, float]) -> NDArray[np.float32]:

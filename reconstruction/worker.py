@@ -17,6 +17,7 @@ from reconstruction.canvas import Canvas, around, refuse_endless
 from reconstruction.drawing import EXACT, Drawing, Layer, Tolerance
 from reconstruction.frame_cache import FrameCache
 from reconstruction.fusion import Fusion
+from reconstruction.live_places import LivePlaces
 from reconstruction.mosaic import Mosaic
 from reconstruction.neighbours import Neighbourhood
 from reconstruction.placement import Placement, place
@@ -142,6 +143,7 @@ class _Worker:
         self._edges: dict[tuple[int, int], Edge] = {}
         self._ratios: dict[tuple[int, int], Ratios] = {}
         self._tiles: dict[int, Tile] = {}
+        self._live = LivePlaces(pool)
         self._neighbourhood = Neighbourhood(source.tile_shape)
         self._blocks_drawn = 0
         self._seconds = {"register": 0.0, "place": 0.0, "draw": 0.0, "total": 0.0}
@@ -156,15 +158,13 @@ class _Worker:
                 drawing = self._drawing(self._path, first_canvas(self._source))
             pending = pending or bool(batch)
             if live and pending and time.perf_counter() >= next_drawing:
-                before = time.perf_counter()
-                placement = self._place()
-                self._draw(drawing, placement, self._matched(placement), LIVE)
-                took = time.perf_counter() - before
+                placement, brightness = self._live.known(self._solution)
+                took = self._draw(drawing, placement, brightness, LIVE)
                 next_drawing = time.perf_counter() + max(REDRAW_S, REDRAW_SHARE * took)
                 pending = False
             self._tell(finished=False)
-        placement = self._place()
-        brightness = self._matched(placement)
+        self._live.end()
+        placement, brightness = self._solution()()
         mosaic = self._finish(drawing, placement, brightness)
         self._seconds["total"] = time.perf_counter() - started
         self._tell(finished=True)
@@ -186,12 +186,15 @@ class _Worker:
             batch = self._all_with(again) + [tile for tile in batch if tile.index not in self._tiles]
             self._tiles, self._edges, self._ratios = {}, {}, {}
             self._neighbourhood = Neighbourhood(self._source.tile_shape)
-        pairs = [pair for tile in batch for pair in self._pairs_with(tile)]
-        for edge, joint in self._pool.map(self._measured, pairs):
+        pairs = {pair: tile for tile in batch for pair in self._pairs_with(tile)}
+        came: dict[int, tuple[Tile, list[Edge]]] = {tile.index: (tile, []) for tile in batch}
+        for (edge, joint), tile in zip(self._pool.map(self._measured, pairs), pairs.values(), strict=True):
             key = edge.a, edge.b
             self._edges[key], self._ratios[key] = edge, joint
+            came[tile.index][1].append(edge)
             if key not in self._known:
                 self._source.report_edge(edge)
+        self._live.arrived(came, bool(again))
         self._seconds["register"] += time.perf_counter() - started
         return moved
 
@@ -222,22 +225,32 @@ class _Worker:
         edge = known or register(first.index, second.index, *frames, nominal_px)
         return edge, measure_ratios(edge, *frames)
 
-    def _matched(self, placement: Placement) -> Brightness:
-        """Find the brightness of the tiles from the seams whose edges had a say in their places."""
-        ratios = [self._ratios[key] for key in sorted(placement.kept)]
-        places_px = {index: (placed.x_px, placed.y_px) for index, placed in placement.tiles.items()}
-        return match(places_px, self._source.tile_shape, ratios, self._fusion.exposure, self._fusion.flat_field)
+    def _solution(self) -> Callable[[], tuple[Placement, Brightness]]:
+        """Give what places all tiles that are here now and finds their brightness, later and in any thread."""
+        tiles, edges, ratios, fusion = (
+            list(self._tiles.values()),
+            list(self._edges.values()),
+            self._ratios,
+            self._fusion,
+        )
 
-    def _place(self) -> Placement:
-        started = time.perf_counter()
-        placement = place(list(self._tiles.values()), list(self._edges.values()))
-        self._seconds["place"] += time.perf_counter() - started
-        return placement
+        def solve() -> tuple[Placement, Brightness]:
+            started = time.perf_counter()
+            placement = place(tiles, edges)
+            overlaps = [ratios[key] for key in sorted(placement.kept)]
+            brightness = match(placement.tiles, overlaps, fusion.exposure, fusion.flat_field)
+            self._seconds["place"] += time.perf_counter() - started
+            return placement, brightness
 
-    def _draw(self, drawing: Drawing, placement: Placement, brightness: Brightness, tolerance: Tolerance) -> None:
+        return solve
+
+    def _draw(self, drawing: Drawing, placement: Placement, brightness: Brightness, tolerance: Tolerance) -> float:
+        """Draw; return how many seconds it took."""
         started = time.perf_counter()
         self._blocks_drawn += drawing.update(placement, brightness, tolerance)
-        self._seconds["draw"] += time.perf_counter() - started
+        took = time.perf_counter() - started
+        self._seconds["draw"] += took
+        return took
 
     def _finish(self, drawing: Drawing, placement: Placement, brightness: Brightness) -> Mosaic:
         """Draw the final places; on a larger canvas, in a new folder, if a tile lies outside of the first one."""
