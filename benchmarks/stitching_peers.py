@@ -2,9 +2,11 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import venv
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +66,7 @@ def environment(name: str, envs: Path) -> Path:
     wanted = json.dumps(peer.needs)
     if not ready.is_file() or ready.read_text() != wanted:
         venv.create(folder, with_pip=True, clear=True)
-        _ask([str(python), "-m", "pip", "install", "--quiet", *peer.needs])
+        _ask([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *peer.needs])
         ready.write_text(wanted)
     module = (HERE / "peers" / peer.script).read_text().split("if __name__")[0]
     _ask([str(python), "-c", module], env=os.environ | {"PYTHONPATH": str(HERE / "peers")})
@@ -85,12 +87,19 @@ def stitch(command: list[str], work: Path) -> Spent:
     """
     measured = work / "spent.json"
     shim = [sys.executable, str(HERE / "spent.py"), str(measured), *command]
+    process = subprocess.Popen(
+        shim, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
-        done = subprocess.run(shim, check=False, capture_output=True, text=True, timeout=PATIENCE_S)
+        _, said = process.communicate(timeout=PATIENCE_S)
     except subprocess.TimeoutExpired:
         raise Unable(f"not done after {PATIENCE_S:g} s") from None
-    if done.returncode:
-        raise Unable(_last_line(done.stderr))
+    finally:
+        with suppress(ProcessLookupError):  # whatever ends this ends all that it began
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if process.returncode:
+        raise Unable(_last_line(said))
     return Spent(**json.loads(measured.read_text()))
 
 

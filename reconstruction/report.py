@@ -24,6 +24,7 @@ STYLE = """
 :root { color-scheme: light dark; font: 15px/1.5 system-ui, sans-serif; }
 body { max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 img, svg { width: 100%; height: auto; } td { padding: .1rem 1rem .1rem 0; vertical-align: top; }
+td:first-child { white-space: nowrap; }
 rect { fill: #8882; stroke: #888; } rect.stage { fill: #e90a5540; stroke: #e90; stroke-dasharray: 5 3; }
 svg.bend { max-width: 32rem; } polyline { fill: none; stroke: #28c; stroke-width: 1.5; }
 line { stroke-width: 4; } line.refused { stroke-dasharray: 3 5; opacity: .6; }
@@ -132,16 +133,23 @@ def _bend(made: Reconstruction) -> str:
 
 
 def _page(summary: Mapping[str, object], picture: bytes, quality: str) -> str:
-    rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in _figures(summary))
+    figures = _figures({key: value for key, value in summary.items() if key != "remarks"})
+    rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in figures)
     source = "data:image/png;base64," + base64.b64encode(picture).decode()
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>nanoraster report</title>'
         f"<style>{STYLE}</style></head><body><h1>nanoraster report</h1>"
         f'<img alt="the restored mosaic" src="{source}">'
-        f"<h2>Figures</h2><table>{rows}</table>"
+        f"{_remarks(summary.get('remarks'))}<h2>Figures</h2><table>{rows}</table>"
         f"<h2>Edges</h2><p>Lines join neighbours, from red (no match) to green (full match); dashed ones had no say. "
         f"Dashed tiles sit where the stage model puts them. {_seams(summary)}</p>{quality}</body></html>\n"
     )
+
+
+def _remarks(lines: object) -> str:
+    if not isinstance(lines, list) or not lines:
+        return ""
+    return f"<h2>Remarks</h2><ul>{''.join(f'<li>{escape(str(line))}</li>' for line in lines)}</ul>"
 
 
 def _seams(summary: Mapping[str, object]) -> str:

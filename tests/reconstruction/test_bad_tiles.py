@@ -135,6 +135,16 @@ def test_a_tile_under_the_name_of_a_lost_one_goes_to_its_place(folder: Path, sce
     assert worst_px(rows, scene, {"r0c3.tif"}) < GOOD_PX
 
 
+def test_of_two_copies_the_one_listed_first_goes_to_where_both_belong(folder: Path, scene: Scan) -> None:
+    (folder / "r0c1.tif").write_bytes((folder / "r1c2.tif").read_bytes())
+    source, rows = reconstructed(folder)
+    assert len(source.remarks) == 2
+    assert "r1c2.tif: the same picture as r0c1.tif; left out" in source.remarks[0]
+    assert "r0c1.tif: shows what belongs at the place of r1c2.tif" in source.remarks[1]
+    rows["r1c2.tif"] = rows["r0c1.tif"]
+    assert worst_px(rows, scene, {"r0c1.tif"}) < GOOD_PX
+
+
 def test_a_field_without_specimen_is_neither_bad_nor_mislaid(tmp_path: Path) -> None:
     scene = scan("grains", 0.2, size=256, rows=3, columns=3, blank_corner=True)
     with (tmp_path / "tiles.csv").open("w", newline="") as file:
