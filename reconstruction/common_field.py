@@ -23,6 +23,7 @@ Values = NDArray[np.float64]
 LINEAR = [i for i, term in enumerate(TERMS) if sum(term) == 1]
 BENDS = [i for i, term in enumerate(TERMS) if sum(term) > 1]
 LEAST_EDGES = 4
+MOST_EDGES = 400  # more do not make a field of a few coefficients better
 FLOOR_PX = 0.03  # no part of an overlap is known better, for interpolation
 OUTLIER = 3.0  # standard deviations
 ROBUST_STEPS = 6
@@ -48,6 +49,7 @@ def distortion(edges: Sequence[Edge], nominal_px: Values) -> Distortion | None:
     chosen = [i for i, edge in enumerate(edges) if edge.local]
     if len(chosen) < LEAST_EDGES:
         return None
+    chosen = chosen[:: -(-len(chosen) // MOST_EDGES)]
     parts = _Parts([edges[i] for i in chosen])
     weights = np.ones(len(parts.shift_px))
     for _ in range(ROBUST_STEPS):
@@ -139,7 +141,7 @@ class _Parts:
     def __init__(self, edges: Sequence[Edge]) -> None:
         values = np.array([part for edge in edges for part in edge.local], np.float64)
         self._edge = np.repeat(np.arange(len(edges)), [len(edge.local) for edge in edges])
-        self._edges = len(edges)
+        self._starts = np.cumsum([0] + [len(edge.local) for edge in edges[:-1]])
         a_x, a_y, b_x, b_y, dx, dy, xx, xy, yy = values.T
         self.slopes = _basis(b_x, b_y) - _basis(a_x, a_y)  # (parts, terms)
         self.shift_px = np.stack([dx, dy], -1)
@@ -151,17 +153,17 @@ class _Parts:
         slopes = self.slopes[:, BENDS]
         parts, terms = slopes.shape
         pull = weights[:, None, None] * self.information
-        design = np.einsum("kij,kt->kitj", pull, slopes).reshape(parts, 2, 2 * terms)
         rows = (slopes[:, None, :, None] * np.eye(2)[None, :, None, :]).reshape(parts, 2, 2 * terms)
-        rows = rows - self._of_edge(self._means(pull, design))
-        shift = self.shift_px - self._of_edge(self._means(pull, np.einsum("kij,kj->ki", pull, self.shift_px)))
-        return np.einsum("kia,kij,kjb->ab", rows, pull, rows), np.einsum("kia,kij,kj->a", rows, pull, shift)
+        rows = rows - self._of_edge(self._means(pull, pull @ rows))
+        shift = self.shift_px - self._of_edge(self._means(pull, _times(pull, self.shift_px)))
+        flat = rows.reshape(2 * parts, 2 * terms)
+        return flat.T @ (pull @ rows).reshape(2 * parts, 2 * terms), flat.T @ _times(pull, shift).ravel()
 
     def distances(self, coefficients: Values, weights: Values) -> Values:
         """Tell how far each part is from what the field says, in standard deviations."""
         left = self.shift_px - self._bent_px(coefficients)
         left = left - self._of_edge(self.steps(coefficients, weights))
-        return np.asarray(np.sqrt(np.maximum(np.einsum("ki,kij,kj->k", left, self.information, left), 0.0)))
+        return np.asarray(np.sqrt(np.maximum((left * _times(self.information, left)).sum(axis=1), 0.0)))
 
     def _bent_px(self, coefficients: Values) -> Values:
         """Shifts (parts, 2) by a field, of all its terms or of its bends only."""
@@ -172,7 +174,7 @@ class _Parts:
         """Give the step (x, y) of every edge, undistorted."""
         pull = weights[:, None, None] * self.information
         left = self.shift_px - self._bent_px(coefficients)
-        return self._means(pull, np.einsum("kij,kj->ki", pull, left))
+        return self._means(pull, _times(pull, left))
 
     def scale(self, coefficients: Values, weights: Values) -> float:
         """Tell by how much parts scatter beyond what is known of them."""
@@ -185,19 +187,21 @@ class _Parts:
     def mean_slopes(self, weights: Values, edges: NDArray[np.bool_]) -> Values:
         """Tell by how much bends make the mean step of some edges greater: (2, coefficients)."""
         pull = weights[:, None, None] * self.information
-        slopes = np.einsum("kij,kt->kitj", pull, self.slopes[:, BENDS]).reshape(len(pull), 2, -1)
+        slopes = (pull[:, :, None, :] * self.slopes[:, None, BENDS, None]).reshape(len(pull), 2, -1)
         return np.asarray(self._means(pull, slopes)[edges].mean(axis=0))
 
     def _means(self, pull: Values, pulled: Values) -> Values:
         """Weighted mean over the parts of every edge, of what was multiplied by `pull` already."""
-        total, sums = np.zeros((self._edges, 2, 2)), np.zeros((self._edges, *pulled.shape[1:]))
-        np.add.at(total, self._edge, pull)
-        np.add.at(sums, self._edge, pulled)
-        inverse = np.linalg.pinv(total, rcond=1e-6, hermitian=True)
-        return np.asarray(np.einsum("eij,ej...->ei...", inverse, sums))
+        inverse = np.linalg.pinv(np.add.reduceat(pull, self._starts), rcond=1e-6, hermitian=True)
+        return np.asarray(np.einsum("eij,ej...->ei...", inverse, np.add.reduceat(pulled, self._starts)))
 
     def _of_edge(self, values: Values) -> Values:
         return np.asarray(values[self._edge])
+
+
+def _times(matrices: Values, vectors: Values) -> Values:
+    """Product of every matrix (2, 2) with its vector."""
+    return np.asarray((matrices @ vectors[..., None])[..., 0])
 
 
 def _drawn_to_nothing(normal: Values, right: Values) -> tuple[Values, Values]:

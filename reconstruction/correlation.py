@@ -59,12 +59,16 @@ def _region(
     return np.asarray(surface[np.ix_(rows, columns)])
 
 
-def _top(region: NDArray[Any], around: tuple[int, int]) -> tuple[int, int]:
-    """Find the greatest value within `PEAK_RADIUS_PX` of a place."""
-    row, column = (max(0, at - PEAK_RADIUS_PX) for at in around)
-    near = region[row : around[0] + PEAK_RADIUS_PX + 1, column : around[1] + PEAK_RADIUS_PX + 1]
-    y, x = np.unravel_index(int(np.argmax(near)), near.shape)
-    return row + int(y), column + int(x)
+def _top(region: NDArray[Any], start: tuple[int, int]) -> tuple[int, int]:
+    """Climb to a place with no greater value within `PEAK_RADIUS_PX`."""
+    row, column = start
+    while True:
+        top, left = max(0, row - PEAK_RADIUS_PX), max(0, column - PEAK_RADIUS_PX)
+        near = region[top : row + PEAK_RADIUS_PX + 1, left : column + PEAK_RADIUS_PX + 1]
+        y, x = np.unravel_index(int(np.argmax(near)), near.shape)
+        if not near[y, x] > region[row, column]:
+            return row, column
+        row, column = top + int(y), left + int(x)
 
 
 def chance_variance(of: Spectra, smoothing_px: float) -> float:

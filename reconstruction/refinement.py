@@ -156,7 +156,7 @@ def covariance(information: Values, variance: float, least: float) -> Values:
 
 
 def worst_loss(image: Image) -> float:
-    """Give the part of a match that whole pixels leave of it at worst: that of the image with itself half a pixel on."""
+    """Give the NCC of an image with itself half a pixel further on: what whole pixels leave of a match at worst."""
     return ncc(_moved(image, np.full(2, 0.5))[INNER], image[INNER])
 
 

@@ -9,13 +9,15 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.bending import Blocks
+from reconstruction.fixed_pattern import FixedPattern
 from reconstruction.refinement import UNKNOWN_PX, Refined
 from reconstruction.strip_pair import SAME_PEAK_PX, Candidate, Shift, StripPair
-from reconstruction.strips import LEAST_STRIP_PX, Windows, base_reach_px, wider_reaches_px, windows
+from reconstruction.strips import LEAST_STRIP_PX, Windows, base_reach_px, coarseness, wider_reaches_px, windows
 
 RIVAL = 0.7  # of Fisher's z of a match further off; beyond, one at the rim of the search before rivals it
 CLEAN = 4.0  # signal over noise
@@ -71,18 +73,26 @@ class Edge:
     local: tuple[LocalShift, ...] = ()
 
 
-def register(a: int, b: int, first: NDArray[Any], second: NDArray[Any], nominal_px: tuple[float, float]) -> Edge:
+def register(
+    a: int,
+    b: int,
+    first: NDArray[Any],
+    second: NDArray[Any],
+    nominal_px: tuple[float, float],
+    pattern: FixedPattern | None = None,
+) -> Edge:
     """Measure the displacement of tile `b` (`second`) relative to tile `a` (`first`), both (y, x) and equally large.
 
     Args:
         nominal_px: what the stage claims, (x, y).
+        pattern: what the detector adds to both.
     """
     shape = first.shape[0], first.shape[1]
-    found = _search(a, b, first, second, nominal_px, base_reach_px(shape))
+    found = _search(a, b, first, second, nominal_px, base_reach_px(shape), pattern)
     for reach in wider_reaches_px(shape):
         if not found.worth_looking_further:
             break
-        wider = _search(a, b, first, second, nominal_px, reach)
+        wider = _search(a, b, first, second, nominal_px, reach, pattern)
         if found.edge.accepted:
             found = wider if wider.edge.accepted and wider.edge.score > found.edge.score else found
             break
@@ -116,14 +126,24 @@ def _elsewhere(one: Edge, other: Edge) -> bool:
 
 
 def _search(
-    a: int, b: int, first: NDArray[Any], second: NDArray[Any], nominal_px: tuple[float, float], reach: int
+    a: int,
+    b: int,
+    first: NDArray[Any],
+    second: NDArray[Any],
+    nominal_px: tuple[float, float],
+    reach: int,
+    pattern: FixedPattern | None,
 ) -> _Found:
     """Look no further than `reach` px from what the stage claims."""
     nothing = Edge(a, b, float(nominal_px[0]), float(nominal_px[1]), 0.0, False, UNKNOWN_PX**2, UNKNOWN_PX**2)
-    cut = windows((first.shape[0], first.shape[1]), (nominal_px[1], nominal_px[0]), reach)
+    coarse = coarseness((first.shape[0], first.shape[1]), (nominal_px[1], nominal_px[0]))
+    centre = nominal_px[1] / coarse, nominal_px[0] / coarse
+    reach = math.ceil(reach / coarse)
+    cut = windows((first.shape[0] // coarse, first.shape[1] // coarse), centre, reach)
     if cut is None:
         return _Found(nothing)
-    pair = StripPair(first[cut.first], second[cut.second], *_limits(cut, nominal_px, reach))
+    one, other = (_strip(*each, coarse, pattern) for each in ((first, cut.first), (second, cut.second)))
+    pair = StripPair(one, other, *_limits(cut, centre, reach))
     if pair.spread() < LEAST_SPREAD:
         return _Found(nothing)
     found = pair.candidates()
@@ -136,42 +156,57 @@ def _search(
     # first[p + shift] shows second[p], hence tile b lies `origin + shift` from tile a
     y, x = (cut.origin_px[i] + best.shift_px[i] for i in range(2))
     if refined is None or not pair.inside(best.shift_px, margin_px=2):  # at the rim: the true one may lie beyond
-        edge = replace(nothing, dx_px=float(x), dy_px=float(y), score=best.ncc)
+        edge = replace(nothing, dx_px=float(coarse * x), dy_px=float(coarse * y), score=best.ncc)
         return _Found(edge, signal_to_noise=pair.signal_to_noise)
     significant = _significant(pair, best, refined)
     unique = significant and _unique(pair, best, refined, found[1:])
     whole, blocks = pair.in_blocks(best.shift_px, refined) if unique else (refined, None)
+    covariance = coarse**2 * whole.covariance_px2
     edge = Edge(
         a,
         b,
-        x + float(whole.shift_px[1]),
-        y + float(whole.shift_px[0]),
+        coarse * (x + float(whole.shift_px[1])),
+        coarse * (y + float(whole.shift_px[0])),
         whole.ncc,
         unique,
-        float(whole.covariance_px2[1, 1]),
-        float(whole.covariance_px2[0, 0]),
-        float(whole.covariance_px2[0, 1]),
-        _local((first.shape[0], first.shape[1]), cut, best.shift_px, blocks) if blocks else (),
+        float(covariance[1, 1]),
+        float(covariance[0, 0]),
+        float(covariance[0, 1]),
+        _local((first.shape[0], first.shape[1]), cut, coarse, best.shift_px, blocks) if blocks else (),
     )
     return _Found(edge, significant and not unique, pair.signal_to_noise)
 
 
-def _local(shape: tuple[int, int], cut: Windows, shift: Shift, blocks: Blocks) -> tuple[LocalShift, ...]:
+def _strip(frame: NDArray[Any], window: tuple[slice, slice], coarse: int, pattern: FixedPattern | None) -> NDArray[Any]:
+    """Cut a window (y, x) in pixels of `coarse` x `coarse` out of a frame, without the detector's pattern."""
+    fine = (
+        slice(coarse * window[0].start, coarse * window[0].stop),
+        slice(coarse * window[1].start, coarse * window[1].stop),
+    )
+    part = frame[fine] if pattern is None else pattern.removed(frame[fine], fine)
+    if coarse == 1:
+        return part
+    shape = part.shape[1] // coarse, part.shape[0] // coarse
+    return np.asarray(cv2.resize(part.astype(np.float32), shape, interpolation=cv2.INTER_AREA))
+
+
+def _local(shape: tuple[int, int], cut: Windows, coarse: int, shift: Shift, blocks: Blocks) -> tuple[LocalShift, ...]:
     """Tell blocks of the overlap by their places in either tile; rounded, for there are many of them."""
     start = [cut.second[axis].start + max(0, -shift[axis]) for axis in range(2)]
-    in_second = blocks.centres_px + start
-    displacement = blocks.shifts_px + cut.origin_px + shift
+    in_second = coarse * (blocks.centres_px + start) + (coarse - 1) / 2
+    displacement = coarse * (blocks.shifts_px + cut.origin_px + shift)
     half = (np.array(shape) - 1) / 2
     places = [at[:, axis] / half[axis] - 1 for at in (in_second + displacement, in_second) for axis in (1, 0)]
     dy, dx = displacement.T
-    columns = *places, dx, dy, blocks.information[:, 1, 1], blocks.information[:, 0, 1], blocks.information[:, 0, 0]
+    sure = blocks.information / coarse**2
+    columns = *places, dx, dy, sure[:, 1, 1], sure[:, 0, 1], sure[:, 0, 0]
     return tuple(LocalShift(*row) for row in np.round(np.stack(columns, -1), 4).tolist())
 
 
-def _limits(cut: Windows, nominal_px: tuple[float, float], reach: int) -> tuple[tuple[int, int], tuple[int, int]]:
+def _limits(cut: Windows, centre_px: tuple[float, float], reach: int) -> tuple[Shift, Shift]:
     """Least and greatest shift (y, x) that keep the displacement within the reach and the strips on each other."""
     low, high = [], []
-    for axis, nominal in enumerate((nominal_px[1], nominal_px[0])):
+    for axis, nominal in enumerate(centre_px):
         most = cut.first[axis].stop - cut.first[axis].start - LEAST_STRIP_PX
         centre = round(nominal) - cut.origin_px[axis]
         low.append(max(-most, centre - reach))

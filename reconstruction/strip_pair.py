@@ -67,7 +67,8 @@ class StripPair:
 
     @cached_property
     def _spectra(self) -> Spectra:
-        return spectra(*(tapered(image) for image in self._detail), self.low, self.high)
+        first, second = (tapered(image) for image in self._detail)
+        return spectra(first, second, self.low, self.high)
 
     def candidates(self) -> list[Candidate]:
         """List the best peaks of the correlation, by falling NCC."""
@@ -85,7 +86,7 @@ class StripPair:
         return refine(*self._alone(shift), self._correlation_px2)
 
     def most(self, rival: Candidate) -> float:
-        """Give the greatest NCC that a peak between the pixels may have where one at whole pixels has that of a rival."""
+        """Give the greatest NCC that a peak between the pixels may have where a rival lies at whole ones."""
         return rival.ncc / max(self._worst_loss, LEAST_LOSS)
 
     @cached_property
@@ -140,9 +141,8 @@ class StripPair:
 
     def chance_deviation(self, shift: Shift) -> float:
         """Estimate the scatter of the NCC of unrelated strips with these spectra (Bartlett 1935)."""
-        parts = [tapered(part - part.mean()) for part in overlap(*self._strips, shift)]
-        whole = parts[0].shape[0] - 1, parts[0].shape[1] - 1
-        return math.sqrt(chance_variance(spectra(*parts, (0, 0), whole), 0.0) / parts[0].size)
+        first, second = (tapered(part - part.mean()) for part in overlap(*self._strips, shift))
+        return math.sqrt(chance_variance(spectra(first, second, (0, 0), (0, 0)), 0.0) / first.size)
 
     def rough_deviation(self, shift: Shift) -> float:
         """Estimate the same from the spectra of the strips, which hold more than the overlap."""

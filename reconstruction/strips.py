@@ -14,6 +14,7 @@ TAPER_PX = 12
 LEAST_STRIP_PX = 12
 REACH_FRACTION = 0.015  # of the longer side of a tile
 LEAST_REACH_PX = 24
+ENOUGH_PIXELS = 80_000  # of an overlap, for a shift of some hundredths of a pixel
 WIDER = 4  # factor of the second search
 WIDEST_PX = 256  # of the third
 
@@ -59,6 +60,12 @@ def _window(size: int, step: int, reach: int) -> tuple[int, int, int]:
     first = max(0, step - reach)
     second = max(0, -step - reach)
     return first, second, size - max(first, second)
+
+
+def coarseness(shape: tuple[int, int], nominal_px: tuple[float, float]) -> int:
+    """Tell by how much to bin the pixels of two tiles displaced by `nominal_px` (y, x): large overlaps hold enough."""
+    sides = (max(0, size - round(abs(step))) for size, step in zip(shape, nominal_px, strict=True))
+    return 2 if math.prod(sides) > ENOUGH_PIXELS else 1
 
 
 def high_passed(strip: NDArray[Any]) -> Image:

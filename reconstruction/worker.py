@@ -3,6 +3,7 @@
 The result depends on frames, nominal places and edges alone, not on batches, timing or restarts.
 """
 
+import math
 import os
 import time
 from bisect import bisect
@@ -15,9 +16,10 @@ from reconstruction.brightness import Brightness, match
 from reconstruction.brightness_ratios import Ratios, measure_ratios
 from reconstruction.canvas import Canvas, around, refuse_endless
 from reconstruction.drawing import EXACT, Drawing, Layer, Tolerance
+from reconstruction.fixed_pattern import FixedPattern, PatternEstimate
 from reconstruction.frame_cache import FrameCache
 from reconstruction.fusion import Fusion
-from reconstruction.live_places import LivePlaces
+from reconstruction.live_placement import LivePlacement
 from reconstruction.mosaic import Mosaic
 from reconstruction.neighbours import Neighbourhood
 from reconstruction.placement import Placement, place
@@ -31,6 +33,7 @@ CACHE_BYTES = 512 * 2**20  # a layer, at most
 CACHED_BAND = 2.0  # tile heights: the row that arrives, the one before and the one between; the others are done with
 REDRAW_S = 0.5  # between two drawings while the scan goes on
 REDRAW_SHARE = 2.0  # times as long as the last drawing took, at least
+REMATCH_SHARE = 10.0  # likewise, between two looks at the brightness of all tiles
 LIVE = Tolerance(px=1.0, brightness=0.02)  # a tile may be drawn this far off until the end
 MOST_THREADS = 8
 
@@ -143,7 +146,11 @@ class _Worker:
         self._edges: dict[tuple[int, int], Edge] = {}
         self._ratios: dict[tuple[int, int], Ratios] = {}
         self._tiles: dict[int, Tile] = {}
-        self._live = LivePlaces(pool)
+        self._learning: PatternEstimate | None = PatternEstimate()
+        self._pattern: FixedPattern | None = None
+        self._live = LivePlacement()
+        self._brightness = Brightness()  # as it was known at `_matched_s`, which took `_matching_s`
+        self._matched_s, self._matching_s = -math.inf, 0.0
         self._neighbourhood = Neighbourhood(source.tile_shape)
         self._blocks_drawn = 0
         self._seconds = {"register": 0.0, "place": 0.0, "draw": 0.0, "total": 0.0}
@@ -158,17 +165,22 @@ class _Worker:
                 drawing = self._drawing(self._path, first_canvas(self._source))
             pending = pending or bool(batch)
             if live and pending and time.perf_counter() >= next_drawing:
-                placement, brightness = self._live.known(self._solution)
-                took = self._draw(drawing, placement, brightness, LIVE)
+                before = time.perf_counter()
+                placement = self._place(self._live.place)
+                if before - self._matched_s > REMATCH_SHARE * self._matching_s:
+                    self._match(placement)
+                self._draw(drawing, placement, LIVE)
+                took = time.perf_counter() - before
                 next_drawing = time.perf_counter() + max(REDRAW_S, REDRAW_SHARE * took)
                 pending = False
             self._tell(finished=False)
-        self._live.end()
-        placement, brightness = self._solution()()
-        mosaic = self._finish(drawing, placement, brightness)
+        self._learn_pattern()
+        placement = self._place(place)
+        self._match(placement)
+        mosaic = self._finish(drawing, placement)
         self._seconds["total"] = time.perf_counter() - started
         self._tell(finished=True)
-        return self._reconstruction(placement, brightness, mosaic)
+        return self._reconstruction(placement, mosaic)
 
     def _drawing(self, path: Path, canvas: Canvas) -> Drawing:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -186,15 +198,8 @@ class _Worker:
             batch = self._all_with(again) + [tile for tile in batch if tile.index not in self._tiles]
             self._tiles, self._edges, self._ratios = {}, {}, {}
             self._neighbourhood = Neighbourhood(self._source.tile_shape)
-        pairs = {pair: tile for tile in batch for pair in self._pairs_with(tile)}
-        came: dict[int, tuple[Tile, list[Edge]]] = {tile.index: (tile, []) for tile in batch}
-        for (edge, joint), tile in zip(self._pool.map(self._measured, pairs), pairs.values(), strict=True):
-            key = edge.a, edge.b
-            self._edges[key], self._ratios[key] = edge, joint
-            came[tile.index][1].append(edge)
-            if key not in self._known:
-                self._source.report_edge(edge)
-        self._live.arrived(came, bool(again))
+        self._measure([pair for tile in batch for pair in self._pairs_with(tile)])
+        self._learn_from(batch)
         self._seconds["register"] += time.perf_counter() - started
         return moved
 
@@ -216,52 +221,68 @@ class _Worker:
         others = self._neighbourhood.add(tile)
         return [(tile, other) if tile.index < other.index else (other, tile) for other in others]
 
+    def _measure(self, pairs: Sequence[tuple[Tile, Tile]]) -> None:
+        """Compare pairs of tiles, several at a time."""
+        for edge, ratios in self._pool.map(self._measured, pairs):
+            key = edge.a, edge.b
+            self._edges[key], self._ratios[key] = edge, ratios
+            if key not in self._known:
+                self._source.report_edge(edge)
+
     def _measured(self, pair: tuple[Tile, Tile]) -> tuple[Edge, Ratios]:
         """Compare two tiles; in any thread."""
         first, second = pair
         frames = self._raw.get(first), self._raw.get(second)
         nominal_px = (second.x_px - first.x_px, second.y_px - first.y_px)
         known = self._known.get((first.index, second.index))
-        edge = known or register(first.index, second.index, *frames, nominal_px)
+        edge = known or register(first.index, second.index, *frames, nominal_px, self._pattern)
         return edge, measure_ratios(edge, *frames)
 
-    def _solution(self) -> Callable[[], tuple[Placement, Brightness]]:
-        """Give what places all tiles that are here now and finds their brightness, later and in any thread."""
-        tiles, edges, ratios, fusion = (
-            list(self._tiles.values()),
-            list(self._edges.values()),
-            self._ratios,
-            self._fusion,
-        )
+    def _learn_from(self, batch: Sequence[Tile]) -> None:
+        for tile in batch:
+            if self._learning:
+                self._learning.add(self._raw.get(tile))
+                if self._learning.complete:
+                    self._learn_pattern()
 
-        def solve() -> tuple[Placement, Brightness]:
-            started = time.perf_counter()
-            placement = place(tiles, edges)
-            overlaps = [ratios[key] for key in sorted(placement.kept)]
-            brightness = match(placement.tiles, overlaps, fusion.exposure, fusion.flat_field)
-            self._seconds["place"] += time.perf_counter() - started
-            return placement, brightness
+    def _learn_pattern(self) -> None:
+        """Settle what the detector adds to every frame, and measure again what was measured without knowing it."""
+        if self._learning is None:
+            return
+        self._pattern, self._learning = self._learning.pattern(), None
+        if self._pattern:
+            self._known = {key: edge for key, edge in self._known.items() if key not in self._edges}
+            self._measure([(self._tiles[a], self._tiles[b]) for a, b in self._edges])
 
-        return solve
-
-    def _draw(self, drawing: Drawing, placement: Placement, brightness: Brightness, tolerance: Tolerance) -> float:
-        """Draw; return how many seconds it took."""
+    def _place(self, how: Callable[[Sequence[Tile], Sequence[Edge]], Placement]) -> Placement:
         started = time.perf_counter()
-        self._blocks_drawn += drawing.update(placement, brightness, tolerance)
-        took = time.perf_counter() - started
-        self._seconds["draw"] += took
-        return took
+        placement = how(list(self._tiles.values()), list(self._edges.values()))
+        self._seconds["place"] += time.perf_counter() - started
+        return placement
 
-    def _finish(self, drawing: Drawing, placement: Placement, brightness: Brightness) -> Mosaic:
+    def _match(self, placement: Placement) -> None:
+        """Find the brightness of the tiles from the overlaps whose edges had a say in their places."""
+        self._matched_s = time.perf_counter()
+        ratios = [self._ratios[key] for key in sorted(placement.kept)]
+        self._brightness = match(self._tiles, ratios, self._fusion.exposure, self._fusion.flat_field)
+        self._matching_s = time.perf_counter() - self._matched_s
+        self._seconds["place"] += self._matching_s
+
+    def _draw(self, drawing: Drawing, placement: Placement, tolerance: Tolerance) -> None:
+        started = time.perf_counter()
+        self._blocks_drawn += drawing.update(placement, self._brightness, tolerance)
+        self._seconds["draw"] += time.perf_counter() - started
+
+    def _finish(self, drawing: Drawing, placement: Placement) -> Mosaic:
         """Draw the final places; on a larger canvas, in a new folder, if a tile lies outside of the first one."""
         canvas = drawing.mosaic.canvas
         if placement.tiles:
             canvas = canvas.union(around(placement.tiles.values(), self._source.tile_shape))
         if canvas == drawing.mosaic.canvas:
-            self._draw(drawing, placement, brightness, EXACT)
+            self._draw(drawing, placement, EXACT)
             return drawing.mosaic
         larger = self._drawing(self._path.with_name(self._path.name + ".larger"), canvas)
-        self._draw(larger, placement, brightness, EXACT)
+        self._draw(larger, placement, EXACT)
         return larger.mosaic.replace(self._path)
 
     def _tell(self, finished: bool) -> None:
@@ -269,7 +290,7 @@ class _Worker:
         counts = (len(self._tiles), len(self._source.planned()), len(self._edges), accepted, self._blocks_drawn)
         self._progress(Progress(*counts, finished))
 
-    def _reconstruction(self, placement: Placement, brightness: Brightness, mosaic: Mosaic) -> Reconstruction:
+    def _reconstruction(self, placement: Placement, mosaic: Mosaic) -> Reconstruction:
         return Reconstruction(
             tiles=[self._tiles[index] for index in sorted(self._tiles)],
             planned=len(self._source.planned()),
@@ -282,6 +303,6 @@ class _Worker:
             model=self._restorer.name,
             model_sha256=self._restorer.sha256,
             fusion=self._fusion,
-            brightness=brightness,
+            brightness=self._brightness,
             seconds=dict(self._seconds),
         )
