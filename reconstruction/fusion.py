@@ -111,23 +111,28 @@ def _mixed(box: Canvas, tiles: Sequence[tuple[Laid, Canvas, Image]], how: Blend)
         weight = share / greatest[place]
         weight -= np.float32(1 - TRANSITION)
         np.maximum(weight, 0, out=weight)
-        mean.add(place, pixels + lift[place], weight)
+        mean.add(place, pixels + _enlarged(lift, place), weight)
     return mean.value()
 
 
 def _lifts(box: Canvas, tiles: Sequence[Laid]) -> list[Image]:
-    """What is broad in the mean of some tiles less what is broad in each, for every pixel of the box."""
+    """What is broad in the mean of some tiles less what is broad in each, for squares of the box."""
     broad = [tile.broad(box) for tile in tiles]
     weights = [np.square(_feather_at(box, tile.box)) for tile in tiles]
     total = np.maximum(sum(weights), np.finfo(np.float32).tiny)
     mean = sum(weight * image for weight, image in zip(weights, broad, strict=True)) / total
-    rows, columns = (BROAD_STEP_PX * size for size in mean.shape)
-    return [
-        np.asarray(cv2.resize(mean - image, (columns, rows), interpolation=cv2.INTER_LINEAR), dtype=np.float32)[
-            : box.height_px, : box.width_px
-        ]
-        for image in broad
-    ]
+    return [np.asarray(mean - image, dtype=np.float32) for image in broad]
+
+
+def _enlarged(squares: Image, place: tuple[slice, slice]) -> Image:
+    """Interpolate between squares, for a part of their box."""
+    near = tuple(slice(max(part.start // BROAD_STEP_PX - 1, 0), part.stop // BROAD_STEP_PX + 2) for part in place)
+    few = squares[near]
+    size = few.shape[1] * BROAD_STEP_PX, few.shape[0] * BROAD_STEP_PX
+    many = np.asarray(cv2.resize(few, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    starts = [part.start - BROAD_STEP_PX * around.start for part, around in zip(place, near, strict=True)]
+    rows, columns = (slice(start, start + part.stop - part.start) for start, part in zip(starts, place, strict=True))
+    return many[rows, columns]
 
 
 def _feather_at(box: Canvas, tile: Canvas) -> Image:
