@@ -111,7 +111,8 @@ def _mixed(box: Canvas, tiles: Sequence[tuple[Laid, Canvas, Image]], how: Blend)
         weight = share / greatest[place]
         weight -= np.float32(1 - TRANSITION)
         np.maximum(weight, 0, out=weight)
-        mean.add(place, pixels + _enlarged(lift, place), weight)
+        if weight.any():
+            mean.add(place, pixels + _enlarged(lift, place), weight)
     return mean.value()
 
 

@@ -41,7 +41,9 @@ class TileView:
         image = (self.bend.straightened if self.bend else moved)(self.frame, region, self.rest)
         if self.shading:
             image *= flat_field(self.shading, self.frame.shape)[region]
-        return self._exposed(image)
+        if self.gain != 1.0:
+            image *= np.float32(1 / self.gain)
+        return image
 
     def broad(self, box: Canvas) -> Image:
         rows, columns = (-(-size // BROAD_STEP_PX) for size in box.shape)
@@ -63,14 +65,10 @@ class TileView:
 
     @cached_property
     def _blurred(self) -> Image:
-        image = self.small()
+        image = self.small() * np.float32(1 / self.gain)
         if self.shading:
-            image = image * flat_field(self.shading, image.shape)
-        image = self._exposed(image)
+            image *= flat_field(self.shading, image.shape)
         return np.asarray(cv2.GaussianBlur(image, (0, 0), BROAD_SIGMA, borderType=cv2.BORDER_REFLECT))
-
-    def _exposed(self, image: Image) -> Image:
-        return image if self.gain == 1.0 else image * np.float32(1 / self.gain)
 
 
 def reduced(frame: NDArray[Any]) -> Image:
