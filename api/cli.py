@@ -23,6 +23,7 @@ from api import demo as demonstration
 from api import queue_commands
 from api.calibrate import place, run_calibration
 from api.errors import BAD_INPUT, DevicesFailed, UsageError, lines
+from api.export import export as export_from
 from api.modules import module_command
 from api.night.report import write_night_report
 from api.preview import write_preview
@@ -35,6 +36,7 @@ from api.show import bars, progress_line, result, show_check
 from devices.rig import RigSettings
 from devices.rig_lock import holding
 from devices.self_test import check_rig
+from reconstruction.fusion import Fusion, blend_named
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 ENDINGS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
@@ -179,13 +181,23 @@ def reconstruct(
     model: Annotated[str, typer.Option(help="How frames are restored: none or nlm.")] = "none",
     pixel_nm: Annotated[float | None, typer.Option(help="Size of a pixel, where the source does not know it.")] = None,
     device: Annotated[str, typer.Option(help="Where models run: auto or cpu; none here needs more.")] = "auto",
+    blend: Annotated[str, typer.Option(help="Overlaps: bands, or feather (averages all of them).")] = "bands",
+    flat_field: Annotated[bool, typer.Option("--flat-field/--no-flat-field", help="Take out common shading.")] = True,
+    exposure: Annotated[bool, typer.Option("--exposure/--no-exposure", help="Match the brightness of tiles.")] = True,
+    sub_pixel: Annotated[
+        bool, typer.Option("--sub-pixel/--whole-pixel", help="Draw tiles between pixels, and straightened.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
-    """Restore, register, place and fuse what was acquired, whenever and by whomever."""
+    """Restore, register, place and fuse what was acquired, whenever and by whomever.
+
+    To measure grey values in the mosaic, add --no-flat-field --no-exposure --whole-pixel: pixels are copied then.
+    """
     if device not in ("auto", "cpu"):
         raise UsageError(f"--device {device}: should be auto or cpu; {model} runs on nothing else")
     with bars() as shown:
-        summary = reconstruct_source(source, out, model, pixel_nm, shown.placed, shown.warn)
+        fusion = Fusion(blend_named(blend), flat_field, exposure, sub_pixel)
+        summary = reconstruct_source(source, out, model, pixel_nm, fusion, shown.placed, shown.warn)
     stitch = summary["stitch"]
     text = [
         f"mosaic    {out / 'mosaic.zarr'}",
@@ -194,6 +206,21 @@ def reconstruct(
         f"edges     {stitch['accepted']} of {stitch['edges']} accepted, {stitch['residual_px_rms']:.2f} px rms left",
     ]
     result(as_json, {**where(out), "summary": summary}, text)
+
+
+@app.command()
+def export(
+    source: Annotated[Path, typer.Argument(metavar="RUN_OR_DIR", help="A run, or what reconstruct has made.")],
+    out: Annotated[Path | None, typer.Option(help="A pyramidal OME-TIFF that is not there yet.")] = None,
+    layer: Annotated[str, typer.Option(help="Which layer of the mosaic.")] = "raw",
+    tile_configuration: Annotated[
+        Path | None, typer.Option(help="Write the places of the tiles as Fiji's TileConfiguration.txt.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a mosaic as one OME-TIFF, or the places of its tiles for Fiji."""
+    wrote = export_from(source, out, layer, tile_configuration)
+    result(as_json, wrote, [f"{name:<9} {path}" for name, path in wrote.items()])
 
 
 @app.command()

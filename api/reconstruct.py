@@ -10,6 +10,7 @@ from acquisition.summary import run_facts
 from api.errors import UsageError
 from api.folders import writing_in
 from api.night.report import write_night_report
+from reconstruction.fusion import Fusion
 from reconstruction.report import write_report
 from reconstruction.restore import restorer
 from reconstruction.sources import FrameSource
@@ -24,12 +25,14 @@ def reconstruct(
     out: Path,
     model: str,
     pixel_nm: float | None,
+    fusion: Fusion,
     placed: Callable[[dict[str, Any]], None],
     warned: Callable[[str], None],
 ) -> dict[str, Any]:
     """Make the mosaic of a run or a folder of tiles; its `summary.json`.
 
     Args:
+        fusion: what is done to grey values on their way into the mosaic.
         placed: hears how many tiles of how many have their place.
         warned: hears, a line each, which tiles were left out or put elsewhere.
 
@@ -52,7 +55,7 @@ def reconstruct(
         warned(remark)
     known = len(remarks)
     with writing_in(out):
-        made = follow(frames, out, restore, heard)
+        made = follow(frames, out, restore, heard, fusion, live=False)
     for remark in remarks[known:]:
         warned(remark)
     left_out = frames.left_out if isinstance(frames, TileFolder) else []

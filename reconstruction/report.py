@@ -4,6 +4,7 @@ import base64
 import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,7 @@ def summarise(made: Reconstruction, seams: SeamShifts) -> dict[str, object]:
             "origin_px": [made.canvas.x_px, made.canvas.y_px],
             "pixel_size_nm": None if made.pixel_size_um is None else made.pixel_size_um * 1000,
         },
+        "fusion": asdict(made.fusion) | made.brightness.summary(),
         "model": {"name": made.model, "sha256": made.model_sha256},
         "time": {
             f"{name}_s" if name == "total" else f"reconstruct_{name}_s": round(value, 3)
