@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+import numpy as np
+
 from reconstruction.video_flaws import Flaw, Likeness, is_black, is_blurred, is_repeated
 from reconstruction.video_match import Displacement, Match, match, refined, search
 from reconstruction.video_pictures import Picture
@@ -53,6 +55,10 @@ class Chosen:
     ncc: float | None
     speed_px_s: tuple[float, float]  # x, y
     blurred: bool = False
+
+    def without_pixels(self) -> "Chosen":
+        """Give the same without what it shows, for who keeps that elsewhere."""
+        return replace(self, picture=replace(self.picture, pixels=np.empty((0, 0), self.picture.pixels.dtype)))
 
 
 @dataclass(frozen=True)
@@ -155,10 +161,13 @@ class Chooser:
             return
         self._stray, self._agreeing = None, 0
         flaw = reference.likeness.flaw(found)
-        if flaw is not None:
+        if flaw is not None and flaw != "unlike":
             self._reject(view, flaw)
             return
         blurred = is_blurred(view, reference.view, found, self._viewer.shrink)
+        if flaw is not None and not blurred:
+            self._reject(view, flaw)
+            return
         self._speed.note(view.picture.time_s, self._place(reference, found))
         candidate = _Candidate(view, found, self._overlap(*self._px(found.at)), blurred)
         if blurred:
@@ -329,9 +338,9 @@ class Chooser:
 
 
 def _over(first: Match, then: Match) -> Match:
-    """Go by way of a picture in between; nothing is known of how alike the ends are."""
+    """Go by way of a picture in between; how alike the ends are is not known."""
     at = first.at[0] + then.at[0], first.at[1] + then.at[1]
-    return Match(at, then.ncc, then.second, then.blocks * float("nan"))
+    return Match(at, then.ncc, then.second, then.blocks, by_way=True)
 
 
 def _turned(found: Match) -> Match:

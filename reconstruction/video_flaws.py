@@ -13,7 +13,7 @@ from reconstruction.strip_pair import overlap
 from reconstruction.video_match import BLOCKS, Match
 from reconstruction.video_view import View
 
-Flaw = Literal["black", "repeated", "torn", "doubled", "blurred", "unmatched", "refresh line"]
+Flaw = Literal["black", "repeated", "torn", "doubled", "blurred", "unlike", "unmatched", "refresh line"]
 
 BLACK_PART = 0.15  # of the usual mean, and half of the usual contrast
 SAME_PART = 0.02  # of the contrast; the noise of any detector is more, a codec that repeats a picture changes less
@@ -60,7 +60,9 @@ class Likeness:
         self._is_inherited = before is not None
 
     def flaw(self, match: Match) -> Flaw | None:
-        """Judge a picture by its match with the reference."""
+        """Judge a picture by its match with the reference; `unlike`: less alike than the one before, and no telling why."""
+        if match.by_way:
+            return self._flaw_by_way(match)
         drop = self._blocks - match.blocks
         with np.errstate(invalid="ignore"):
             known = self._blocks > LEAST_KNOWN
@@ -71,10 +73,25 @@ class Likeness:
         rises = match.second > SECOND_PART * match.ncc and match.second > self._second + NEW_PEAK
         if match.ncc < UNLIKE_PART * self._ncc and rises:
             return self._doubted("doubled")
-        return None
+        return self._unlike(match)
+
+    def _flaw_by_way(self, match: Match) -> Flaw | None:
+        """Judge one that was matched with a picture in between: what its lines should have is not known."""
+        blocks = match.blocks[np.isfinite(match.blocks)]
+        if len(blocks) and blocks.min() < (1 - 2 * TORN_PART) * np.median(blocks):
+            return "torn"
+        return self._unlike(match)
+
+    def _unlike(self, match: Match) -> Flaw | None:
+        if not match.ncc < UNLIKE_PART * self._ncc:
+            return None
+        self._ncc *= FORGETTING  # it may be the specimen after all
+        return "unlike"
 
     def note(self, match: Match) -> None:
         """Take in a good picture."""
+        if match.by_way:
+            return
         scatter = np.abs(match.blocks - self._blocks)
         if not self._is_inherited and np.isfinite(scatter).any():
             self._scatter += NEWS * (MAD_TO_SIGMA * float(np.nanmedian(scatter)) - self._scatter)

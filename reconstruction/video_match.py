@@ -21,7 +21,7 @@ BLOCKS = 16  # of lines; a refresh line or a tear divides a picture between two 
 LEAST_TEMPLATE_PX = 16  # of the coarse view
 SAME_PEAK_PX = 3  # of the coarse view
 CLIMB_PX = 8
-SIGNIFICANT = 6.5  # standard deviations of the NCC of unrelated pictures, as in `registration`
+NEAR, ANYWHERE = 4.5, 6.5  # standard deviations of the NCC of unrelated views; where there are few places, and many
 LEAST_NCC = 0.08
 MOST_NCC = 0.9999
 FARTHEST = 0.85  # of a side; less is left of the overlap than can be believed
@@ -33,13 +33,15 @@ Displacement = tuple[float, float]  # y, x, view px
 class Match:
     """A measured displacement, the NCC of the overlap, that of the best other place, and that of its blocks of lines.
 
-    `blocks` are counted along the first view; NaN where it has no overlap.
+    `blocks` are counted along the first view; NaN where it has no overlap. `by_way`: of a picture in between, with which
+    all but the displacement was measured.
     """
 
     at: Displacement
     ncc: float
     second: float
     blocks: NDArray[np.float64]
+    by_way: bool = False
 
     @property
     def whole(self) -> Shift:
@@ -56,7 +58,7 @@ def match(first: View, second: View, expected: Displacement, reach_px: float) ->
     if found is None:
         return None
     (y, x), other = found
-    return _settled(first, second, (y * COARSE, x * COARSE), other)
+    return _settled(first, second, (y * COARSE, x * COARSE), other, NEAR)
 
 
 def search(first: View, second: View) -> Match | None:
@@ -68,7 +70,7 @@ def search(first: View, second: View) -> Match | None:
         return None
     best = found[0]
     other = max((each.ncc for each in found[1:]), default=0.0)
-    return _settled(first, second, (best.shift_px[0] * COARSE, best.shift_px[1] * COARSE), other)
+    return _settled(first, second, (best.shift_px[0] * COARSE, best.shift_px[1] * COARSE), other, ANYWHERE)
 
 
 def refined(first: View, second: View, at: Match) -> Displacement:
@@ -103,7 +105,7 @@ def _cut(side: int, expected: int, reach: int) -> tuple[int, int, int, int]:
     return start, end, start + expected - reach, end + expected + reach
 
 
-def _settled(first: View, second: View, start: Shift, other: float) -> Match | None:
+def _settled(first: View, second: View, start: Shift, other: float, least: float) -> Match | None:
     """Climb to the top, and say what it is worth."""
     lines: dict[Shift, _Lines] = {}
 
@@ -119,7 +121,7 @@ def _settled(first: View, second: View, start: Shift, other: float) -> Match | N
             break
         best = around
     found = at(best)
-    if not _is_significant(found, first):
+    if not _is_significant(found, first, least):
         return None
     y = best[0] + _vertex(*(at((best[0] + step, best[1])).ncc for step in (-1, 0, 1)))
     x = best[1] + _vertex(*(at((best[0], best[1] + step)).ncc for step in (-1, 0, 1)))
@@ -160,11 +162,11 @@ def _lines(first: Image, second: Image, shift: Shift) -> _Lines:
     return _Lines(products, squares, others, one.shape[1])
 
 
-def _is_significant(found: _Lines, first: View) -> bool:
+def _is_significant(found: _Lines, first: View, least: float) -> bool:
     """Tell whether unrelated views would hardly match as well (Bartlett's variance of a correlation)."""
     independent = max(len(found.products) * found.columns / first.correlation_px2, 1.0)
     fisher = math.atanh(min(max(found.ncc, 0.0), MOST_NCC))
-    return found.ncc > LEAST_NCC and fisher > SIGNIFICANT / math.sqrt(independent)
+    return found.ncc > LEAST_NCC and fisher > least / math.sqrt(independent)
 
 
 def _vertex(before: float, top: float, after: float) -> float:

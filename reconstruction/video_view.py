@@ -38,11 +38,16 @@ class View:
 
     @cached_property
     def correlation_px2(self) -> float:
-        """The area over which its pixels say about the same: the sum of the squared autocorrelation."""
-        power = np.square(np.abs(fft.rfft2(tapered(self.detail))))
-        total = float(power.sum(dtype=np.float64))
-        squares = float(np.square(power, dtype=np.float64).sum())
-        return self.detail.size * squares / (2 * total**2) if total > 0 else float(self.detail.size)
+        """The area over which its pixels say about the same."""
+        return correlation_px2(self.detail)
+
+
+def correlation_px2(detail: Image) -> float:
+    """Sum the squared autocorrelation of an image (y, x) about zero: the pixels that say what one says."""
+    power = np.square(np.abs(fft.rfft2(tapered(detail))))
+    total = float(power.sum(dtype=np.float64))
+    squares = float(np.square(power, dtype=np.float64).sum())
+    return detail.size * squares / (2 * total**2) if total > 0 else float(detail.size)
 
 
 class Viewer:
