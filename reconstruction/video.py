@@ -1,11 +1,12 @@
-"""A moving-stage video as a source of tiles: pictures chosen by their measured overlap, rows found by what they show."""
+"""A moving-stage video as a source of tiles: pictures chosen by measured overlap, rows found by what they show."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +32,9 @@ STORE_NAME = "chosen-frames.raw"
 class Options:
     """How tiles are taken out of videos. `crop`: x, y, width, height in px; None: bars at the rims are found."""
 
-    band: Band = Band()
+    band: Band = field(default_factory=Band)
     crop: Crop | None = None
-    layout: Layout = Layout()
+    layout: Layout = field(default_factory=Layout)
     pixel_size_um: float | None = None
 
 
@@ -111,9 +112,15 @@ class Video:
         """Delete the chosen pictures; may be called twice."""
         self._store.close()
 
-    def _select(
-        self, film: Film, band: Band, overlay: NDArray[np.bool_], heard: Callable[[Seen], None]
-    ) -> Selected:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _select(self, film: Film, band: Band, overlay: NDArray[np.bool_], heard: Callable[[Seen], None]) -> Selected:
         scans, chooser = WholeScans(), Chooser(band, Viewer(self.tile_shape, overlay))
         chosen: list[Chosen] = []
 
@@ -136,8 +143,8 @@ class Video:
             raise InputError(f"{film.path}: none of its {seen} frames can be used")
         heard(Seen(film.name, seen, film.frames, len(chosen)))
         rejected = chooser.rejected
-        if scans.mixed:
-            rejected["refresh line"] = scans.mixed
+        rejected["refresh line"] += scans.mixed
+        rejected["repeated"] += scans.repeated
         return Selected(film, seen, time_s, chosen, +rejected, chooser.listed, chooser.gaps, scans.mixed > 0)
 
 

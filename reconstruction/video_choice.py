@@ -124,10 +124,10 @@ class Chooser:
         self.seen += 1
         view = self._viewer.view(picture)
         before, self._before = self._before, view
-        if self._reference is None:
-            self._begin(view, (0.0, 0.0), 0)
-        elif is_black(view, self._reference.view):
+        if view.sd == 0 or (self._reference is not None and is_black(view, self._reference.view)):
             self._reject(view, "black")
+        elif self._reference is None:
+            self._begin(view, (0.0, 0.0), 0)
         elif before is not None and is_repeated(view, before):
             self._reject(view, "repeated")
         else:
@@ -160,11 +160,11 @@ class Chooser:
             yield from self._astray(view)
             return
         self._stray, self._agreeing = None, 0
-        flaw = reference.likeness.flaw(found)
-        if flaw is not None and flaw != "unlike":
-            self._reject(view, flaw)
+        if not reference.told and self._begins_anew(reference, view, found):
+            yield from self._weigh(view)
             return
-        blurred = is_blurred(view, reference.view, found, self._viewer.shrink)
+        flaw = reference.likeness.flaw(found)
+        blurred = flaw != "doubled" and is_blurred(view, reference.view, found, self._viewer.shrink)
         if flaw is not None and not blurred:
             self._reject(view, flaw)
             return
@@ -177,10 +177,28 @@ class Chooser:
         reference.likeness.note(found)
         yield from self._consider(reference, candidate)
 
+    def _begins_anew(self, reference: _Reference, view: View, found: Match) -> bool:
+        """Replace the very first picture by the second, if the third says that something is wrong with it."""
+        last = reference.last
+        if last is None or found.by_way:
+            return False
+        since = found.at[0] - last.at.at[0], found.at[1] - last.at.at[1]
+        near = match(last.view, view, since, REACH_PX / self._viewer.shrink)
+        if near is None:
+            return False
+        usual = Likeness()
+        usual.note(near)
+        flaw = usual.flaw(found)
+        if flaw is None:
+            return False
+        self._reject(reference.view, flaw)
+        self._begin(last.view, self._place(reference, last.at), reference.chosen.segment)
+        return True
+
     def _consider(self, reference: _Reference, candidate: _Candidate) -> Iterator[Chosen]:
         overlap = candidate.overlap
         if not reference.told:
-            if overlap > NEARLY_SAME and is_blurred(reference.view, candidate.view, _turned(candidate.at), self._viewer.shrink):
+            if overlap > NEARLY_SAME and self._is_sharper(candidate, reference):
                 self._reject(reference.view, "blurred")
                 self._begin(candidate.view, self._place(reference, candidate.at), reference.chosen.segment)
                 return
@@ -194,6 +212,10 @@ class Chooser:
             yield from self._choose(self._choice(reference, candidate))
             if self._known().view is not candidate.view:
                 yield from self._weigh(candidate.view)
+
+    def _is_sharper(self, candidate: _Candidate, reference: _Reference) -> bool:
+        back = replace(candidate.at, at=(-candidate.at.at[0], -candidate.at.at[1]))
+        return is_blurred(reference.view, candidate.view, back, self._viewer.shrink)
 
     def _choice(self, reference: _Reference, latest: _Candidate) -> _Candidate:
         """What to take now that the stage is past the middle of the band, or has left it."""
@@ -235,9 +257,7 @@ class Chooser:
             (speed[1], speed[0]),
             candidate.blurred,
         )
-        self._reference = _Reference(
-            candidate.view, place, chosen, told=True, likeness=Likeness(reference.likeness)
-        )
+        self._reference = _Reference(candidate.view, place, chosen, told=True, likeness=Likeness(reference.likeness))
         yield chosen
 
     def _begin(self, view: View, place: tuple[float, float], segment: int) -> None:
@@ -275,29 +295,33 @@ class Chooser:
 
     def _astray(self, view: View) -> Iterator[Chosen]:
         """A picture that matches nothing: flawed, featureless, or the view has jumped."""
-        self._reject(view, "unmatched")
         stray, self._stray = self._stray, view
-        agrees = stray is not None and (match(stray, view, (0.0, 0.0), REACH_PX / self._viewer.shrink) or search(stray, view))
-        self._agreeing = self._agreeing + 1 if agrees else 1
+        if stray is not view:
+            self._agreeing = self._agreeing + 1 if stray is not None and self._agree(stray, view) else 1
         reference = self._known()
         step = self._speed.step_px(view.picture.time_s)
         y, x = self._displacement_px(reference)
         is_due = self._overlap(y + step[0], x + step[1]) <= self._band.middle
         if self._agreeing < AGREEING and not is_due:
+            self._reject(view, "unmatched")
             return
         yield from self._told()
-        before = reference.best or reference.last
-        if before is not None and before.overlap < NEARLY_SAME:
-            yield from self._choose(before)
-            if self._agreeing < AGREEING:
-                return
-        self._bridge(view)
+        kept = reference.best, reference.last, reference.spare
+        held = [each for each in kept if each is not None and each.overlap < NEARLY_SAME]
+        if held:
+            yield from self._choose(held[0])
+            yield from self._weigh(view)
+        else:
+            self._bridge(view)
+
+    def _agree(self, first: View, second: View) -> bool:
+        near = match(first, second, (0.0, 0.0), REACH_PX / self._viewer.shrink)
+        return (near or search(first, second)) is not None
 
     def _bridge(self, view: View) -> None:
         """Go on from a picture whose place only the speed foretells."""
         reference = self._known()
         self._stray, self._agreeing = None, 0
-        self.rejected["unmatched"] -= 1
         step = self._speed.step_px(view.picture.time_s)
         y, x = self._displacement_px(reference)
         gone = y + step[0], x + step[1]
@@ -341,7 +365,3 @@ def _over(first: Match, then: Match) -> Match:
     """Go by way of a picture in between; how alike the ends are is not known."""
     at = first.at[0] + then.at[0], first.at[1] + then.at[1]
     return Match(at, then.ncc, then.second, then.blocks, by_way=True)
-
-
-def _turned(found: Match) -> Match:
-    return replace(found, at=(-found.at[0], -found.at[1]))

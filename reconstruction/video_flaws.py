@@ -26,7 +26,7 @@ UNLIKE_PART = 0.9  # of the NCC of the picture before; two pictures in one have 
 SECOND_PART = 0.6  # of the first peak: the other picture of a doubled one
 NEW_PEAK = 0.15  # by which the second peak rises over that of the picture before
 LEAST_SHARPNESS = 0.75  # of the reference, in what both show
-WINDOW_PX = 512, 256  # columns, rows; what is looked at for sharpness
+WINDOW_PX = 256  # side of what is looked at for sharpness
 FORGETTING = 0.9  # of what lines are expected to have, from picture to picture
 
 
@@ -52,15 +52,19 @@ class Likeness:
     """What pictures had in common with the reference so far, to be compared with the next one."""
 
     def __init__(self, before: "Likeness | None" = None) -> None:
-        """Begin with what the reference before this one had, which is doubted as soon as it speaks against a picture."""
-        self._blocks = np.full(BLOCKS, np.nan) if before is None else before._blocks
-        self._scatter = LEAST_SCATTER if before is None else before._scatter
-        self._ncc = math.nan if before is None else before._ncc
-        self._second = math.nan if before is None else before._second
+        """Begin with what the reference before this one had; it is doubted as soon as it speaks against a picture."""
+        self._blocks: NDArray[np.float64]
+        self._ncc: float
+        self._second: float
+        self._scatter: float = LEAST_SCATTER if before is None else before._scatter
         self._is_inherited = before is not None
+        if before is None:
+            self._forget()
+        else:
+            self._blocks, self._ncc, self._second = before._blocks, before._ncc, before._second
 
     def flaw(self, match: Match) -> Flaw | None:
-        """Judge a picture by its match with the reference; `unlike`: less alike than the one before, and no telling why."""
+        """Judge a picture by its match; `unlike`: less like the reference than the one before, and no telling why."""
         if match.by_way:
             return self._flaw_by_way(match)
         drop = self._blocks - match.blocks
@@ -103,8 +107,13 @@ class Likeness:
     def _doubted(self, flaw: Flaw) -> Flaw:
         """Believe the reference before only once: here the specimen may look different."""
         if self._is_inherited:
-            self.__init__()  # type: ignore[misc]
+            self._forget()
         return flaw
+
+    def _forget(self) -> None:
+        self._blocks = np.full(BLOCKS, np.nan)
+        self._ncc = self._second = math.nan
+        self._is_inherited = False
 
 
 def _shared(first: NDArray[Any], second: NDArray[Any], match: Match, shrink: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -114,6 +123,6 @@ def _shared(first: NDArray[Any], second: NDArray[Any], match: Match, shrink: int
 
 def _middle(part: NDArray[Any]) -> NDArray[Any]:
     rows, columns = part.shape
-    width, height = min(columns, WINDOW_PX[0]), min(rows, WINDOW_PX[1])
+    width, height = min(columns, WINDOW_PX), min(rows, WINDOW_PX)
     top, left = (rows - height) // 2, (columns - width) // 2
     return part[top : top + height, left : left + width]

@@ -33,8 +33,8 @@ Displacement = tuple[float, float]  # y, x, view px
 class Match:
     """A measured displacement, the NCC of the overlap, that of the best other place, and that of its blocks of lines.
 
-    `blocks` are counted along the first view; NaN where it has no overlap. `by_way`: of a picture in between, with which
-    all but the displacement was measured.
+    `blocks` are counted along the first view; NaN where it has no overlap. `by_way`: of a picture in between, with
+    which all but the displacement was measured.
     """
 
     at: Displacement
@@ -83,9 +83,7 @@ def refined(first: View, second: View, at: Match) -> Displacement:
 
 def _coarse(first: Image, second: Image, expected: Displacement, reach: int) -> tuple[Shift, float] | None:
     """Find the best whole-pixel shift of coarse views around an expected one; the best NCC elsewhere stands beside."""
-    cuts = [
-        _cut(side, round(at / COARSE), reach) for side, at in zip(first.shape, expected, strict=True)
-    ]
+    cuts = [_cut(side, round(at / COARSE), reach) for side, at in zip(first.shape, expected, strict=True)]
     if any(end - start < LEAST_TEMPLATE_PX for start, end, _, _ in cuts):
         return None
     (top, bottom, up, down), (left, right, west, east) = cuts

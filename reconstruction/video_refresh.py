@@ -27,6 +27,7 @@ class WholeScans:
 
     def __init__(self) -> None:
         self.mixed = 0  # pictures left out because they were mixtures
+        self.repeated = 0  # left out before it was clear what kind of video this is: they tell nothing
         self._watched: list[Picture] = []
         self._slow: bool | None = None
         self._before: Picture | None = None
@@ -34,6 +35,9 @@ class WholeScans:
     def add(self, picture: Picture) -> Iterator[Picture]:
         """Look at the next picture; what can be passed on."""
         if self._slow is None:
+            if self._watched and np.array_equal(picture.pixels, self._watched[-1].pixels):
+                self.repeated += 1
+                return
             self._watched.append(picture)
             if len(self._watched) >= WATCHED:
                 yield from self._decide()
@@ -71,7 +75,7 @@ class WholeScans:
 
 
 def changed(before: Picture, after: Picture) -> Span | None:
-    """Find the lines in which two pictures differ, if they are one stretch; None if they are not, or all of them are."""
+    """Find the lines in which two pictures differ, if they are one stretch; None if they are not, or all are new."""
     difference = cv2.absdiff(before.pixels, after.pixels)
     by_line = cv2.reduce(difference, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel()
     moved = by_line > UNCHANGED_PART * float(np.percentile(by_line, 99))

@@ -62,7 +62,7 @@ class Laid:
 
     @property
     def places_px(self) -> NDArray[np.float64]:
-        return self.stretch.places_px + np.array(self.offset_px)
+        return np.asarray(self.stretch.places_px + np.array(self.offset_px))
 
 
 Fetch = Callable[[int], NDArray[Any]]
@@ -125,7 +125,7 @@ def _expected(stretch: Stretch, before: Laid, shape: tuple[int, int], layout: La
 
 @dataclass(frozen=True)
 class _Strip:
-    """`detail` (y, x) of a stretch, `shrink` times smaller; 0 where it shows nothing. `origin_px`: x, y of its corner."""
+    """`detail` (y, x) of a stretch, `shrink` times smaller, 0 where it shows nothing; its corner lies at `origin_px`."""
 
     detail: Image
     covered: NDArray[np.float32]
@@ -145,14 +145,15 @@ def _strip(stretch: Stretch, shape: tuple[int, int], shrink: int, fetch: Fetch) 
     places = stretch.places_px
     origin = places.min(axis=0)
     corners = np.rint((places - origin) / shrink).astype(int)
-    width, height = corners.max(axis=0) + (columns, rows)
+    right, bottom = corners.max(axis=0).tolist()
+    height, width = bottom + rows, right + columns
     total, covered = np.zeros((height, width), np.float32), np.zeros((height, width), np.float32)
     for number, (x, y) in zip(stretch.numbers, corners, strict=True):
         whole = fetch(number)[: rows * shrink, : columns * shrink].astype(np.float32)
         small = high_passed(cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA))
         total[y : y + rows, x : x + columns] += small
         covered[y : y + rows, x : x + columns] += 1
-    detail = total / np.maximum(covered, 1)
+    detail = np.asarray(total / np.maximum(covered, 1), dtype=np.float32)
     return _Strip(detail, (covered > 0).astype(np.float32), origin, shrink, correlation_px2(detail))
 
 
@@ -174,9 +175,7 @@ def _offset(first: _Strip, second: _Strip, expected: Offset, reach_px: float) ->
     if not worth or worth[0][0] < SURE:
         return None
     best, (y, x) = worth[0]
-    rivals = [
-        sigmas for sigmas, shift in worth[1:] if max(abs(shift[0] - y), abs(shift[1] - x)) > SAME_PLACE_PX
-    ]
+    rivals = [sigmas for sigmas, shift in worth[1:] if max(abs(shift[0] - y), abs(shift[1] - x)) > SAME_PLACE_PX]
     if rivals and best - max(rivals) < LEAD:
         return None
     return float(x * first.shrink - between[0]), float(y * first.shrink - between[1])

@@ -1,4 +1,4 @@
-"""A picture of a video made ready to be compared: smaller, without its shading and without what stands on the screen."""
+"""A picture of a video made ready to be compared: smaller, without shading, without what stands on the screen."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -35,7 +35,6 @@ class View:
         half = columns // COARSE, rows // COARSE
         return np.asarray(cv2.resize(self.detail[:rows, :columns], half, interpolation=cv2.INTER_AREA))
 
-
     @cached_property
     def correlation_px2(self) -> float:
         """The area over which its pixels say about the same."""
@@ -64,7 +63,7 @@ class Viewer:
 
     def view(self, picture: Picture) -> View:
         """Make the view of a picture; how much it is smoothed is decided by the noise of the first one."""
-        small = self._shrunk(picture.pixels.astype(np.float32, copy=False))
+        small = self._shrunk(picture.pixels)
         mean, sd = cv2.meanStdDev(small)
         if self._overlay is not None:
             small = np.where(self._overlay, _filled(small, self._overlay), small)

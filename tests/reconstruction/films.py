@@ -1,4 +1,4 @@
-"""Videos of a specimen under a moving stage, with flaws where a test wants them, and the way that the view really went."""
+"""Videos of a specimen under a moving stage, with flaws where a test wants them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 RATE_HZ = 25.0
 MARGIN_PX = 8
-Path_px = Sequence[tuple[float, float]]
+Way = Sequence[tuple[float, float]]
 
 
 @dataclass
@@ -41,8 +41,8 @@ class Shooting:
     def frame(self, x: float, y: float) -> NDArray[np.uint8]:
         return self.noisy(self.clean(x, y))
 
-    def film(self, way: Path_px, flaws: Mapping[int, str] | None = None) -> list[NDArray[np.uint8]]:
-        """Photograph along a way of (x, y), one place a picture; `flaws` by number, as `tests` name them."""
+    def film(self, way: Way, flaws: Mapping[int, str] | None = None) -> list[NDArray[np.uint8]]:
+        """Photograph along a way of (x, y), one place a picture; `flaws` by number."""
         frames: list[NDArray[np.uint8]] = []
         for number, (x, y) in enumerate(way):
             flaw = (flaws or {}).get(number)
