@@ -22,11 +22,12 @@ line { stroke-width: 4; } line.refused { stroke-dasharray: 3 5; opacity: .6; }
 """
 
 
-def write_report(out_dir: Path, made: Reconstruction, extra: Mapping[str, object]) -> dict[str, object]:
+def write_report(out_dir: Path, made: Reconstruction, extra: Mapping[str, object], more: str = "") -> dict[str, object]:
     """Write `positions.csv` and `report/` into a folder and return the summary.
 
     Args:
         extra: facts of the run for the summary; mappings go into the section of the same name and win over ours.
+        more: HTML to stand in the page before the edges.
     """
     report = out_dir / "report"
     report.mkdir(parents=True, exist_ok=True)
@@ -36,7 +37,7 @@ def write_report(out_dir: Path, made: Reconstruction, extra: Mapping[str, object
     edges = edge_map(made.placement.tiles, made.edges, made.placement.kept, made.tile_shape)
     encoded = cv2.imencode(".png", preview(made))[1].tobytes()
     (report / "preview.png").write_bytes(encoded)
-    (report / "report.html").write_text(_page(summary, encoded, edges), encoding="utf-8")
+    (report / "report.html").write_text(_page(summary, encoded, more, edges), encoding="utf-8")
     return summary
 
 
@@ -89,14 +90,14 @@ def _write_positions(path: Path, made: Reconstruction) -> None:
             rows.writerow([tile.name, *place, placed.placed_by, f"{placed.score:.4f}"])
 
 
-def _page(summary: Mapping[str, object], picture: bytes, quality: str) -> str:
+def _page(summary: Mapping[str, object], picture: bytes, more: str, quality: str) -> str:
     rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in _figures(summary))
     source = "data:image/png;base64," + base64.b64encode(picture).decode()
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>nanoraster report</title>'
         f"<style>{STYLE}</style></head><body><h1>nanoraster report</h1>"
         f'<img alt="the restored mosaic" src="{source}">'
-        f"<h2>Figures</h2><table>{rows}</table>"
+        f"<h2>Figures</h2><table>{rows}</table>{more}"
         f"<h2>Edges</h2><p>Lines join neighbours, from red (no match) to green (full match); dashed ones had no say. "
         f"Dashed tiles sit where the stage model puts them.</p>{quality}</body></html>\n"
     )
