@@ -32,6 +32,7 @@ from api.scan import resume as resume_run
 from api.scan import scan as run_scan
 from api.serve_command import serve
 from api.show import bars, progress_line, result, show_check
+from api.video import options_of, reconstruct_video, video_lines
 from devices.rig import RigSettings
 from devices.rig_lock import holding
 from devices.self_test import check_rig
@@ -194,6 +195,29 @@ def reconstruct(
         f"edges     {stitch['accepted']} of {stitch['edges']} accepted, {stitch['residual_px_rms']:.2f} px rms left",
     ]
     result(as_json, {**where(out), "summary": summary}, text)
+
+
+@app.command()
+def video(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Videos, a row each or all in one.")],
+    out: Annotated[Path, typer.Option(help="Folder for mosaic, positions and report; absent or empty.")],
+    overlap: Annotated[str, typer.Option(metavar="LOW:HIGH", help="Of neighbouring tiles, measured.")] = "0.3:0.6",
+    crop: Annotated[
+        str | None, typer.Option(metavar="X,Y,W,H", help="What of a frame is specimen; default: bars are found.")
+    ] = None,
+    rows: Annotated[str, typer.Option(help="Which way rows go: found, same or serpentine.")] = "found",
+    row_step_px: Annotated[
+        float | None, typer.Option(help="From row to row, where it cannot be found; negative: upwards.")
+    ] = None,
+    pixel_nm: Annotated[float | None, typer.Option(help="Size of a pixel.")] = None,
+    model: Annotated[str, typer.Option(help="How frames are restored: none or nlm.")] = "none",
+    as_json: Json = False,
+) -> None:
+    """Take frames out of a moving-stage video by their measured overlap, and make their mosaic."""
+    options = options_of(overlap, crop, rows, row_step_px, pixel_nm)
+    with bars() as shown:
+        summary = reconstruct_video(files, out, model, options, shown.selected, shown.placed)
+    result(as_json, {**where(out), "summary": summary}, video_lines(out, summary))
 
 
 @app.command()

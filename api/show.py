@@ -14,6 +14,7 @@ from acquisition.journal import Attempt
 from acquisition.states import State
 from api.scan import Watcher
 from devices.self_test import Check
+from reconstruction.video import Seen
 
 
 class Bars:
@@ -55,10 +56,15 @@ class Bars:
         """Take note of what the worker says."""
         self._advance("mosaic", said["placed"], said["planned"])
 
-    def _advance(self, name: str, completed: int, total: int) -> None:
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=total)
-        self._progress.update(self._tasks[name], completed=completed, total=total)
+    def selected(self, seen: Seen) -> None:
+        """Take note of how far the choice of frames is."""
+        self._advance(f"{seen.file[-20:]}: {seen.chosen} chosen", seen.pictures, max(seen.of, seen.pictures), seen.file)
+
+    def _advance(self, name: str, completed: int, total: int, task: str | None = None) -> None:
+        task = task or name
+        if task not in self._tasks:
+            self._tasks[task] = self._progress.add_task(name, total=total)
+        self._progress.update(self._tasks[task], description=name, completed=completed, total=total)
 
 
 @contextmanager

@@ -125,7 +125,7 @@ def _expected(stretch: Stretch, before: Laid, shape: tuple[int, int], layout: La
 
 @dataclass(frozen=True)
 class _Strip:
-    """`detail` (y, x) of a stretch, `shrink` times smaller, 0 where it shows nothing; its corner lies at `origin_px`."""
+    """`detail` (y, x) of a stretch, `shrink` times smaller, 0 where it shows nothing; its corner is at `origin_px`."""
 
     detail: Image
     covered: NDArray[np.float32]
