@@ -26,6 +26,10 @@ class Layers:
     restored: FrameCache
     same: bool
 
+    def allow(self, limit_bytes: int) -> None:
+        """Let each layer keep so much."""
+        self.raw.limit_bytes = self.restored.limit_bytes = limit_bytes
+
 
 class Drawing:
     """Keeps a mosaic in step with the places of its tiles."""

@@ -14,7 +14,7 @@ class FrameCache:
 
     def __init__(self, fetch: Callable[[Tile], NDArray[Any]], limit_bytes: int) -> None:
         self._fetch = fetch
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._held_bytes = 0
         self._frames: OrderedDict[tuple[int, int], NDArray[Any]] = OrderedDict()
 
@@ -27,6 +27,6 @@ class FrameCache:
         frame = self._fetch(tile)
         self._frames[key] = frame
         self._held_bytes += frame.nbytes
-        while self._held_bytes > self._limit_bytes and len(self._frames) > 1:
+        while self._held_bytes > self.limit_bytes and len(self._frames) > 1:
             self._held_bytes -= self._frames.popitem(last=False)[1].nbytes
         return frame

@@ -120,7 +120,7 @@ class _Worker:
             pending = pending or bool(batch)
             if pending and time.perf_counter() >= next_drawing:
                 before = time.perf_counter()
-                self._draw(drawing, self._place(), LIVE_TOLERANCE_PX)
+                drawing = self._grown(drawing, self._place())
                 took = time.perf_counter() - before
                 next_drawing = time.perf_counter() + max(REDRAW_S, REDRAW_SHARE * took)
                 pending = False
@@ -135,6 +135,19 @@ class _Worker:
         path.parent.mkdir(parents=True, exist_ok=True)
         mosaic = Mosaic.create(path, canvas, self._source.dtype, self._source.pixel_size_um)
         return Drawing(mosaic, self._layers, self._source.tile_shape, self._source.dtype)
+
+    def _grown(self, drawing: Drawing, placement: Placement) -> Drawing:
+        """Draw where tiles are by now; on a larger canvas if more is planned, for of a video nobody knows the end."""
+        canvas = first_canvas(self._source)
+        if not drawing.mosaic.canvas.holds(canvas):
+            self._layers.allow(cache_bytes(self._source))
+            canvas = canvas.ahead_of(drawing.mosaic.canvas)
+            drawing = self._drawing(self._path.with_name(self._path.name + ".larger"), canvas)
+            self._draw(drawing, placement, 0)
+            drawing.mosaic = drawing.mosaic.replace(self._path)
+        else:
+            self._draw(drawing, placement, LIVE_TOLERANCE_PX)
+        return drawing
 
     def _arrive(self, batch: Sequence[Tile]) -> bool:
         """Register what arrived with its neighbours; whether tiles known before have moved to other places."""
@@ -182,7 +195,7 @@ class _Worker:
 
     def _finish(self, drawing: Drawing, placement: Placement) -> Mosaic:
         """Draw the final places; on a larger canvas, in a new folder, if a tile lies outside of the first one."""
-        canvas = drawing.mosaic.canvas
+        canvas = first_canvas(self._source)
         if placement.tiles:
             canvas = canvas.union(around(placement.tiles.values(), self._source.tile_shape))
         if canvas == drawing.mosaic.canvas:
