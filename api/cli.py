@@ -33,6 +33,7 @@ from api.scan import scan as run_scan
 from api.serve_command import serve
 from api.show import bars, progress_line, result, show_check
 from api.video import options_of, reconstruct_video, video_lines
+from api.video_live import record_video
 from devices.rig import RigSettings
 from devices.rig_lock import holding
 from devices.self_test import check_rig
@@ -199,8 +200,11 @@ def reconstruct(
 
 @app.command()
 def video(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Videos, a row each or all in one.")],
     out: Annotated[Path, typer.Option(help="Folder for mosaic, positions and report; absent or empty.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE...", help="Videos, a row each or all in one.")
+    ] = None,
+    rig: Annotated[Path | None, typer.Option("--rig", help="Follow the video of this rig (TOML) instead.")] = None,
     overlap: Annotated[str, typer.Option(metavar="LOW:HIGH", help="Of neighbouring tiles, measured.")] = "0.3:0.6",
     crop: Annotated[
         str | None, typer.Option(metavar="X,Y,W,H", help="What of a frame is specimen; default: bars are found.")
@@ -213,8 +217,19 @@ def video(
     model: Annotated[str, typer.Option(help="How frames are restored: none or nlm.")] = "none",
     as_json: Json = False,
 ) -> None:
-    """Take frames out of a moving-stage video by their measured overlap, and make their mosaic."""
+    """Take frames out of a moving-stage video by their measured overlap, and make their mosaic.
+
+    Of a rig's video until Ctrl-C, into a run directory, while somebody else moves the stage.
+    """
     options = options_of(overlap, crop, rows, row_step_px, pixel_nm)
+    if bool(files) == (rig is not None):
+        raise UsageError("video: give FILE..., or --rig for a live source")
+    if rig is not None:
+        with bars() as shown, told_by_signals() as told:
+            outcome, summary = record_video(RigSettings.load(rig), out, options, model, told, shown.live_watcher())
+        report_run(out, outcome, summary, as_json)
+        return
+    assert files is not None
     with bars() as shown:
         summary = reconstruct_video(files, out, model, options, shown.selected, shown.placed)
     result(as_json, {**where(out), "summary": summary}, video_lines(out, summary))

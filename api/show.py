@@ -13,8 +13,10 @@ from acquisition.instructions import Instructions
 from acquisition.journal import Attempt
 from acquisition.states import State
 from api.scan import Watcher
+from api.video_live import LiveWatcher
 from devices.self_test import Check
 from reconstruction.video import Seen
+from reconstruction.video_choice import Standing
 
 
 class Bars:
@@ -48,6 +50,22 @@ class Bars:
                 self._say(f"ending: {told.reason}")
 
         return Watcher(started, acquired, state, self.placed, lambda warning: self._say(f"warning: {warning}"))
+
+    def live_watcher(self) -> LiveWatcher:
+        """Show how the view of a live video stands to the last tile; warnings stay on the screen."""
+        taken = 0
+
+        def stands(standing: Standing) -> None:
+            name = f"overlap {standing.overlap:4.0%}, {taken} tiles"
+            self._advance(name, round(100 * standing.overlap), 100, "video")
+
+        def acquired(attempt: Attempt) -> None:
+            nonlocal taken
+            taken += 1
+            if self._progress.disable:
+                self._say(f"tile {attempt.tile}: at {attempt.actual_x_um:.2f}, {attempt.actual_y_um:.2f} um")
+
+        return LiveWatcher(stands, acquired, lambda warning: self._say(f"warning: {warning}"), self.placed)
 
     def _say(self, text: str) -> None:
         self._progress.console.print(text, soft_wrap=True, markup=False, highlight=False)

@@ -23,6 +23,7 @@ MOST_REACH_PART = 0.12  # of the shorter side; beyond, looking everywhere is che
 LEAST_OVERLAP = 0.15  # at which pictures still match well
 NEARLY_SAME = 0.9  # overlap; the first picture of all is replaced by a sharper one as long as it is so
 AGREEING = 3  # pictures that match each other, but not what was before: the view has jumped
+AN_INSTANT_S = 0.01  # in which no view leaves a picture
 MOST_LISTED = 1000  # rejected pictures by number
 
 
@@ -146,9 +147,12 @@ class Chooser:
         if self._reference is None:
             return None
         y, x = self._displacement_px(self._reference)
+        if self._before is not None:  # what could not be measured goes on as it went
+            step = self._speed.step_px(self._before.picture.time_s)
+            y, x = y + step[0], x + step[1]
         overlap, speed = self._overlap(y, x), self._speed.px_s
-        soon = self._overlap(y + speed[0], x + speed[1])
-        rate = overlap - soon
+        soon = self._overlap(y + speed[0] * AN_INSTANT_S, x + speed[1] * AN_INSTANT_S)
+        rate = (overlap - soon) / AN_INSTANT_S
         leaves_in_s = (overlap - self._band.low) / rate if rate > 0 else None
         return Standing(overlap, (speed[1], speed[0]), leaves_in_s, self._reference.best is not None)
 
