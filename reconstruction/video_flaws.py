@@ -26,6 +26,9 @@ UNLIKE_PART = 0.9  # of the NCC of the picture before; two pictures in one have 
 SECOND_PART = 0.6  # of the first peak: the other picture of a doubled one
 NEW_PEAK = 0.15  # by which the second peak rises over that of the picture before
 LEAST_SHARPNESS = 0.75  # of the reference, in what both show
+LEAST_ADVANTAGE = 1.15
+"""Of the reference, in the frequencies that the blurred one still has: a picture that only has more noise, or was packed
+with less loss, as the first of a video often is, has none."""
 WINDOW_PX = 256  # side of what is looked at for sharpness
 FORGETTING = 0.9  # of what lines are expected to have, from picture to picture
 
@@ -45,7 +48,9 @@ def is_blurred(view: View, reference: View, match: Match, shrink: int) -> bool:
     """Tell whether a picture is surely less sharp than the reference in what both show."""
     one, other = (_middle(part) for part in _shared(reference.picture.pixels, view.picture.pixels, match, shrink))
     part, most = sharpness_part(other, one)
-    return math.isfinite(most) and (part + most) / 2 < LEAST_SHARPNESS
+    if not (math.isfinite(most) and (part + most) / 2 < LEAST_SHARPNESS):
+        return False
+    return sharpness_part(one, other)[0] > LEAST_ADVANTAGE
 
 
 class Likeness:
