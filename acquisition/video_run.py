@@ -179,6 +179,7 @@ class _VideoRun:
             actual_x_um=x_um,
             actual_y_um=y_um,
             camera_frame=chosen.picture.number,
+            settle_s=now_s - self._tile_s,  # the stage was on its way
             total_s=now_s - self._tile_s,
             verdict="ok",
             reason="blurred" if chosen.blurred else None,

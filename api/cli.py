@@ -214,6 +214,9 @@ def video(
         float | None, typer.Option(help="From row to row, where it cannot be found; negative: upwards.")
     ] = None,
     pixel_nm: Annotated[float | None, typer.Option(help="Size of a pixel.")] = None,
+    stage_um_s: Annotated[
+        float | None, typer.Option(help="Speed of the stage; tells the size of a pixel where that is not known.")
+    ] = None,
     model: Annotated[str, typer.Option(help="How frames are restored: none or nlm.")] = "none",
     as_json: Json = False,
 ) -> None:
@@ -221,7 +224,7 @@ def video(
 
     Of a rig's video until Ctrl-C, into a run directory, while somebody else moves the stage.
     """
-    options = options_of(overlap, crop, rows, row_step_px, pixel_nm)
+    options = options_of(overlap, crop, rows, row_step_px, pixel_nm, stage_um_s)
     if bool(files) == (rig is not None):
         raise UsageError("video: give FILE..., or --rig for a live source")
     if rig is not None:

@@ -22,6 +22,8 @@ from reconstruction.video_rows import Directions, Layout
 from reconstruction.worker import Progress, first_canvas, follow
 
 LEAST_OVERLAP, MOST_OVERLAP = 0.1, 0.9
+COMPLETE_PART = 0.98  # of the frames that the head of a file tells; some tell one or two too many
+LEAST_UM_S, MOST_UM_S = 1e-6, 1e6
 DIRECTIONS: dict[str, Directions] = {"found": "found", "same": "same", "serpentine": "serpentine"}
 
 
@@ -65,15 +67,24 @@ def layout_of(rows: str, step_px: float | None) -> Layout:
     return Layout(DIRECTIONS[rows], step_px)
 
 
-def options_of(overlap: str, crop: str | None, rows: str, row_step_px: float | None, pixel_nm: float | None) -> Options:
+def options_of(
+    overlap: str,
+    crop: str | None,
+    rows: str,
+    row_step_px: float | None,
+    pixel_nm: float | None,
+    stage_um_s: float | None,
+) -> Options:
     """Read what was asked for.
 
     Raises:
         UsageError: some of it cannot be used.
     """
     refuse_pixel_size(pixel_nm)
+    if stage_um_s is not None and not LEAST_UM_S <= stage_um_s <= MOST_UM_S:
+        raise UsageError(f"--stage-um-s {stage_um_s:g}: outside {LEAST_UM_S:g}..{MOST_UM_S:g}")
     pixel_size_um = pixel_nm / 1000 if pixel_nm else None
-    return Options(band_of(overlap), crop_of(crop), layout_of(rows, row_step_px), pixel_size_um)
+    return Options(band_of(overlap), crop_of(crop), layout_of(rows, row_step_px), pixel_size_um, stage_um_s)
 
 
 def reconstruct_video(
@@ -129,6 +140,8 @@ def video_lines(out: Path, summary: dict[str, Any]) -> list[str]:
             f"gap       {name}: frame {gap['frame']}, {gap['time_s']:.2f} s: not measured, bridged by the speed"
             for gap in file["gaps"]
         ]
+        if file["frames"] < COMPLETE_PART * file["frames_told"]:
+            doubts.append(f"damaged   {name}: {file['frames']} of {file['frames_told']} frames could be read")
         if below := file["overlap"].get("below_band", 0):
             doubts.append(f"overlap   {name}: {below} below {found['overlap_band'][0]:.0%}")
         if not all(row["found"] for row in file["rows"]):

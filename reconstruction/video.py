@@ -30,12 +30,17 @@ STORE_NAME = "chosen-frames.raw"
 
 @dataclass(frozen=True)
 class Options:
-    """How tiles are taken out of videos. `crop`: x, y, width, height in px; None: bars at the rims are found."""
+    """How tiles are taken out of videos.
+
+    `crop`: x, y, width, height in px; None: bars at the rims are found. `stage_um_s`: how fast the stage goes along its
+    rows; from this the size of a pixel is estimated where it is not given.
+    """
 
     band: Band = field(default_factory=Band)
     crop: Crop | None = None
     layout: Layout = field(default_factory=Layout)
     pixel_size_um: float | None = None
+    stage_um_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -91,6 +96,8 @@ class Video:
             self.close()
             raise
         self._tiles = _tiles(self.rows, films)
+        if options.stage_um_s is not None and self.pixel_size_um is None:
+            self.pixel_size_um = self._estimated_um(options.stage_um_s)
 
     def planned(self) -> list[Tile]:
         return list(self._tiles)
@@ -119,6 +126,12 @@ class Video:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _estimated_um(self, stage_um_s: float) -> float | None:
+        """Size of a pixel, by a stage of known speed; the median over all tiles, which turns and pauses do not move."""
+        speeds = [np.hypot(*each.speed_px_s) for part in self.selected for each in part.chosen[1:]]
+        typical_px_s = float(np.median(speeds)) if speeds else 0.0
+        return stage_um_s / typical_px_s if typical_px_s > 0 else None
 
     def _select(self, film: Film, band: Band, overlay: NDArray[np.bool_], heard: Callable[[Seen], None]) -> Selected:
         scans, chooser = WholeScans(), Chooser(band, Viewer(self.tile_shape, overlay))

@@ -27,8 +27,8 @@ SECOND_PART = 0.6  # of the first peak: the other picture of a doubled one
 NEW_PEAK = 0.15  # by which the second peak rises over that of the picture before
 LEAST_SHARPNESS = 0.75  # of the reference, in what both show
 LEAST_ADVANTAGE = 1.15
-"""Of the reference, in the frequencies that the blurred one still has: a picture that only has more noise, or was packed
-with less loss, as the first of a video often is, has none."""
+"""Of the reference, in the frequencies that the blurred one still has: a picture that only has more noise, or was
+packed with less loss, as the first of a video often is, has none."""
 WINDOW_PX = 256  # side of what is looked at for sharpness
 FORGETTING = 0.9  # of what lines are expected to have, from picture to picture
 

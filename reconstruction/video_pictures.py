@@ -1,5 +1,6 @@
 """The pictures of a recorded video, one after the other, grey; nothing of them is kept here."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,11 @@ from reconstruction.errors import InputError
 GREY_16 = int.from_bytes(b"Y1\0\x10", "little")  # FFmpeg's tag of gray16le; converted, it would come as 8 bit
 MS_PER_S = 1000.0
 LEAST_SIDE_PX = 64
+AGAIN = 25  # looks behind a place that cannot be decoded
+
+# FFmpeg and OpenCV write to stderr what is wrong with a file; how much of it could be read stands in the report.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # AV_LOG_QUIET, read when the first video is opened
+cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 Crop = tuple[int, int, int, int]  # x, y, width, height
 
 
@@ -59,12 +65,17 @@ class Film:
         capture = self._opened()
         try:
             last_s = -1.0 / self.rate_hz
-            number = 0
-            while capture.grab():
+            number = failed = 0
+            while failed == 0 or (number < self.frames and failed <= AGAIN):
+                if not capture.grab():
+                    failed += 1
+                    continue
                 decoded, picture = capture.retrieve()
                 told_s = capture.get(cv2.CAP_PROP_POS_MSEC) / MS_PER_S
                 # containers without times, and broken ones, tell 0 or go back
                 last_s = told_s if told_s > last_s else last_s + 1.0 / self.rate_hz
+                if failed:  # how many pictures were passed over only their times tell
+                    number, failed = max(number, round(last_s * self.rate_hz)), 0
                 if decoded:
                     yield Picture(self._checked(_grey(picture), number, crop), number, last_s)
                 number += 1

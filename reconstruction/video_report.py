@@ -46,6 +46,7 @@ def _file_facts(part: Selected, band: Band, pixel_size_um: float | None) -> dict
     fast_px_s = float(np.median(np.hypot(*speeds.T))) if len(speeds) else 0.0
     return {
         "frames": part.seen,
+        "frames_told": part.film.frames,
         "seconds": round(part.seconds, 3),
         "chosen": len(part.chosen),
         "rejected": dict(part.rejected),

@@ -62,6 +62,7 @@ def test_two_rows_become_a_mosaic(nanoraster: Command, films: list[Path], tmp_pa
         (["--crop", "1,2,3"], "--crop 1,2,3: should be X,Y,WIDTH,HEIGHT"),
         (["--crop", "0,0,100,150"], "reaches beyond pictures of 192 x 144 px"),
         (["--rows", "up"], "--rows up: should be found, same, serpentine"),
+        (["--stage-um-s", "0"], "--stage-um-s 0: outside"),
         (["--pixel-nm", "-2"], "--pixel-nm -2: outside"),
         (["--model", "magic"], "magic"),
     ],

@@ -158,6 +158,7 @@ def test_the_speed_of_the_stage_is_told(opened: Opened, tmp_path: Path) -> None:
     way = straight((20.0, 30.0), (STEP_PX, -0.2), 90)
     video = opened([write_film(tmp_path / "a.avi", shooting().film(way))])
     speeds = np.array([chosen.speed_px_s for chosen in video.selected[0].chosen[1:]])
+    assert opened([tmp_path / "a.avi"], stage_um_s=2.0).pixel_size_um == pytest.approx(2.0 / (25 * STEP_PX), rel=0.01)
     assert np.median(speeds, axis=0) == pytest.approx([25 * STEP_PX, -25 * 0.2], abs=2.5)  # 0.1 px a picture
 
 
@@ -284,3 +285,18 @@ def test_bad_input_is_told_in_a_line(opened: Opened, tmp_path: Path) -> None:
         opened([good], crop=(100, 0, 100, 100))
     with pytest.raises(InputError, match="none of its 5 frames can be used"):
         opened([other])
+
+
+def test_a_damaged_file_is_read_behind_its_damage(opened: Opened, tmp_path: Path) -> None:
+    way = straight((20.0, 30.0), (STEP_PX, 0.0), 60)
+    path = write_film(tmp_path / "a.avi", shooting().film(way))
+    damaged = bytearray(path.read_bytes())
+    middle = len(damaged) // 2
+    damaged[middle : middle + 40_000] = bytes(40_000)  # two pictures and a half
+    path.write_bytes(damaged)
+    video = opened([path])
+    assert 50 < video.selected[0].seen < 60
+    truth = np.array([way[number] for number in numbers(video)])
+    assert numbers(video)[-1] > 50
+    # behind the damage frames are counted by the times of the container, which may be a few frames off
+    assert errors_px(np.concatenate([row.places_px for row in video.rows]), truth).max() < 3 * STEP_PX
