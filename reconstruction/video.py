@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.errors import InputError
+from reconstruction.read_ahead import read_ahead
 from reconstruction.registration import Edge
 from reconstruction.sources import BATCH, Tile
 from reconstruction.video_choice import Band, Chooser, Chosen, Gap
@@ -143,7 +144,7 @@ class Video:
                 chosen.append(each.without_pixels())
 
         seen, time_s = 0, 0.0
-        for picture in film.pictures(self.crop):
+        for picture in read_ahead(film.pictures(self.crop)):
             seen, time_s = seen + 1, picture.time_s
             for whole in scans.add(picture):
                 take(chooser.add(whole))
