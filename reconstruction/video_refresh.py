@@ -16,7 +16,7 @@ from reconstruction.video_pictures import Picture
 
 WATCHED = 8  # pictures before it is decided what kind of video this is
 LEAST_AGREEING = 0.6  # of the steps among them
-UNCHANGED_PART = 0.2  # of the usual change of a changed line
+UNCHANGED_PART = 0.35  # of the change of the most changed lines; a grabber adds noise of its own to all
 MOST_NEW_PART = 0.6  # of the lines of a picture; beyond, more scans are mixed than can be told apart
 TOLERANCE_PART = 0.03  # of the lines, between the end of one change and the start of the next
 Span = tuple[int, int]  # first changed line, and how many changed; goes on at the top beyond the last
