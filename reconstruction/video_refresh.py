@@ -5,6 +5,7 @@ lines that were written meanwhile change; where that goes on, line after line an
 from the pictures before and after each end of a scan.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -31,6 +32,7 @@ class WholeScans:
         self._watched: list[Picture] = []
         self._slow: bool | None = None
         self._before: Picture | None = None
+        self._spans: deque[Span | None] = deque(maxlen=WATCHED - 1)
 
     def add(self, picture: Picture) -> Iterator[Picture]:
         """Look at the next picture; what can be passed on."""
@@ -45,6 +47,7 @@ class WholeScans:
             yield from self._scan(picture)
         else:
             yield picture
+            self._slow = self._turns_slow(picture)
 
     def end(self) -> Iterator[Picture]:
         """Pass on what is left."""
@@ -53,10 +56,18 @@ class WholeScans:
 
     def _decide(self) -> Iterator[Picture]:
         spans = [changed(before, after) for before, after in pairwise(self._watched)]
-        self._slow = bool(spans) and is_refresh_line(spans, len(self._watched[0].pixels))
+        self._slow = is_refresh_line(spans, len(self._watched[0].pixels))
         watched, self._watched = self._watched, []
         for picture in watched:
             yield from self.add(picture)
+
+    def _turns_slow(self, picture: Picture) -> bool:
+        """Tell whether an ordinary video has become one of a slow scan: the operator has changed the speed."""
+        before, self._before = self._before, picture
+        if before is None:
+            return False
+        self._spans.append(changed(before, picture))
+        return is_refresh_line(list(self._spans), len(picture.pixels))
 
     def _scan(self, picture: Picture) -> Iterator[Picture]:
         """Pass on a scan when the refresh line has gone over its last line."""
@@ -88,6 +99,8 @@ def changed(before: Picture, after: Picture) -> Span | None:
 
 def is_refresh_line(spans: list[Span | None], lines: int) -> bool:
     """Tell whether each change begins where the one before ended."""
+    if len(spans) < WATCHED - 1:
+        return False
     tolerance = max(2, round(TOLERANCE_PART * lines))
     follows = 0
     for one, other in pairwise(spans):

@@ -189,13 +189,17 @@ def test_a_featureless_stretch_is_bridged_by_the_speed(opened: Opened, tmp_path:
     assert {tile.placed_by for tile in result.placement.tiles.values()} == {"registration", "stage"}
 
 
-def test_a_slow_scan_is_put_together_whole(opened: Opened, tmp_path: Path) -> None:
-    """Only 12 lines are new in each picture, while the stage goes on: every picture but few mixes two scans."""
+@pytest.mark.parametrize("before", [0, 12])
+def test_a_slow_scan_is_put_together_whole(opened: Opened, tmp_path: Path, before: int) -> None:
+    """Only 12 lines are new in each picture, while the stage goes on: every picture but few mixes two scans.
+
+    The scan may be slow from the start, or after some pictures at TV speed.
+    """
     camera = shooting(size=(420, 1300))
     lines, per_scan = 12, ROWS // 12
     way = straight((20.0, 30.0), (40.0, 0.0), 24)  # a step a scan
     scans = camera.film(way)
-    frames, shown = [], scans[0].copy()
+    frames, shown = [camera.frame(20.0, 30.0) for _ in range(before)], scans[0].copy()
     for scan in scans:
         for part in range(per_scan):
             shown[part * lines : (part + 1) * lines] = scan[part * lines : (part + 1) * lines]
@@ -205,7 +209,7 @@ def test_a_slow_scan_is_put_together_whole(opened: Opened, tmp_path: Path) -> No
     assert selected.slow_scan
     assert selected.rejected["refresh line"] >= 0.8 * len(frames)
     assert not selected.gaps
-    for tile in video.planned():
+    for tile in video.planned()[1 if before else 0 :]:
         pixels = video.pixels(tile)
         assert any(np.array_equal(pixels, scan) for scan in scans)
     assert all(0.3 <= overlap <= 0.65 for overlap in overlaps(video)[:-1])
