@@ -33,6 +33,8 @@ from api.scan import resume as resume_run
 from api.scan import scan as run_scan
 from api.serve_command import serve
 from api.show import bars, progress_line, result, show_check
+from api.video import options_of, reconstruct_video, video_lines
+from api.video_live import record_video
 from devices.rig import RigSettings
 from devices.rig_lock import holding
 from devices.self_test import check_rig
@@ -221,6 +223,46 @@ def export(
     """Write a mosaic as one OME-TIFF, or the places of its tiles for Fiji."""
     wrote = export_from(source, out, layer, tile_configuration)
     result(as_json, wrote, [f"{name:<9} {path}" for name, path in wrote.items()])
+
+
+@app.command()
+def video(
+    out: Annotated[Path, typer.Option(help="Folder for mosaic, positions and report; absent or empty.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE...", help="Videos, a row each or all in one.")
+    ] = None,
+    rig: Annotated[Path | None, typer.Option("--rig", help="Follow the video of this rig (TOML) instead.")] = None,
+    overlap: Annotated[str, typer.Option(metavar="LOW:HIGH", help="Of neighbouring tiles, measured.")] = "0.3:0.6",
+    crop: Annotated[
+        str | None, typer.Option(metavar="X,Y,W,H", help="What of a frame is specimen; default: bars are found.")
+    ] = None,
+    rows: Annotated[str, typer.Option(help="Which way rows go: found, same or serpentine.")] = "found",
+    row_step_px: Annotated[
+        float | None, typer.Option(help="From row to row, where it cannot be found; negative: upwards.")
+    ] = None,
+    pixel_nm: Annotated[float | None, typer.Option(help="Size of a pixel.")] = None,
+    stage_um_s: Annotated[
+        float | None, typer.Option(help="Speed of the stage; tells the size of a pixel where that is not known.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="How frames are restored: none or nlm.")] = "none",
+    as_json: Json = False,
+) -> None:
+    """Take frames out of a moving-stage video by their measured overlap, and make their mosaic.
+
+    Of a rig's video until Ctrl-C, into a run directory, while somebody else moves the stage.
+    """
+    options = options_of(overlap, crop, rows, row_step_px, pixel_nm, stage_um_s)
+    if bool(files) == (rig is not None):
+        raise UsageError("video: give FILE..., or --rig for a live source")
+    if rig is not None:
+        with bars() as shown, told_by_signals() as told:
+            outcome, summary = record_video(RigSettings.load(rig), out, options, model, told, shown.live_watcher())
+        report_run(out, outcome, summary, as_json)
+        return
+    assert files is not None
+    with bars() as shown:
+        summary = reconstruct_video(files, out, model, options, shown.selected, shown.placed)
+    result(as_json, {**where(out), "summary": summary}, video_lines(out, summary))
 
 
 @app.command()

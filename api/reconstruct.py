@@ -65,10 +65,15 @@ def reconstruct(
     return summary
 
 
-def _open(source: Path, pixel_nm: float | None) -> tuple[FrameSource, Callable[[], dict[str, object]]]:
-    """The source, and what else the report should say of it once all is read."""
+def refuse_pixel_size(pixel_nm: float | None) -> None:
+    """Raise UsageError for a size that no pixel has."""
     if pixel_nm is not None and not LEAST_NM <= pixel_nm <= MOST_NM:
         raise UsageError(f"--pixel-nm {pixel_nm:g}: outside {LEAST_NM:g}..{MOST_NM:g}")
+
+
+def _open(source: Path, pixel_nm: float | None) -> tuple[FrameSource, Callable[[], dict[str, object]]]:
+    """The source, and what else the report should say of it once all is read."""
+    refuse_pixel_size(pixel_nm)
     if not (source / "run.json").exists():
         folder = TileFolder(source, pixel_nm / 1000 if pixel_nm else None)
         return folder, lambda: {"tiles": {"left_out": len(folder.left_out)}, "remarks": folder.remarks}

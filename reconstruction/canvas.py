@@ -78,6 +78,24 @@ class Canvas:
         """Give the same area with `scale` pixels to each."""
         return Canvas(scale * self.x_px, scale * self.y_px, scale * self.width_px, scale * self.height_px)
 
+    def holds(self, other: "Canvas") -> bool:
+        """Tell whether another canvas lies inside."""
+        return self.union(other) == self
+
+    def ahead_of(self, before: "Canvas") -> "Canvas":
+        """Give this canvas with half of its size to spare on each side on which it is larger than one before."""
+        both = self.union(before)
+        left, top = both.x_px < before.x_px, both.y_px < before.y_px
+        right = both.x_px + both.width_px > before.x_px + before.width_px
+        bottom = both.y_px + both.height_px > before.y_px + before.height_px
+        wide, high = both.width_px // 2, both.height_px // 2
+        return Canvas(
+            both.x_px - wide * left,
+            both.y_px - high * top,
+            both.width_px + wide * (left + right),
+            both.height_px + high * (top + bottom),
+        )
+
     def union(self, other: "Canvas") -> "Canvas":
         """Give the smallest canvas that holds both."""
         left, top = min(self.x_px, other.x_px), min(self.y_px, other.y_px)

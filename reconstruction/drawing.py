@@ -5,6 +5,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import zip_longest
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,6 +82,12 @@ class Drawing:
         """Draw every block whose tiles changed or moved by more than the tolerance; return how many."""
         return sum(layer.update(placement, brightness, tolerance) for layer in self._layers)
 
+    def move_to(self, path: Path) -> None:
+        """Put the mosaic in the place of the one at `path`, and go on there."""
+        self.mosaic = self.mosaic.replace(path)
+        for layer in self._layers:
+            layer.go_on_in(self.mosaic)
+
 
 class _LayerDrawing:
     def __init__(
@@ -106,6 +113,10 @@ class _LayerDrawing:
         self._drawn: dict[Block, Signature] = {}
         if not mosaic.reopened:
             self._drawn = dict.fromkeys(self._canvas.blocks(), Signature())
+
+    def go_on_in(self, mosaic: Mosaic) -> None:
+        """Draw on in a mosaic that holds the same."""
+        self._pyramid = mosaic.pyramid(self._layer.names)
 
     def update(self, placement: Placement, brightness: Brightness, tolerance: Tolerance) -> int:
         tiles = {index: entry.tile for index, entry in placement.tiles.items()}

@@ -37,6 +37,7 @@ def write_report(
     pixels: Callable[[Tile], NDArray[Any]],
     extra: Mapping[str, object],
     left_out: Sequence[Tile] = (),
+    more: str = "",
 ) -> dict[str, object]:
     """Write `positions.csv` and `report/` into a folder and return the summary.
 
@@ -44,6 +45,7 @@ def write_report(
         pixels: reads a frame of the source (y, x), for another look at some of the seams.
         extra: facts of the run for the summary; mappings go into the section of the same name and win over ours.
         left_out: listed tiles that could not be used; among the positions they keep the place that the stage claims.
+        more: HTML to stand in the page before the edges.
     """
     report = out_dir / "report"
     report.mkdir(parents=True, exist_ok=True)
@@ -53,7 +55,8 @@ def write_report(
     edges = edge_map(made.placement.tiles, made.edges, made.placement.kept, made.tile_shape)
     encoded = cv2.imencode(".png", preview(made))[1].tobytes()
     (report / "preview.png").write_bytes(encoded)
-    (report / "report.html").write_text(_page(summary, encoded, edges + _bend(made)), encoding="utf-8")
+    page = _page(summary, encoded, more, edges + _bend(made))
+    (report / "report.html").write_text(page, encoding="utf-8")
     return summary
 
 
@@ -132,7 +135,7 @@ def _bend(made: Reconstruction) -> str:
     )
 
 
-def _page(summary: Mapping[str, object], picture: bytes, quality: str) -> str:
+def _page(summary: Mapping[str, object], picture: bytes, more: str, quality: str) -> str:
     figures = _figures({key: value for key, value in summary.items() if key != "remarks"})
     rows = "".join(f"<tr><td>{escape(name)}</td><td>{escape(value)}</td></tr>" for name, value in figures)
     source = "data:image/png;base64," + base64.b64encode(picture).decode()
@@ -140,7 +143,7 @@ def _page(summary: Mapping[str, object], picture: bytes, quality: str) -> str:
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>nanoraster report</title>'
         f"<style>{STYLE}</style></head><body><h1>nanoraster report</h1>"
         f'<img alt="the restored mosaic" src="{source}">'
-        f"{_remarks(summary.get('remarks'))}<h2>Figures</h2><table>{rows}</table>"
+        f"{_remarks(summary.get('remarks'))}<h2>Figures</h2><table>{rows}</table>{more}"
         f"<h2>Edges</h2><p>Lines join neighbours, from red (no match) to green (full match); dashed ones had no say. "
         f"Dashed tiles sit where the stage model puts them. {_seams(summary)}</p>{quality}</body></html>\n"
     )

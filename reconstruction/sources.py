@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from reconstruction.registration import Edge
 
+BATCH = 16  # tiles that a source which has them all hands out at a time
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -48,7 +50,7 @@ class FrameSource(Protocol):
         """
 
     def pixels(self, tile: Tile) -> NDArray[Any]:
-        """Read one frame (y, x); may be called again at any time."""
+        """Read one frame (y, x); may be called again at any time, and from several threads at once."""
 
     def known_edges(self) -> list[Edge]:
         """Give what an earlier worker measured on this source."""

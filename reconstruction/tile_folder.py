@@ -10,12 +10,10 @@ from numpy.typing import NDArray
 from reconstruction.errors import InputError
 from reconstruction.mislaid import mislaid, moved
 from reconstruction.registration import Edge
-from reconstruction.sources import Tile
+from reconstruction.sources import BATCH, Tile
 from reconstruction.tile_defects import defects
 from reconstruction.tile_files import read_grey
 from reconstruction.tile_lists import listed_tiles
-
-BATCH = 16  # tiles handed out at a time
 
 
 class TileFolder:

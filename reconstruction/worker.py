@@ -169,7 +169,7 @@ class _Worker:
                 placement = self._place(self._live.place)
                 if before - self._matched_s > REMATCH_SHARE * self._matching_s:
                     self._match(placement)
-                self._draw(drawing, placement, LIVE)
+                drawing = self._grown(drawing, placement)
                 took = time.perf_counter() - before
                 next_drawing = time.perf_counter() + max(REDRAW_S, REDRAW_SHARE * took)
                 pending = False
@@ -188,6 +188,19 @@ class _Worker:
         dtype, pixel_size_um = self._source.dtype, self._source.pixel_size_um
         mosaic = Mosaic.create(path, canvas, dtype, pixel_size_um, scales, {"fusion": asdict(self._fusion)})
         return Drawing(mosaic, self._layers, self._source.tile_shape, dtype, self._fusion, self._pool)
+
+    def _grown(self, drawing: Drawing, placement: Placement) -> Drawing:
+        """Draw where tiles are by now; on a larger canvas if more is planned, for of a video nobody knows the end."""
+        canvas = first_canvas(self._source)
+        if drawing.mosaic.canvas.holds(canvas):
+            self._draw(drawing, placement, LIVE)
+            return drawing
+        for layer in self._layers:
+            layer.frames.limit_bytes = cache_bytes(self._source) * layer.scale**2
+        larger = self._larger(canvas.ahead_of(drawing.mosaic.canvas))
+        self._draw(larger, placement, EXACT)
+        larger.move_to(self._path)
+        return larger
 
     def _arrive(self, batch: Sequence[Tile]) -> bool:
         """Register what arrived with its neighbours; whether tiles known before have moved to other places."""
@@ -275,15 +288,20 @@ class _Worker:
 
     def _finish(self, drawing: Drawing, placement: Placement) -> Mosaic:
         """Draw the final places; on a larger canvas, in a new folder, if a tile lies outside of the first one."""
-        canvas = drawing.mosaic.canvas
+        canvas = first_canvas(self._source)
         if placement.tiles:
             canvas = canvas.union(around(placement.tiles.values(), self._source.tile_shape))
         if canvas == drawing.mosaic.canvas:
             self._draw(drawing, placement, EXACT)
             return drawing.mosaic
-        larger = self._drawing(self._path.with_name(self._path.name + ".larger"), canvas)
+        larger = self._larger(canvas)
         self._draw(larger, placement, EXACT)
-        return larger.mosaic.replace(self._path)
+        larger.move_to(self._path)
+        return larger.mosaic
+
+    def _larger(self, canvas: Canvas) -> Drawing:
+        """Begin a mosaic that is to come in the place of the one there."""
+        return self._drawing(self._path.with_name(self._path.name + ".larger"), canvas)
 
     def _tell(self, finished: bool) -> None:
         accepted = sum(edge.accepted for edge in self._edges.values())
