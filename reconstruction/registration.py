@@ -235,7 +235,7 @@ def _significant(pair: StripPair, best: Candidate, refined: Refined) -> bool:
     if refined.ncc <= LEAST_NCC:
         return False
     match, least = _fisher(refined.ncc), LEAST_SIGNIFICANCE
-    if pair.signal_to_noise > CLEAN and refined.ncc < POOR_NCC:
+    if pair.signal_to_noise > CLEAN and max(refined.ncc, best.ncc) < POOR_NCC:  # of a narrow overlap, shading is left
         least *= DOUBTFUL
     if match > CLEARLY * least * pair.rough_deviation(best.shift_px):
         return True

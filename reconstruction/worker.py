@@ -206,13 +206,14 @@ class _Worker:
         """Register what arrived with its neighbours; whether tiles known before have moved to other places."""
         started = time.perf_counter()
         again = [tile for tile in batch if tile.index in self._tiles]
+        new = [tile for tile in batch if tile.index not in self._tiles]
         moved = any(replace(tile, take=self._tiles[tile.index].take) != self._tiles[tile.index] for tile in again)
         if again:
-            batch = self._all_with(again) + [tile for tile in batch if tile.index not in self._tiles]
+            batch = self._all_with(again) + new
             self._tiles, self._edges, self._ratios = {}, {}, {}
             self._neighbourhood = Neighbourhood(self._source.tile_shape)
         self._measure([pair for tile in batch for pair in self._pairs_with(tile)])
-        self._learn_from(batch)
+        self._learn_from(new)  # each frame once: with itself, all of it would be a pattern
         self._seconds["register"] += time.perf_counter() - started
         return moved
 
