@@ -57,6 +57,7 @@ def test_a_moving_stage_is_followed_into_a_run_and_a_mosaic(sem: Twin, nanoraste
             time.sleep(0.02)
         for x_um in np.arange(8.0, 20.0, STEP_UM):
             scanner.move_to({"x": float(x_um)})
+            time.sleep(0.04)  # as slow as a hand: a step takes the time of a picture
     time.sleep(0.3)  # some frames with the stage at rest
     following.send_signal(signal.SIGINT)
     output, said = following.communicate(timeout=PATIENCE_S)
