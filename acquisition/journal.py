@@ -11,13 +11,13 @@ import threading
 from collections import deque
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import astuple, dataclass, fields
+from dataclasses import Field, astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from acquisition.events import KINDS
-from reconstruction.registration import Edge
+from reconstruction.registration import Edge, LocalShift
 
 BUSY_S = 10.0  # the other process commits in milliseconds; beyond this something is wrong
 NOTE_S = 0.1  # what a note may cost whoever makes it, such as a loop that holds the force
@@ -96,18 +96,18 @@ class Journal:
                 self._db.execute("PRAGMA journal_mode=WAL")
                 self._db.executescript(_SCHEMA)
             self._db.execute("PRAGMA synchronous=FULL")
-            there = {name for _, name, *_ in self._db.execute("PRAGMA table_info(tiles)")}
-            self._columns = [name for name in _ATTEMPT if name in there]
+            self._columns = self._there("tiles", _ATTEMPT)
+            self._edge_columns = self._there("edges", _EDGE)
             self._db.execute("SELECT count(*) FROM tiles")
 
     def add_new_columns(self) -> None:
         """Bring the journal of an older version up to date; what was never measured reads as its default."""
         with self._writing(BUSY_S):
-            for field in fields(Attempt):
-                if field.name not in self._columns:
-                    default = "NULL" if field.default is None else repr(field.default)
-                    self._db.execute(f"ALTER TABLE tiles ADD COLUMN {field.name} DEFAULT {default}")
-            self._columns = _ATTEMPT
+            for table, kind, there in (("tiles", Attempt, self._columns), ("edges", Edge, self._edge_columns)):
+                for field in fields(kind):
+                    if field.name not in there:
+                        self._db.execute(f"ALTER TABLE {table} ADD COLUMN {field.name} DEFAULT {_default(field)}")
+            self._columns, self._edge_columns = _ATTEMPT, _EDGE
 
     def record(self, *attempts: Attempt) -> None:
         """Commit attempts in their order, all or none."""
@@ -153,13 +153,20 @@ class Journal:
 
     def add_edge(self, edge: Edge) -> None:
         """Commit one edge; measured again, it replaces what was there."""
-        self._insert("INSERT OR REPLACE INTO edges", astuple(edge))
+        values = vars(edge) | {"local": json.dumps(edge.local)}
+        columns = ", ".join(self._edge_columns)
+        self._insert(f"INSERT OR REPLACE INTO edges ({columns})", tuple(values[name] for name in self._edge_columns))
 
     def edges(self, since: int = 0) -> list[Edge]:
         """Every edge measured so far; only those whose later tile has at least the index `since`."""
-        with self._rows("SELECT * FROM edges WHERE b >= ? ORDER BY a, b", since) as rows:
-            found = [dict(zip(_EDGE, values, strict=True)) for values in rows]
-        return [Edge(**values | {"accepted": bool(values["accepted"])}) for values in found]
+        wanted = ", ".join(self._edge_columns)
+        with self._rows(f"SELECT {wanted} FROM edges WHERE b >= ? ORDER BY a, b", since) as rows:
+            return [_edge(dict(zip(self._edge_columns, values, strict=True))) for values in rows]
+
+    def _there(self, table: str, wanted: list[str]) -> list[str]:
+        """Columns that this journal has, of those of this version."""
+        there = {name for _, name, *_ in self._db.execute(f"PRAGMA table_info({table})")}
+        return [name for name in wanted if name in there]
 
     def close(self) -> None:
         """May be called twice."""
@@ -203,6 +210,18 @@ class Journal:
             yield
         except sqlite3.Error as error:
             raise JournalError(f"journal {self._path}: {error}") from error
+
+
+def _default(field: Field[Any]) -> str:
+    """What an old row holds in a new column, in SQL."""
+    return (
+        "NULL" if field.default is None else repr(json.dumps(field.default) if field.default == () else field.default)
+    )
+
+
+def _edge(values: dict[str, Any]) -> Edge:
+    local = tuple(LocalShift(*part) for part in json.loads(values.pop("local", "[]")))
+    return Edge(**values | {"accepted": bool(values["accepted"]), "local": local})
 
 
 def _address(path: Path, mode: str) -> str:

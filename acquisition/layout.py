@@ -45,8 +45,11 @@ class Grid:
 def layout(plan: Plan, field: Field, corrections: Sequence[Correction] = ()) -> list[PlannedTile]:
     """Every tile in the order in which it is taken.
 
-    A correction leaves the rows up to its own as they are and covers what lies below them anew.
+    A correction leaves the rows up to its own as they are and covers what lies below them anew. A plan that follows a
+    video lays out none.
     """
+    if plan.follows_video:
+        return []
     tiles = _tiles(plan, field, grid(plan, field))
     for correction in corrections:
         begun = [tile for tile in tiles if tile.row <= correction.row]

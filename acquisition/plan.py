@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
-from acquisition.region import AnyRegion, PlaceUm
+from acquisition.region import AnyRegion, FollowedVideo, PlaceUm
 from devices.model import FileError, Model, Number, Printable, Whole, reasons, within
 
 
@@ -213,6 +213,11 @@ class Plan(Model):
             return cls.model_validate(raw)
         except ValidationError as error:
             raise PlanError([f"{path}: {reason}" for reason in reasons(error)]) from error
+
+    @property
+    def follows_video(self) -> bool:
+        """Whether its tiles are those of a moving-stage video, and no grid."""
+        return isinstance(self.region, FollowedVideo)
 
     @property
     def hash(self) -> str:

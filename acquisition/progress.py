@@ -35,7 +35,7 @@ def progress_of(store: RunStore, now: datetime) -> Progress:
     tiles = store.tiles()
     done = {attempt.tile for attempt in attempts if attempt.verdict == "ok"}
     waits_for = waits_for_of(store.journal.events())
-    if waits_for or (attempts and not done):
+    if waits_for or store.plan.follows_video or (attempts and not done):
         return Progress(len(done), len(tiles), None, waits_for)
     left_s = _left_s(store, tiles, done, attempts)
     return Progress(len(done), len(tiles), now.astimezone(UTC) + timedelta(seconds=left_s))

@@ -60,6 +60,8 @@ def check(
 
     Without an open rig no device is asked, and no frame is tried on the disk: then the estimates are the rig file's.
     """
+    if plan.follows_video:
+        return Findings(["region.follows = 'video': such a run is taken by `nanoraster video --rig`"], [], None)
     gate = _Gate(plan, settings, out, rig)
     with watching(clocks, gate.warnings):
         return gate.findings()

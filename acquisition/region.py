@@ -1,7 +1,7 @@
-"""The part of the specimen to be covered, in scanner coordinates: a rectangle, or a polygon."""
+"""The part of the specimen to be covered: a rectangle or a polygon in scanner coordinates, or where a video leads."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, field_validator
 
@@ -76,10 +76,40 @@ class Polygon(Model):
         return min(y for _, y in self.polygon_um), max(y for _, y in self.polygon_um)
 
 
+class FollowedVideo(Model):
+    """Wherever the stage is moved under a video: there is no grid, and each tile is known once it is taken.
+
+    Its places are those that the pictures show, with the centre of the first one at (0, 0).
+    """
+
+    follows: Literal["video"]
+
+    def key(self, axis: str) -> str:
+        """What says in a plan how far it reaches along an axis."""
+        return "region.follows"
+
+    @property
+    def outline_um(self) -> Sequence[Point]:
+        """None is known."""
+        return []
+
+    @property
+    def x_um(self) -> tuple[float, float]:
+        """Nothing is known to be filled."""
+        return 0.0, 0.0
+
+    @property
+    def y_um(self) -> tuple[float, float]:
+        """Nothing is known to be filled."""
+        return 0.0, 0.0
+
+
 def _of_its_kind(table: Any) -> Any:
     """Read a table as what its keys say it is, so that the reasons against it are about that alone."""
-    if isinstance(table, Polygon):
+    if isinstance(table, Polygon | FollowedVideo):
         return table
+    if isinstance(table, dict) and "follows" in table:
+        return FollowedVideo.model_validate(table)
     if not isinstance(table, dict) or "polygon_um" not in table:
         return Region.model_validate(table)
     if also := [key for key in ("x_um", "y_um") if key in table]:
@@ -87,4 +117,4 @@ def _of_its_kind(table: Any) -> Any:
     return Polygon.model_validate(table)
 
 
-AnyRegion = Annotated[SerializeAsAny[Region | Polygon], BeforeValidator(_of_its_kind)]
+AnyRegion = Annotated[SerializeAsAny[Region | Polygon | FollowedVideo], BeforeValidator(_of_its_kind)]

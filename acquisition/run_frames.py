@@ -49,7 +49,7 @@ class RunFrames:
         self._taken: dict[int, _Taken] = {}
         self._planned: list[Tile] = []
         self._corrections: list[Correction] = []
-        self._read_layout()
+        self._read_layout(arrived=True)
         self._raw = _opened(path)
 
     @property
@@ -79,7 +79,7 @@ class RunFrames:
                     self._frames[attempt.tile] = attempt.frame
                     self._taken[attempt.tile] = _Taken(attempt.row, attempt.col, attempt.attempt, place)
                     arrived.add(attempt.tile)
-            if self._read_layout():
+            if self._read_layout(bool(arrived)):
                 arrived = set(self._taken)
             yield [self._arrived(index, self._taken[index]) for index in sorted(arrived)]
             if not live:
@@ -110,18 +110,19 @@ class RunFrames:
         if self._remember_edges:
             self.store.journal.add_edge(edge)
 
-    def _read_layout(self) -> bool:
-        """Look up how the tiles are laid out by now; whether that has changed."""
+    def _read_layout(self, arrived: bool) -> bool:
+        """Look up how the tiles are laid out by now; whether tiles known before have come to lie elsewhere."""
         corrections = self.store.corrections()
-        if self._planned and corrections == self._corrections:
+        if self._planned and corrections == self._corrections and not (arrived and self.store.plan.follows_video):
             return False
+        moved = corrections != self._corrections
         self._corrections = corrections
         self._field = self.store.field_as_measured()
         self._planned = [
             self._tile(tile.index, tile.row, tile.col, tile.x_um, tile.y_um, 1, anchor=True)
             for tile in self.store.tiles()
         ]
-        return True
+        return moved
 
     def _arrived(self, index: int, taken: _Taken) -> Tile:
         place = taken.place

@@ -131,7 +131,13 @@ class RunStore:
         return store
 
     def tiles(self) -> list[PlannedTile]:
-        """Every tile in the order in which it is taken, as the plan lays them out and the overlaps corrected it."""
+        """Every tile in the order in which it is taken, as the plan lays them out and the overlaps corrected it.
+
+        Of a run that follows a video, those that were taken.
+        """
+        if self.plan.follows_video:
+            attempts = (attempt for _, attempt in self.journal.attempts())
+            return [PlannedTile(a.tile, a.row, a.col, a.target_x_um, a.target_y_um) for a in attempts]
         return layout(self.plan, self.field, self.corrections())
 
     def corrections(self) -> list[Correction]:

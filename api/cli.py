@@ -23,6 +23,7 @@ from api import demo as demonstration
 from api import queue_commands
 from api.calibrate import place, run_calibration
 from api.errors import BAD_INPUT, DevicesFailed, UsageError, lines
+from api.export import export as export_from
 from api.modules import module_command
 from api.night.report import write_night_report
 from api.preview import write_preview
@@ -32,9 +33,12 @@ from api.scan import resume as resume_run
 from api.scan import scan as run_scan
 from api.serve_command import serve
 from api.show import bars, progress_line, result, show_check
+from api.video import options_of, reconstruct_video, video_lines
+from api.video_live import record_video
 from devices.rig import RigSettings
 from devices.rig_lock import holding
 from devices.self_test import check_rig
+from reconstruction.fusion import Fusion, blend_named
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 ENDINGS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
@@ -179,13 +183,23 @@ def reconstruct(
     model: Annotated[str, typer.Option(help="How frames are restored: none or nlm.")] = "none",
     pixel_nm: Annotated[float | None, typer.Option(help="Size of a pixel, where the source does not know it.")] = None,
     device: Annotated[str, typer.Option(help="Where models run: auto or cpu; none here needs more.")] = "auto",
+    blend: Annotated[str, typer.Option(help="Overlaps: bands, or feather (averages all of them).")] = "bands",
+    flat_field: Annotated[bool, typer.Option("--flat-field/--no-flat-field", help="Take out common shading.")] = True,
+    exposure: Annotated[bool, typer.Option("--exposure/--no-exposure", help="Match the brightness of tiles.")] = True,
+    sub_pixel: Annotated[
+        bool, typer.Option("--sub-pixel/--whole-pixel", help="Draw tiles between pixels, and straightened.")
+    ] = True,
     as_json: Json = False,
 ) -> None:
-    """Restore, register, place and fuse what was acquired, whenever and by whomever."""
+    """Restore, register, place and fuse what was acquired, whenever and by whomever.
+
+    To measure grey values in the mosaic, add --no-flat-field --no-exposure --whole-pixel: pixels are copied then.
+    """
     if device not in ("auto", "cpu"):
         raise UsageError(f"--device {device}: should be auto or cpu; {model} runs on nothing else")
     with bars() as shown:
-        summary = reconstruct_source(source, out, model, pixel_nm, shown.placed)
+        fusion = Fusion(blend_named(blend), flat_field, exposure, sub_pixel)
+        summary = reconstruct_source(source, out, model, pixel_nm, fusion, shown.placed, shown.warn)
     stitch = summary["stitch"]
     text = [
         f"mosaic    {out / 'mosaic.zarr'}",
@@ -194,6 +208,61 @@ def reconstruct(
         f"edges     {stitch['accepted']} of {stitch['edges']} accepted, {stitch['residual_px_rms']:.2f} px rms left",
     ]
     result(as_json, {**where(out), "summary": summary}, text)
+
+
+@app.command()
+def export(
+    source: Annotated[Path, typer.Argument(metavar="RUN_OR_DIR", help="A run, or what reconstruct has made.")],
+    out: Annotated[Path | None, typer.Option(help="A pyramidal OME-TIFF that is not there yet.")] = None,
+    layer: Annotated[str, typer.Option(help="Which layer of the mosaic.")] = "raw",
+    tile_configuration: Annotated[
+        Path | None, typer.Option(help="Write the places of the tiles as Fiji's TileConfiguration.txt.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Write a mosaic as one OME-TIFF, or the places of its tiles for Fiji."""
+    wrote = export_from(source, out, layer, tile_configuration)
+    result(as_json, wrote, [f"{name:<9} {path}" for name, path in wrote.items()])
+
+
+@app.command()
+def video(
+    out: Annotated[Path, typer.Option(help="Folder for mosaic, positions and report; absent or empty.")],
+    files: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE...", help="Videos, a row each or all in one.")
+    ] = None,
+    rig: Annotated[Path | None, typer.Option("--rig", help="Follow the video of this rig (TOML) instead.")] = None,
+    overlap: Annotated[str, typer.Option(metavar="LOW:HIGH", help="Of neighbouring tiles, measured.")] = "0.3:0.6",
+    crop: Annotated[
+        str | None, typer.Option(metavar="X,Y,W,H", help="What of a frame is specimen; default: bars are found.")
+    ] = None,
+    rows: Annotated[str, typer.Option(help="Which way rows go: found, same or serpentine.")] = "found",
+    row_step_px: Annotated[
+        float | None, typer.Option(help="From row to row, where it cannot be found; negative: upwards.")
+    ] = None,
+    pixel_nm: Annotated[float | None, typer.Option(help="Size of a pixel.")] = None,
+    stage_um_s: Annotated[
+        float | None, typer.Option(help="Speed of the stage; tells the size of a pixel where that is not known.")
+    ] = None,
+    model: Annotated[str, typer.Option(help="How frames are restored: none or nlm.")] = "none",
+    as_json: Json = False,
+) -> None:
+    """Take frames out of a moving-stage video by their measured overlap, and make their mosaic.
+
+    Of a rig's video until Ctrl-C, into a run directory, while somebody else moves the stage.
+    """
+    options = options_of(overlap, crop, rows, row_step_px, pixel_nm, stage_um_s)
+    if bool(files) == (rig is not None):
+        raise UsageError("video: give FILE..., or --rig for a live source")
+    if rig is not None:
+        with bars() as shown, told_by_signals() as told:
+            outcome, summary = record_video(RigSettings.load(rig), out, options, model, told, shown.live_watcher())
+        report_run(out, outcome, summary, as_json)
+        return
+    assert files is not None
+    with bars() as shown:
+        summary = reconstruct_video(files, out, model, options, shown.selected, shown.placed)
+    result(as_json, {**where(out), "summary": summary}, video_lines(out, summary))
 
 
 @app.command()

@@ -11,6 +11,7 @@ from api.errors import UsageError
 
 ENDING_S = 2.0  # a worker whose service was killed notices at once, and may still be writing a block
 LOOK_S = 0.02
+LOCK = "worker.lock"
 
 
 @contextmanager
@@ -21,7 +22,7 @@ def writing_in(folder: Path) -> Iterator[None]:
         UsageError: another process is making a mosaic there, and does not end within `ENDING_S`.
     """
     deadline = time.monotonic() + ENDING_S
-    with (folder / "worker.lock").open("w") as file:
+    with (folder / LOCK).open("w") as file:
         while not _held(file):
             if time.monotonic() > deadline:
                 raise UsageError(f"output folder in use: another process is making a mosaic in {folder}")

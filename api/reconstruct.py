@@ -10,18 +10,31 @@ from acquisition.summary import run_facts
 from api.errors import UsageError
 from api.folders import writing_in
 from api.night.report import write_night_report
+from reconstruction.fusion import Fusion
 from reconstruction.report import write_report
 from reconstruction.restore import restorer
-from reconstruction.sources import FrameSource, TileFolder
+from reconstruction.sources import FrameSource
+from reconstruction.tile_folder import TileFolder
 from reconstruction.worker import Progress, first_canvas, follow
 
 LEAST_NM, MOST_NM = 1e-3, 1e6  # of a pixel, from atoms to millimetres
 
 
 def reconstruct(
-    source: Path, out: Path, model: str, pixel_nm: float | None, placed: Callable[[dict[str, Any]], None]
+    source: Path,
+    out: Path,
+    model: str,
+    pixel_nm: float | None,
+    fusion: Fusion,
+    placed: Callable[[dict[str, Any]], None],
+    warned: Callable[[str], None],
 ) -> dict[str, Any]:
     """Make the mosaic of a run or a folder of tiles; its `summary.json`.
+
+    Args:
+        fusion: what is done to grey values on their way into the mosaic.
+        placed: hears how many tiles of how many have their place.
+        warned: hears, a line each, which tiles were left out or put elsewhere.
 
     Raises:
         InputError, RunError, UsageError: bad input; nothing was written.
@@ -37,20 +50,33 @@ def reconstruct(
     def heard(progress: Progress) -> None:
         placed({"placed": progress.tiles, "planned": progress.planned})
 
+    remarks = frames.remarks if isinstance(frames, TileFolder) else []
+    for remark in remarks:
+        warned(remark)
+    known = len(remarks)
     with writing_in(out):
-        made = follow(frames, out, restore, heard)
-    summary = write_report(out, made, facts())
+        made = follow(frames, out, restore, heard, fusion, live=False)
+    for remark in remarks[known:]:
+        warned(remark)
+    left_out = frames.left_out if isinstance(frames, TileFolder) else []
+    summary = write_report(out, made, frames.pixels, facts(), left_out)
     if isinstance(frames, RunFrames):
         write_night_report(source, out)
     return summary
 
 
-def _open(source: Path, pixel_nm: float | None) -> tuple[FrameSource, Callable[[], dict[str, object]]]:
-    """The source, and what else the report should say of it once all is read."""
+def refuse_pixel_size(pixel_nm: float | None) -> None:
+    """Raise UsageError for a size that no pixel has."""
     if pixel_nm is not None and not LEAST_NM <= pixel_nm <= MOST_NM:
         raise UsageError(f"--pixel-nm {pixel_nm:g}: outside {LEAST_NM:g}..{MOST_NM:g}")
+
+
+def _open(source: Path, pixel_nm: float | None) -> tuple[FrameSource, Callable[[], dict[str, object]]]:
+    """The source, and what else the report should say of it once all is read."""
+    refuse_pixel_size(pixel_nm)
     if not (source / "run.json").exists():
-        return TileFolder(source, pixel_nm / 1000 if pixel_nm else None), dict
+        folder = TileFolder(source, pixel_nm / 1000 if pixel_nm else None)
+        return folder, lambda: {"tiles": {"left_out": len(folder.left_out)}, "remarks": folder.remarks}
     if pixel_nm is not None:
         raise UsageError(f"--pixel-nm = {pixel_nm:g}: the run {source} knows its own pixel size")
     run = RunFrames(source, remember_edges=False)

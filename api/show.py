@@ -13,7 +13,10 @@ from acquisition.instructions import Instructions
 from acquisition.journal import Attempt
 from acquisition.states import State
 from api.scan import Watcher
+from api.video_live import LiveWatcher
 from devices.self_test import Check
+from reconstruction.video import Seen
+from reconstruction.video_choice import Standing
 
 
 class Bars:
@@ -46,7 +49,27 @@ class Bars:
             elif now is State.FINISHING and told.stopped and told.reason:
                 self._say(f"ending: {told.reason}")
 
-        return Watcher(started, acquired, state, self.placed, lambda warning: self._say(f"warning: {warning}"))
+        return Watcher(started, acquired, state, self.placed, self.warn)
+
+    def warn(self, text: str) -> None:
+        """Say something that does not end the command."""
+        self._say(f"warning: {text}")
+
+    def live_watcher(self) -> LiveWatcher:
+        """Show how the view of a live video stands to the last tile; warnings stay on the screen."""
+        taken = 0
+
+        def stands(standing: Standing) -> None:
+            name = f"overlap {standing.overlap:4.0%}, {taken} tiles"
+            self._advance(name, round(100 * standing.overlap), 100, "video")
+
+        def acquired(attempt: Attempt) -> None:
+            nonlocal taken
+            taken += 1
+            if self._progress.disable:
+                self._say(f"tile {attempt.tile}: at {attempt.actual_x_um:.2f}, {attempt.actual_y_um:.2f} um")
+
+        return LiveWatcher(stands, acquired, lambda warning: self._say(f"warning: {warning}"), self.placed)
 
     def _say(self, text: str) -> None:
         self._progress.console.print(text, soft_wrap=True, markup=False, highlight=False)
@@ -55,10 +78,15 @@ class Bars:
         """Take note of what the worker says."""
         self._advance("mosaic", said["placed"], said["planned"])
 
-    def _advance(self, name: str, completed: int, total: int) -> None:
-        if name not in self._tasks:
-            self._tasks[name] = self._progress.add_task(name, total=total)
-        self._progress.update(self._tasks[name], completed=completed, total=total)
+    def selected(self, seen: Seen) -> None:
+        """Take note of how far the choice of frames is."""
+        self._advance(f"{seen.file[-20:]}: {seen.chosen} chosen", seen.pictures, max(seen.of, seen.pictures), seen.file)
+
+    def _advance(self, name: str, completed: int, total: int, task: str | None = None) -> None:
+        task = task or name
+        if task not in self._tasks:
+            self._tasks[task] = self._progress.add_task(name, total=total)
+        self._progress.update(self._tasks[task], description=name, completed=completed, total=total)
 
 
 @contextmanager

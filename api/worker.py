@@ -84,7 +84,7 @@ def reconstruct_run(run: Path, world_url: str | None, say: Channel) -> dict[str,
         if world_url is not None:
             with contextlib.suppress(OSError):  # a twin that is gone takes its truth along, not the report
                 facts |= compare(world_url, source.store, made, run)
-        summary = write_report(run, made, facts)
+        summary = write_report(run, made, source.pixels, facts)
         write_night_report(run)
         return summary
 

@@ -1,11 +1,11 @@
 """The rectangle of whole pixels on which a mosaic is drawn, and its blocks."""
 
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from reconstruction.errors import InputError
 from reconstruction.placement import PlacedTile
+from reconstruction.resampling import in_steps, whole_and_rest
 from reconstruction.sources import Tile
 
 BLOCK_PX = 1024  # side of a block, which is one shard
@@ -14,8 +14,8 @@ Block = tuple[int, int]  # row, column
 
 
 def whole(position_px: float) -> int:
-    """Round half up, alike on both sides of zero."""
-    return math.floor(position_px + 0.5)
+    """Give the pixel at which something is drawn that lies there: rounded, halves upwards."""
+    return whole_and_rest(in_steps(position_px))[0]
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,10 @@ class Canvas:
     @property
     def shape(self) -> tuple[int, int]:
         return self.height_px, self.width_px
+
+    @property
+    def area_px(self) -> int:
+        return self.height_px * self.width_px
 
     def blocks(self) -> Iterator[Block]:
         """Yield every block, row by row."""
@@ -58,6 +62,40 @@ class Canvas:
             for column in range(left // BLOCK_PX, (right - 1) // BLOCK_PX + 1):
                 yield row, column
 
+    def common(self, other: "Canvas") -> "Canvas | None":
+        """Give the part that two canvases share; None if there is none."""
+        left, top = max(self.x_px, other.x_px), max(self.y_px, other.y_px)
+        right = min(self.x_px + self.width_px, other.x_px + other.width_px)
+        bottom = min(self.y_px + self.height_px, other.y_px + other.height_px)
+        return Canvas(left, top, right - left, bottom - top) if right > left and bottom > top else None
+
+    def within(self, other: "Canvas") -> tuple[slice, slice]:
+        """Give this part of another canvas as slices (rows, columns) of its pixels."""
+        left, top = self.x_px - other.x_px, self.y_px - other.y_px
+        return slice(top, top + self.height_px), slice(left, left + self.width_px)
+
+    def times(self, scale: int) -> "Canvas":
+        """Give the same area with `scale` pixels to each."""
+        return Canvas(scale * self.x_px, scale * self.y_px, scale * self.width_px, scale * self.height_px)
+
+    def holds(self, other: "Canvas") -> bool:
+        """Tell whether another canvas lies inside."""
+        return self.union(other) == self
+
+    def ahead_of(self, before: "Canvas") -> "Canvas":
+        """Give this canvas with half of its size to spare on each side on which it is larger than one before."""
+        both = self.union(before)
+        left, top = both.x_px < before.x_px, both.y_px < before.y_px
+        right = both.x_px + both.width_px > before.x_px + before.width_px
+        bottom = both.y_px + both.height_px > before.y_px + before.height_px
+        wide, high = both.width_px // 2, both.height_px // 2
+        return Canvas(
+            both.x_px - wide * left,
+            both.y_px - high * top,
+            both.width_px + wide * (left + right),
+            both.height_px + high * (top + bottom),
+        )
+
     def union(self, other: "Canvas") -> "Canvas":
         """Give the smallest canvas that holds both."""
         left, top = min(self.x_px, other.x_px), min(self.y_px, other.y_px)
@@ -68,7 +106,7 @@ class Canvas:
 
 def refuse_endless(canvas: Canvas) -> None:
     """Raise InputError for a canvas of more than `MOST_PX`."""
-    if canvas.width_px * canvas.height_px > MOST_PX:
+    if canvas.area_px > MOST_PX:
         size = f"{canvas.width_px} x {canvas.height_px} px"
         raise InputError(f"positions: they span a mosaic of {size}, which is outside 1..{MOST_PX:.0e} px")
 

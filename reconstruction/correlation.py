@@ -5,6 +5,7 @@ by their coherence, estimated ring by ring from the strips' own spectra, so that
 edges and noisy ones by their coarse structure, without a setting.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -21,22 +22,78 @@ PEAKS = 12
 PEAK_RADIUS_PX = 4  # within it lie a peak's own shoulders
 
 
-def peaks(first: Image, second: Image, low: tuple[int, int], high: tuple[int, int]) -> list[tuple[int, int]]:
-    """List the best shifts (y, x) of two tapered strips within `low`..`high` inclusive, best first.
+@dataclass(frozen=True)
+class Spectra:
+    """Real transforms of two tapered strips, padded to a size that suits the transform and all shifts of interest."""
 
-    A shift s says that `first[p + s]` shows what `second[p]` shows.
-    """
+    first: NDArray[Any]
+    second: NDArray[Any]
+    shape: tuple[int, int]
+
+
+def spectra(first: Image, second: Image, low: tuple[int, int], high: tuple[int, int]) -> Spectra:
+    """Transform two tapered strips, of which shifts (y, x) within `low`..`high` inclusive are of interest."""
     needed = [max(size, end - start + 1) for size, start, end in zip(first.shape, low, high, strict=True)]
     shape = (fft.next_fast_len(needed[0], True), fft.next_fast_len(needed[1], True))
-    surface = fft.irfft2(_weighted(fft.rfft2(first, shape), fft.rfft2(second, shape), shape), shape)
-    rows = np.arange(low[0], high[0] + 1) % shape[0]
-    columns = np.arange(low[1], high[1] + 1) % shape[1]
-    region = surface[np.ix_(rows, columns)]
-    return [(row + low[0], column + low[1]) for row, column in _maxima(region)]
+    return Spectra(fft.rfft2(first, shape), fft.rfft2(second, shape), shape)
 
 
-def _weighted(first: NDArray[Any], second: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
-    cross = first * second.conj()
+def peaks(of: Spectra, low: tuple[int, int], high: tuple[int, int], smoothing_px: float) -> list[tuple[int, int]]:
+    """List the best shifts (y, x) within `low`..`high` inclusive, best first.
+
+    A shift s says that `first[p + s]` shows what `second[p]` shows. A whitened peak may lie beside the top of the
+    correlation of the smoothed strips: then that is listed, too.
+    """
+    cross = of.first * of.second.conj()
+    sharp = _maxima(_region(_weighted(cross, of.shape), of.shape, low, high))
+    plain = _region(cross * _gaussian(of.shape, smoothing_px), of.shape, low, high)
+    found = dict.fromkeys(place for peak in sharp for place in (peak, _top(plain, peak)))
+    return [(row + low[0], column + low[1]) for row, column in found]
+
+
+def _region(
+    spectrum: NDArray[Any], shape: tuple[int, int], low: tuple[int, int], high: tuple[int, int]
+) -> NDArray[Any]:
+    surface = fft.irfft2(spectrum, shape)
+    rows, columns = (np.arange(start, end + 1) % size for start, end, size in zip(low, high, shape, strict=True))
+    return np.asarray(surface[np.ix_(rows, columns)])
+
+
+def _top(region: NDArray[Any], start: tuple[int, int]) -> tuple[int, int]:
+    """Climb to a place with no greater value within `PEAK_RADIUS_PX`."""
+    row, column = start
+    while True:
+        top, left = max(0, row - PEAK_RADIUS_PX), max(0, column - PEAK_RADIUS_PX)
+        near = region[top : row + PEAK_RADIUS_PX + 1, left : column + PEAK_RADIUS_PX + 1]
+        y, x = np.unravel_index(int(np.argmax(near)), near.shape)
+        if not near[y, x] > region[row, column]:
+            return row, column
+        row, column = top + int(y), left + int(x)
+
+
+def chance_variance(of: Spectra, smoothing_px: float) -> float:
+    """Variance that the NCC of unrelated strips with these spectra has, times their area in px (Bartlett 1935)."""
+    gain = _gaussian(of.shape, smoothing_px)
+    first, second = (np.square(np.abs(spectrum)) * gain for spectrum in (of.first, of.second))
+    total = _both_halves(first) * _both_halves(second)
+    return _both_halves(first * second) / max(total, 1e-30) * of.shape[0] * of.shape[1]
+
+
+@lru_cache(maxsize=32)
+def _gaussian(shape: tuple[int, int], sigma_px: float) -> NDArray[np.float32]:
+    """What smoothing leaves of the power of each frequency of a real spectrum."""
+    falls = [
+        np.exp(-np.square(2 * np.pi * sigma_px * at)) for at in (fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1]))
+    ]
+    return np.asarray(falls[0] * falls[1], dtype=np.float32)
+
+
+def _both_halves(power: NDArray[Any]) -> float:
+    """Sum over all frequencies, of which a real transform keeps half."""
+    return 2.0 * float(power.sum(dtype=np.float64)) - float(power[:, 0].sum(dtype=np.float64))
+
+
+def _weighted(cross: NDArray[Any], shape: tuple[int, int]) -> NDArray[Any]:
     magnitude = np.abs(cross)
     if not magnitude.any():
         return np.asarray(cross)

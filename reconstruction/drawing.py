@@ -1,84 +1,201 @@
 """Which blocks of a mosaic need to be drawn, and their pixels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction.canvas import Block, Canvas, whole
+from reconstruction.brightness import Brightness
+from reconstruction.canvas import BLOCK_PX, Block, Canvas
+from reconstruction.distortion import Distortion
 from reconstruction.frame_cache import FrameCache
-from reconstruction.fusion import blend
+from reconstruction.fusion import Fusion, blend
 from reconstruction.mosaic import Mosaic
-from reconstruction.placement import PlacedTile
+from reconstruction.placement import Placement
+from reconstruction.resampling import STEPS, Bend, in_steps, whole_and_rest
 from reconstruction.sources import Tile
+from reconstruction.tile_view import TileView, reduced
 
-Spot = tuple[int, int, int, int]  # tile index and take, whole-pixel x and y
-Signature = tuple[Spot, ...]  # what a block was drawn from; the same signature gives the same bytes
+REDUCED_SHARE = 16  # of the memory for frames, for reduced ones: about as many, and a few more
+LEAST_BAND = 4  # rows of blocks that are drawn together, column by column
 
 
 @dataclass(frozen=True)
-class Layers:
-    """Where the frames of each layer come from; `same` says that restored frames equal the raw ones."""
+class Layer:
+    """Frames and the names under which the mosaic shows them; `scale` pixels of them lie on one of the source's."""
 
-    raw: FrameCache
-    restored: FrameCache
-    same: bool
+    names: tuple[str, ...]
+    frames: FrameCache
+    scale: int = 1
+
+
+class Spot(NamedTuple):
+    """What a tile adds to a block: which take, its place in steps, its exposure against the others."""
+
+    tile: int
+    take: int
+    x_steps: int
+    y_steps: int
+    gain: float
+
+
+class Signature(NamedTuple):
+    """What a block was drawn from; the same signature gives the same bytes."""
+
+    spots: tuple[Spot, ...] = ()
+    shading: tuple[float, ...] = ()
+    distortion: Distortion | None = None
+
+
+class Tolerance(NamedTuple):
+    """How far a drawn tile may be from what is known by now: place, and brightness as a fraction."""
+
+    px: float = 0.0
+    brightness: float = 0.0
+
+
+EXACT = Tolerance()
 
 
 class Drawing:
     """Keeps a mosaic in step with the places of its tiles."""
 
-    def __init__(self, mosaic: Mosaic, layers: Layers, tile_shape: tuple[int, int], dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self,
+        mosaic: Mosaic,
+        layers: Sequence[Layer],
+        tile_shape: tuple[int, int],
+        dtype: np.dtype[Any],
+        fusion: Fusion,
+        pool: Executor,
+    ) -> None:
         self.mosaic = mosaic
-        self._layers = layers
-        self._tile_shape = tile_shape
+        self._layers = [_LayerDrawing(mosaic, layer, tile_shape, dtype, fusion, pool) for layer in layers]
+
+    def update(self, placement: Placement, brightness: Brightness, tolerance: Tolerance = EXACT) -> int:
+        """Draw every block whose tiles changed or moved by more than the tolerance; return how many."""
+        return sum(layer.update(placement, brightness, tolerance) for layer in self._layers)
+
+    def move_to(self, path: Path) -> None:
+        """Put the mosaic in the place of the one at `path`, and go on there."""
+        self.mosaic = self.mosaic.replace(path)
+        for layer in self._layers:
+            layer.go_on_in(self.mosaic)
+
+
+class _LayerDrawing:
+    def __init__(
+        self,
+        mosaic: Mosaic,
+        layer: Layer,
+        tile_shape: tuple[int, int],
+        dtype: np.dtype[Any],
+        fusion: Fusion,
+        pool: Executor,
+    ) -> None:
+        self._canvas = mosaic.canvas_of(layer.names[0])
+        self._pyramid = mosaic.pyramid(layer.names)
+        self._layer = layer
+        self._tile_shape = tile_shape[0] * layer.scale, tile_shape[1] * layer.scale
         self._dtype = dtype
-        self._tiles: dict[int, Tile] = {}
+        self._fusion = fusion
+        self._pool = pool
+        self._reduced = FrameCache(
+            lambda tile: reduced(layer.frames.get(tile)), layer.frames.limit_bytes // REDUCED_SHARE
+        )
+        self._bend = lru_cache(maxsize=1)(self._new_bend)
         self._drawn: dict[Block, Signature] = {}
         if not mosaic.reopened:
-            self._drawn = dict.fromkeys(mosaic.canvas.blocks(), ())
+            self._drawn = dict.fromkeys(self._canvas.blocks(), Signature())
 
-    def update(self, placed: Mapping[int, PlacedTile], tolerance_px: int = 0) -> int:
-        """Draw every block whose tiles changed or moved by more than the tolerance; return how many."""
-        self._tiles = {index: entry.tile for index, entry in placed.items()}
-        wanted = signatures(placed, self.mosaic.canvas, self._tile_shape)
+    def go_on_in(self, mosaic: Mosaic) -> None:
+        """Draw on in a mosaic that holds the same."""
+        self._pyramid = mosaic.pyramid(self._layer.names)
+
+    def update(self, placement: Placement, brightness: Brightness, tolerance: Tolerance) -> int:
+        tiles = {index: entry.tile for index, entry in placement.tiles.items()}
+        wanted = self._signatures(placement, brightness)
         dirty = {
             block
-            for block in self.mosaic.canvas.blocks()
-            if not _alike(self._drawn.get(block), wanted.get(block, ()), tolerance_px)
+            for block in self._canvas.blocks()
+            if not _alike(self._drawn.get(block), wanted.get(block, Signature()), tolerance)
         }
-        if tolerance_px:  # while the scan goes on, leave alone what an earlier worker drew and nothing here covers
+        if (
+            tolerance != EXACT
+        ):  # while the scan goes on, leave alone what an earlier worker drew and nothing here covers
             dirty = {block for block in dirty if block in wanted or block in self._drawn}
-        self.mosaic.update(dirty, lambda block: self._draw(block, wanted.get(block, ())))
+
+        def draw(block: Block) -> NDArray[Any]:
+            return self._draw(block, wanted.get(block, Signature()), tiles)
+
+        self._pyramid.update(dirty, draw, self._pool, self._band())
         return len(dirty)
 
-    def _draw(self, block: Block, signature: Signature) -> list[NDArray[Any]]:
-        box = self.mosaic.canvas.box(block)
-        raw = self._blended(box, signature, self._layers.raw)
-        restored = raw if self._layers.same else self._blended(box, signature, self._layers.restored)
+    def _band(self) -> int:
+        """Rows of blocks that are drawn together: a power of two, and twice as high as a tile at least."""
+        band = LEAST_BAND
+        while band * BLOCK_PX < 2 * self._tile_shape[0]:
+            band *= 2
+        return band
+
+    def _signatures(self, placement: Placement, brightness: Brightness) -> dict[Block, Signature]:
+        """Tell for every covered block which tiles touch it, by ascending index."""
+        found: dict[Block, list[Spot]] = {}
+        for index in sorted(placement.tiles):
+            placed = placement.tiles[index]
+            x, y = self._steps(placed.x_px), self._steps(placed.y_px)
+            spot = Spot(index, placed.tile.take, x, y, brightness.gains.get(index, 1.0))
+            corner = whole_and_rest(x)[0], whole_and_rest(y)[0]
+            for block in self._canvas.touched_by(Canvas(*corner, self._tile_shape[1], self._tile_shape[0])):
+                found.setdefault(block, []).append(spot)
+        distortion = placement.distortion if self._fusion.sub_pixel else None
+        return {block: Signature(tuple(spots), brightness.shading, distortion) for block, spots in found.items()}
+
+    def _steps(self, place_px: float) -> int:
+        steps = in_steps(place_px * self._layer.scale)
+        return steps if self._fusion.sub_pixel else STEPS * whole_and_rest(steps)[0]
+
+    def _draw(self, block: Block, signature: Signature, tiles: Mapping[int, Tile]) -> NDArray[Any]:
+        views = [self._view(tiles[spot.tile], spot, signature) for spot in signature.spots]
         self._drawn[block] = signature
-        return [raw, restored]
+        return blend(self._canvas.box(block), views, self._dtype, self._fusion.blend)
 
-    def _blended(self, box: Canvas, signature: Signature, frames: FrameCache) -> NDArray[Any]:
-        return blend(box, ((x, y, frames.get(self._tiles[index])) for index, _, x, y in signature), self._dtype)
+    def _view(self, tile: Tile, spot: Spot, signature: Signature) -> TileView:
+        (x, x_rest), (y, y_rest) = whole_and_rest(spot.x_steps), whole_and_rest(spot.y_steps)
+        return TileView(
+            self._layer.frames.get(tile),
+            lambda: self._reduced.get(tile),
+            (x, y),
+            (x_rest, y_rest),
+            spot.gain,
+            signature.shading,
+            self._bend(signature.distortion),
+        )
+
+    def _new_bend(self, distortion: Distortion | None) -> Bend | None:
+        return Bend(distortion, self._tile_shape, self._layer.scale) if distortion else None
 
 
-def signatures(placed: Mapping[int, PlacedTile], canvas: Canvas, tile_shape: tuple[int, int]) -> dict[Block, Signature]:
-    """Tell for every covered block which tiles touch it, by ascending index."""
-    found: dict[Block, list[Spot]] = {}
-    for index in sorted(placed):
-        x, y = whole(placed[index].x_px), whole(placed[index].y_px)
-        for block in canvas.touched_by(Canvas(x, y, tile_shape[1], tile_shape[0])):
-            found.setdefault(block, []).append((index, placed[index].tile.take, x, y))
-    return {block: tuple(spots) for block, spots in found.items()}
-
-
-def _alike(drawn: Signature | None, wanted: Signature, tolerance_px: int) -> bool:
-    if drawn is None or len(drawn) != len(wanted):
+def _alike(drawn: Signature | None, wanted: Signature, tolerance: Tolerance) -> bool:
+    if drawn is None or len(drawn.spots) != len(wanted.spots):
         return False
-    return all(
-        old[:2] == new[:2] and max(abs(old[2] - new[2]), abs(old[3] - new[3])) <= tolerance_px
-        for old, new in zip(drawn, wanted, strict=True)
+    if tolerance == EXACT:
+        return drawn == wanted
+    return _near(drawn.shading, wanted.shading, tolerance.brightness) and all(
+        one.tile == other.tile
+        and one.take == other.take
+        and max(abs(one.x_steps - other.x_steps), abs(one.y_steps - other.y_steps)) <= tolerance.px * STEPS
+        and abs(one.gain / other.gain - 1) <= tolerance.brightness
+        for one, other in zip(drawn.spots, wanted.spots, strict=True)
     )
+
+
+def _near(first: Iterable[float], second: Iterable[float], tolerance: float) -> bool:
+    """Compare two lists of coefficients, where what is missing is 0."""
+    return all(abs(one - other) <= tolerance for one, other in zip_longest(first, second, fillvalue=0.0))

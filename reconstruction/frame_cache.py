@@ -1,7 +1,9 @@
-"""Frames kept in memory up to a number of bytes; the least recently used go first."""
+"""Keep the images of tiles that were used last, up to a number of bytes."""
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import Any
 
 from numpy.typing import NDArray
@@ -10,23 +12,42 @@ from reconstruction.sources import Tile
 
 
 class FrameCache:
-    """Frames of tiles, fetched when they are not at hand."""
+    """Images of tiles, fetched when they are not at hand; may be asked from any thread."""
 
     def __init__(self, fetch: Callable[[Tile], NDArray[Any]], limit_bytes: int) -> None:
         self._fetch = fetch
-        self._limit_bytes = limit_bytes
+        self.limit_bytes = limit_bytes
         self._held_bytes = 0
-        self._frames: OrderedDict[tuple[int, int], NDArray[Any]] = OrderedDict()
+        self._frames: OrderedDict[tuple[int, int], Future[NDArray[Any]]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def get(self, tile: Tile) -> NDArray[Any]:
-        """Return a frame (y, x), not to be written to."""
+        """Return an image (y, x), not to be written to; who asks while it is being fetched waits for it."""
         key = tile.index, tile.take
-        if key in self._frames:
-            self._frames.move_to_end(key)
-            return self._frames[key]
-        frame = self._fetch(tile)
-        self._frames[key] = frame
-        self._held_bytes += frame.nbytes
-        while self._held_bytes > self._limit_bytes and len(self._frames) > 1:
-            self._held_bytes -= self._frames.popitem(last=False)[1].nbytes
-        return frame
+        with self._lock:
+            asked = self._frames.get(key)
+            if asked is not None:
+                self._frames.move_to_end(key)
+            else:
+                mine = self._frames[key] = Future()
+        if asked is not None:
+            return asked.result()
+        try:
+            mine.set_result(self._fetch(tile))
+        except BaseException as error:
+            mine.set_exception(error)
+            with self._lock:
+                del self._frames[key]
+            raise
+        with self._lock:
+            self._held_bytes += mine.result().nbytes
+            self._make_room()
+        return mine.result()
+
+    def _make_room(self) -> None:
+        """Let go of what was not used for the longest time, except for what is still being fetched."""
+        for key in list(self._frames):
+            if self._held_bytes <= self.limit_bytes or len(self._frames) == 1:
+                return
+            if self._frames[key].done():
+                self._held_bytes -= self._frames.pop(key).result().nbytes

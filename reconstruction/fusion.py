@@ -1,50 +1,173 @@
-"""Blend tiles into a block: feathered where they overlap, copied where only one is."""
+"""Blend tiles into a block: copied where only one is, mixed where they overlap.
 
-from collections.abc import Iterable
+`feather` weighs tiles by the distance to their rims over the whole overlap: that averages noise there, and doubles
+edges where tiles do not quite fit. `bands` mixes only what is broad that way, and takes what is fine from the tile
+whose rim is further away, across a narrow transition: two bands of the pyramid of Burt and Adelson (1983).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, Protocol, get_args
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.canvas import Canvas
+from reconstruction.errors import InputError
 
-Laid = tuple[int, int, NDArray[Any]]  # x_px, y_px of the top left pixel in the source's frame; pixels (y, x)
+Image = NDArray[np.float32]
+Blend = Literal["feather", "bands"]
+BROAD_STEP_PX = 8  # side of the squares in which what is broad is mixed
+TRANSITION = 0.25  # of a tile's weight, over which it fades behind another one: an eighth of the overlap's width
 
 
-def blend(box: Canvas, tiles: Iterable[Laid], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Draw tiles on a box, weighted by the distance to their rims; 0 where there is none.
+@dataclass(frozen=True)
+class Fusion:
+    """How tiles become one picture; each correction can be left out for the sake of measuring in the mosaic."""
+
+    blend: Blend = "bands"
+    flat_field: bool = True  # take out the shading common to all tiles
+    exposure: bool = True  # take out the brightness of each tile against its neighbours
+    sub_pixel: bool = True  # draw tiles between pixels, and without their distortion
+
+
+def blend_named(name: str) -> Blend:
+    """Check the name of a way to blend.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    for known in get_args(Blend):
+        if name == known:
+            return known  # type: ignore[no-any-return]
+    raise InputError(f"blend: {name!r} is not one of {', '.join(get_args(Blend))}")
+
+
+class Laid(Protocol):
+    """A tile on the mosaic, ready to be cut."""
+
+    @property
+    def box(self) -> Canvas:
+        """Where it has pixels."""
+
+    def pixels(self, box: Canvas) -> Image:
+        """Cut its pixels (y, x) from a part of its box."""
+
+    def broad(self, box: Canvas) -> Image:
+        """Give what is broad in it, for squares of `BROAD_STEP_PX` of any box; beyond its rim, as on the rim."""
+
+
+def blend(box: Canvas, tiles: Sequence[Laid], dtype: np.dtype[Any], how: Blend) -> NDArray[Any]:
+    """Draw tiles on a box; 0 where there is none.
 
     The same tiles in the same order give the same bytes; the caller keeps the order.
     """
-    total = np.zeros(box.shape, np.float32)
-    weights = np.zeros(box.shape, np.float32)
-    for x, y, pixels in tiles:
-        on_box, on_tile = _common(box, x, y, (pixels.shape[0], pixels.shape[1]))
-        weight = feather((pixels.shape[0], pixels.shape[1]))[on_tile]
-        total[on_box] += weight * pixels[on_tile]
-        weights[on_box] += weight
-    np.divide(total, weights, out=total, where=weights > 0)
-    return np.rint(total, out=total).astype(dtype)
+    image = np.zeros(box.shape, np.float32)
+    shared = [tile.box.common(box) for tile in tiles]
+    on_box = [(tile, part, tile.pixels(part)) for tile, part in zip(tiles, shared, strict=True) if part]
+    for _, part, pixels in on_box:
+        image[part.within(box)] = pixels
+    for crowded in _crowded(box, [part for _, part, _ in on_box]):
+        image[crowded.within(box)] = _mixed(crowded, on_box, how)
+    return rounded(image, dtype)
 
 
-def _common(box: Canvas, x: int, y: int, shape: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """The part that box and tile share, as (y, x) slices of either."""
-    top, bottom = max(box.y_px, y), min(box.y_px + box.height_px, y + shape[0])
-    left, right = max(box.x_px, x), min(box.x_px + box.width_px, x + shape[1])
-    return (
-        (slice(top - box.y_px, bottom - box.y_px), slice(left - box.x_px, right - box.x_px)),
-        (slice(top - y, bottom - y), slice(left - x, right - x)),
+def rounded(image: Image, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Round to whole grey values (halves to even ones), and keep to their range."""
+    return np.asarray(
+        cv2.addWeighted(image, 1.0, image, 0.0, 0.0, dtype=cv2.CV_8U if dtype.itemsize == 1 else cv2.CV_16U)
     )
 
 
+def _crowded(box: Canvas, parts: Sequence[Canvas]) -> list[Canvas]:
+    """Where two tiles meet, without what lies within another such place; all of the box if that is no less."""
+    pairs = (first.common(second) for i, first in enumerate(parts) for second in parts[:i])
+    places = list(dict.fromkeys(place for place in pairs if place))
+    places = [place for place in places if not any(place != other and place.common(other) == place for other in places)]
+    return places if sum(place.area_px for place in places) < box.area_px else [box]
+
+
+def _mixed(box: Canvas, tiles: Sequence[tuple[Laid, Canvas, Image]], how: Blend) -> Image:
+    here = [
+        (tile, part, pixels[part.within(drawn)])
+        for tile, drawn, pixels in tiles
+        if (part := drawn.common(box)) is not None
+    ]
+    mean = _Mean(box.shape)
+    if how == "feather":
+        for tile, part, pixels in here:
+            mean.add(part.within(box), pixels, feather(tile.box.shape)[part.within(tile.box)])
+        return mean.value()
+    shares = [feather(tile.box.shape)[part.within(tile.box)] for tile, part, _ in here]
+    greatest = np.zeros(box.shape, np.float32)
+    for (_, part, _), share in zip(here, shares, strict=True):
+        place = part.within(box)
+        np.maximum(greatest[place], share, out=greatest[place])
+    lifts = _lifts(box, [tile for tile, _, _ in here])
+    for (_, part, pixels), share, lift in zip(here, shares, lifts, strict=True):
+        place = part.within(box)
+        weight = share / greatest[place]
+        weight -= np.float32(1 - TRANSITION)
+        np.maximum(weight, 0, out=weight)
+        if weight.any():
+            mean.add(place, pixels + _enlarged(lift, place), weight)
+    return mean.value()
+
+
+def _lifts(box: Canvas, tiles: Sequence[Laid]) -> list[Image]:
+    """What is broad in the mean of some tiles less what is broad in each, for squares of the box."""
+    broad = [tile.broad(box) for tile in tiles]
+    weights = [np.square(_feather_at(box, tile.box)) for tile in tiles]
+    total = np.maximum(sum(weights), np.finfo(np.float32).tiny)
+    mean = sum(weight * image for weight, image in zip(weights, broad, strict=True)) / total
+    return [np.asarray(mean - image, dtype=np.float32) for image in broad]
+
+
+def _enlarged(squares: Image, place: tuple[slice, slice]) -> Image:
+    """Interpolate between squares, for a part of their box."""
+    near = tuple(slice(max(part.start // BROAD_STEP_PX - 1, 0), part.stop // BROAD_STEP_PX + 2) for part in place)
+    few = squares[near]
+    size = few.shape[1] * BROAD_STEP_PX, few.shape[0] * BROAD_STEP_PX
+    many = np.asarray(cv2.resize(few, size, interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+    starts = [part.start - BROAD_STEP_PX * around.start for part, around in zip(place, near, strict=True)]
+    rows, columns = (slice(start, start + part.stop - part.start) for start, part in zip(starts, place, strict=True))
+    return many[rows, columns]
+
+
+def _feather_at(box: Canvas, tile: Canvas) -> Image:
+    """Weight of a tile at the squares of a box: as `feather`, and 0 outside."""
+    ramps = []
+    for start, length, first, size in (
+        (box.y_px, box.height_px, tile.y_px, tile.height_px),
+        (box.x_px, box.width_px, tile.x_px, tile.width_px),
+    ):
+        at = start - first + BROAD_STEP_PX * (np.arange(-(-length // BROAD_STEP_PX), dtype=np.float32) + 0.5)
+        ramps.append(np.maximum(np.minimum(at, size - at), 0) / np.float32(size / 2))
+    return np.asarray(ramps[0][:, None] * ramps[1][None, :], dtype=np.float32)
+
+
+class _Mean:
+    """A weighted mean of images that cover a part each."""
+
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self._total, self._weights = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+
+    def add(self, place: tuple[slice, slice], image: Image, weight: Image) -> None:
+        self._total[place] += weight * image
+        self._weights[place] += weight
+
+    def value(self) -> Image:
+        return np.divide(self._total, self._weights, out=self._total, where=self._weights > 0)
+
+
 @lru_cache(maxsize=4)
-def feather(shape: tuple[int, int]) -> NDArray[np.float32]:
+def feather(shape: tuple[int, int]) -> Image:
     """Weight of every pixel of a tile, (y, x) in 0..1 and nowhere 0: product of the distances to the nearer rims."""
-    down, across = (_ramp(size) for size in shape)
-    return down[:, None] * across[None, :]
+    down, across = (_to_rim_px(size) / np.float32((size + 1) // 2) for size in shape)
+    return np.asarray(down[:, None] * across[None, :])
 
 
-def _ramp(size: int) -> NDArray[np.float32]:
-    ramp = np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1)).astype(np.float32)
-    return np.asarray(ramp / ramp.max())
+def _to_rim_px(size: int) -> Image:
+    return np.minimum(np.arange(1, size + 1), np.arange(size, 0, -1)).astype(np.float32)

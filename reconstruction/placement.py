@@ -1,12 +1,14 @@
 """Places of all tiles: what was measured among them, weighed against what the stage says."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reconstruction.common_field import distortion, undistorted
+from reconstruction.distortion import Distortion
 from reconstruction.registration import Edge
 from reconstruction.robust_solve import DETERMINED_PX2, KEPT_WEIGHT, MAD_TO_SIGMA, Pulls, solve
 from reconstruction.sources import Tile
@@ -41,6 +43,7 @@ class Placement:
     residual_px_rms: float
     residual_px_max: float
     stage_scatter_px: float
+    distortion: Distortion | None = None  # common to all tiles; the places are those of undistorted tiles
 
 
 def place(tiles: Sequence[Tile], edges: Sequence[Edge]) -> Placement:
@@ -49,6 +52,21 @@ def place(tiles: Sequence[Tile], edges: Sequence[Edge]) -> Placement:
     if not by_index:
         return Placement({}, frozenset(), 0.0, 0.0, 0.0)
     among = sorted((e for e in edges if e.a in by_index and e.b in by_index), key=lambda e: (e.a, e.b))
+    trusted = [witness.edge for witness in believable(among, learn(by_index, among))]
+    field = distortion(trusted, _nominal_steps(by_index, trusted))  # from all of them: bent loops do not close
+    if field is None:
+        return place_undistorted(by_index, among)
+    return replace(place_undistorted(by_index, undistorted(among, field)), distortion=field)
+
+
+def _nominal_steps(tiles: dict[int, Tile], edges: Sequence[Edge]) -> NDArray[np.float64]:
+    steps = [(tiles[e.b].x_px - tiles[e.a].x_px, tiles[e.b].y_px - tiles[e.a].y_px) for e in edges]
+    return np.array(steps, dtype=np.float64).reshape(-1, 2)
+
+
+def place_undistorted(by_index: dict[int, Tile], among: Iterable[Edge]) -> Placement:
+    """Place tiles, given in the order of their index, by edges that no distortion bends."""
+    among = sorted(among, key=lambda e: (e.a, e.b))
     row_of = {index: row for row, index in enumerate(by_index)}
     nominal = np.array([(t.x_px, t.y_px) for t in by_index.values()], dtype=np.float64)
     stage = learn(by_index, among)
@@ -104,22 +122,15 @@ def _summed_up(
     row_of: dict[int, int],
     scatter_px: float,
 ) -> Placement:
-    of_tile: dict[int, list[Edge]] = {index: [] for index in tiles}
+    best = dict.fromkeys(tiles, 0.0)
     for edge in kept:
-        of_tile[edge.a].append(edge)
-        of_tile[edge.b].append(edge)
+        best[edge.a], best[edge.b] = max(best[edge.a], edge.score), max(best[edge.b], edge.score)
     said = _measured(kept, row_of)
     squared = np.square(said.residuals(places)[said.determined()]).sum(axis=1)
-    together = _largest_group(tiles, kept)
+    together, determined = _largest_group(tiles, kept), _determined(said, len(tiles))
     placed = {
-        index: PlacedTile(
-            tile,
-            float(places[row_of[index], 0]),
-            float(places[row_of[index], 1]),
-            "registration" if index in together and _determine(of_tile[index]) else "stage",
-            max((edge.score for edge in of_tile[index]), default=0.0),
-        )
-        for index, tile in tiles.items()
+        index: PlacedTile(tile, x, y, "registration" if index in together and known else "stage", best[index])
+        for (index, tile), (x, y), known in zip(tiles.items(), places.tolist(), determined, strict=True)
     }
     return Placement(
         placed,
@@ -141,8 +152,10 @@ def _largest_group(tiles: Iterable[int], edges: Iterable[Edge]) -> set[int]:
     return max(group.values(), key=len)
 
 
-def _determine(edges: Iterable[Edge]) -> bool:
-    """Tell whether edges say where a tile lies in both directions, each below a pixel."""
+def _determined(said: Pulls, tiles: int) -> list[bool]:
+    """Tell for every tile whether its edges say where it lies in both directions, each below a pixel."""
     floor = LEAST_VARIANCE_PX2 * np.eye(2)  # the same frame twice matches without any doubt
-    information = sum((np.linalg.inv(_covariance(edge) + floor) for edge in edges), start=np.zeros((2, 2)))
-    return bool(np.linalg.eigvalsh(information)[0] > 1 / DETERMINED_PX2)
+    information, total = np.linalg.inv(said.covariance_px2 + floor), np.zeros((tiles, 2, 2))
+    np.add.at(total, said.first, information)
+    np.add.at(total, said.second, information)
+    return list(np.linalg.eigvalsh(total)[:, 0] > 1 / DETERMINED_PX2)

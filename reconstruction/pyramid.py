@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,10 +25,8 @@ def level_transform(level: int, pixel_size: float, origin: tuple[float, float]) 
 
 
 def halved(image: NDArray[Any]) -> NDArray[Any]:
-    """Average 2 x 2 pixels, rounded half up; at an odd rim the last row or column counts twice."""
+    """Average 2 x 2 pixels (uint8 or uint16), rounded half up; at an odd rim the last row or column counts twice."""
     rows, columns = image.shape
     if rows % 2 or columns % 2:
         image = np.pad(image, ((0, rows % 2), (0, columns % 2)), mode="edge")
-    wide = image.astype(np.uint32)
-    total = wide[::2, ::2] + wide[1::2, ::2] + wide[::2, 1::2] + wide[1::2, 1::2]
-    return ((total + 2) >> 2).astype(image.dtype)
+    return np.asarray(cv2.resize(image, (image.shape[1] // 2, image.shape[0] // 2), interpolation=cv2.INTER_AREA))

@@ -27,8 +27,12 @@ class Restorer(Protocol):
     def halo_px(self) -> int:
         """How far from a pixel its restored value may look."""
 
+    @property
+    def scale(self) -> int:
+        """How many pixels of the result lie on one of a frame, along each axis."""
+
     def restore(self, frame: NDArray[Any]) -> NDArray[Any]:
-        """Restore a frame (y, x); same shape and dtype."""
+        """Restore a frame (y, x), in any thread; same dtype, `scale` times the shape."""
 
 
 class NoRestorer:
@@ -37,6 +41,7 @@ class NoRestorer:
     name = "none"
     sha256 = None
     halo_px = 0
+    scale = 1
 
     def restore(self, frame: NDArray[Any]) -> NDArray[Any]:
         return frame
@@ -49,6 +54,7 @@ class NonLocalMeans:
     """
 
     name = "nlm"
+    scale = 1
     version = 1
     template_px = 5
     search_px = 13

@@ -10,15 +10,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
-from reconstruction.correlation import peaks
-from reconstruction.refinement import Refined, refine
-from reconstruction.strips import Image, high_passed, smoothed, tapered
+from reconstruction.bending import Blocks, in_blocks
+from reconstruction.correlation import Spectra, chance_variance, peaks, spectra
+from reconstruction.refinement import Refined, ncc, refine, worst_loss
+from reconstruction.strips import LEAST_STRIP_PX, Image, high_passed, smoothed, tapered
 
 Shift = tuple[int, int]  # y, x in px
 SAME_PEAK_PX = 3
 CLIMB_PX = 12
+ENOUGH_PIXELS = 65536  # to tell one NCC from another
+LEAST_LOSS = 0.3  # noise alone loses more
 NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 
 
@@ -50,34 +52,63 @@ class StripPair:
     @cached_property
     def smoothing_px(self) -> float:
         """Sigma of the smoothing, chosen from the noise of the strips."""
-        ratio = min(signal_to_noise(image) for image in self._detail)
-        if ratio > 4.0:
+        if self.signal_to_noise > 4.0:
             return 0.7
-        return 1.2 if ratio > 0.5 else 2.0
+        return 1.2 if self.signal_to_noise > 0.5 else 2.0
+
+    @cached_property
+    def signal_to_noise(self) -> float:
+        """Variance of the structure over that of the noise, of the poorer strip."""
+        return min(signal_to_noise(image) for image in self._detail)
 
     def spread(self) -> float:
         """Give the standard deviation of the poorer strip, in grey values."""
         return min(float(image.std()) for image in self._detail)
 
+    @cached_property
+    def _spectra(self) -> Spectra:
+        first, second = (tapered(image) for image in self._detail)
+        return spectra(first, second, self.low, self.high)
+
     def candidates(self) -> list[Candidate]:
         """List the best peaks of the correlation, by falling NCC."""
-        first, second = (tapered(image) for image in self._detail)
-        found = [self.at(shift) for shift in peaks(first, second, self.low, self.high)]
+        found = [self.at(shift) for shift in peaks(self._spectra, self.low, self.high, self.smoothing_px)]
         return sorted(found, key=lambda candidate: -candidate.ncc)
 
     def at(self, shift: Shift) -> Candidate:
-        """Measure the zero-mean NCC at a shift."""
+        """Measure the zero-mean NCC at a shift; of a large overlap on some of its rows."""
         one, other = overlap(*self._strips, shift)
-        a, b = one - one.mean(), other - other.mean()
-        norm = math.sqrt(float(np.vdot(a, a)) * float(np.vdot(b, b)))
-        return Candidate(shift, float(np.vdot(a, b)) / norm if norm > 0 else 0.0)
+        every = max(1, one.size // ENOUGH_PIXELS)
+        return Candidate(shift, ncc(one[::every], other[::every]))
 
     def refined(self, shift: Shift) -> Refined | None:
-        """Refine a shift on the overlap alone, so that both strips are filtered with the same surroundings."""
+        """Refine a shift on the overlap alone."""
+        return refine(*self._alone(shift), self._correlation_px2)
+
+    def most(self, rival: Candidate) -> float:
+        """Give the greatest NCC that a peak between the pixels may have where a rival lies at whole ones."""
+        return rival.ncc / max(self._worst_loss, LEAST_LOSS)
+
+    @cached_property
+    def _worst_loss(self) -> float:
+        image = self._strips[1]
+        return worst_loss(image[: max(LEAST_STRIP_PX, ENOUGH_PIXELS // image.shape[1])])
+
+    def in_blocks(self, shift: Shift, whole: Refined) -> tuple[Refined, Blocks]:
+        """Tell how the refined shift varies over the overlap, and refine it again where it does."""
+        return in_blocks(*self._alone(shift), whole, self._correlation_px2)
+
+    def _alone(self, shift: Shift) -> tuple[Image, Image]:
+        """Filter the overlap alone, so that both strips have the same surroundings."""
         one, other = (
             smoothed(high_passed(part), self.smoothing_px) for part in overlap(self.first, self.second, shift)
         )
-        return refine(one, other, 4 * math.pi * self.smoothing_px**2)
+        return one, other
+
+    @property
+    def _correlation_px2(self) -> float:
+        """Area over which the smoothing makes noise alike."""
+        return 4 * math.pi * self.smoothing_px**2
 
     def inside(self, shift: Shift, margin_px: int = 0) -> bool:
         """Tell whether a shift is of interest, at least `margin_px` away from the last one that is."""
@@ -110,17 +141,12 @@ class StripPair:
 
     def chance_deviation(self, shift: Shift) -> float:
         """Estimate the scatter of the NCC of unrelated strips with these spectra (Bartlett 1935)."""
-        weighted, totals = np.float32(1.0), 1.0
-        for part in overlap(*self._strips, shift):
-            power = np.square(np.abs(fft.rfft2(tapered(part - part.mean()))))
-            weighted = weighted * power
-            totals *= _both_halves(power)
-        return math.sqrt(_both_halves(np.asarray(weighted)) / max(totals, 1e-30))
+        first, second = (tapered(part - part.mean()) for part in overlap(*self._strips, shift))
+        return math.sqrt(chance_variance(spectra(first, second, (0, 0), (0, 0)), 0.0) / first.size)
 
-
-def _both_halves(power: NDArray[Any]) -> float:
-    """Sum over all frequencies, of which a real transform keeps half."""
-    return 2.0 * float(power.sum(dtype=np.float64)) - float(power[:, 0].sum(dtype=np.float64))
+    def rough_deviation(self, shift: Shift) -> float:
+        """Estimate the same from the spectra of the strips, which hold more than the overlap."""
+        return math.sqrt(chance_variance(self._spectra, self.smoothing_px) / overlap(*self._detail, shift)[0].size)
 
 
 def overlap(first: NDArray[Any], second: NDArray[Any], shift: Shift) -> tuple[NDArray[Any], NDArray[Any]]:

@@ -14,6 +14,8 @@ TAPER_PX = 12
 LEAST_STRIP_PX = 12
 REACH_FRACTION = 0.015  # of the longer side of a tile
 LEAST_REACH_PX = 24
+WIDER = 4  # factor of the second search
+WIDEST_PX = 256  # of the third
 
 Image = NDArray[np.float32]
 
@@ -21,6 +23,13 @@ Image = NDArray[np.float32]
 def base_reach_px(tile_shape: tuple[int, int]) -> int:
     """Tell how far a stage is taken to be wrong at first, px."""
     return max(LEAST_REACH_PX, math.ceil(REACH_FRACTION * max(tile_shape)))
+
+
+def wider_reaches_px(tile_shape: tuple[int, int]) -> list[int]:
+    """Tell how far to look, one after the other, where nothing was found within the first reach, px."""
+    limit, base = min(min(tile_shape) // 3, WIDEST_PX), base_reach_px(tile_shape)
+    wider = min(WIDER * base, min(tile_shape) // 3)
+    return [wider, limit] if limit > wider else [wider]
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,11 @@ def _window(size: int, step: int, reach: int) -> tuple[int, int, int]:
     first = max(0, step - reach)
     second = max(0, -step - reach)
     return first, second, size - max(first, second)
+
+
+def overlap_pixels(shape: tuple[int, int], nominal_px: tuple[float, float]) -> int:
+    """Count the pixels that two tiles displaced by `nominal_px` (y, x) share."""
+    return math.prod(max(0, size - round(abs(step))) for size, step in zip(shape, nominal_px, strict=True))
 
 
 def high_passed(strip: NDArray[Any]) -> Image:

@@ -1,7 +1,8 @@
 """Read one tile: 8 or 16 bit grey TIFF or PNG, or RGB(A) whose colours are equal."""
 
 import zlib
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,8 @@ class Header:
         return f"{self.shape[1]} x {self.shape[0]} px of {self.dtype}"
 
 
-def header_of(path: Path) -> Header:
-    """Check that a file holds a usable tile; it is read whole once and not kept."""
-    pixels = read_grey(path)
+def header_of(pixels: NDArray[Any]) -> Header:
+    """Describe a tile (y, x)."""
     return Header((pixels.shape[0], pixels.shape[1]), pixels.dtype)
 
 
@@ -58,10 +58,22 @@ def _decoded(path: Path) -> NDArray[Any]:
         with suppress(Exception):  # damaged, or packed in a way that tifffile leaves to others (LZW)
             return np.asarray(tifffile.imread(path))
     data = path.read_bytes()
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data and _is_whole(data) else None
+    with _without_a_word():
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data and _is_whole(data) else None
     if pixels is None:
         raise InputError(f"{path}: not a readable image")
     return np.asarray(pixels)
+
+
+@contextmanager
+def _without_a_word() -> Iterator[None]:
+    """Keep OpenCV from complaining on stderr about a damaged TIFF, past our own words."""
+    before = cv2.utils.logging.getLogLevel()
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        yield
+    finally:
+        cv2.utils.logging.setLogLevel(before)
 
 
 def _is_whole(data: bytes) -> bool:

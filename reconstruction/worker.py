@@ -3,15 +3,23 @@
 The result depends on frames, nominal places and edges alone, not on batches, timing or restarts.
 """
 
+import math
+import os
 import time
 from bisect import bisect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from reconstruction.brightness import Brightness, match
+from reconstruction.brightness_ratios import Ratios, measure_ratios
 from reconstruction.canvas import Canvas, around, refuse_endless
-from reconstruction.drawing import Drawing, Layers
+from reconstruction.drawing import EXACT, Drawing, Layer, Tolerance
+from reconstruction.fixed_pattern import FixedPattern, PatternEstimate
 from reconstruction.frame_cache import FrameCache
+from reconstruction.fusion import Fusion
+from reconstruction.live_placement import LivePlacement
 from reconstruction.mosaic import Mosaic
 from reconstruction.neighbours import Neighbourhood
 from reconstruction.placement import Placement, place
@@ -25,7 +33,9 @@ CACHE_BYTES = 512 * 2**20  # a layer, at most
 CACHED_BAND = 2.0  # tile heights: the row that arrives, the one before and the one between; the others are done with
 REDRAW_S = 0.5  # between two drawings while the scan goes on
 REDRAW_SHARE = 2.0  # times as long as the last drawing took, at least
-LIVE_TOLERANCE_PX = 1  # a tile may be drawn this far off until the end
+REMATCH_SHARE = 10.0  # likewise, between two looks at the brightness of all tiles
+LIVE = Tolerance(px=1.0, brightness=0.02)  # a tile may be drawn this far off until the end
+MOST_THREADS = 8
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,16 @@ class Reconstruction:
     canvas: Canvas
     model: str
     model_sha256: str | None
+    fusion: Fusion
+    brightness: Brightness
     seconds: dict[str, float]  # register, place, draw, total
+
+
+def _task(first: Tile | None, second: Tile | None) -> tuple[int, ...]:
+    """Give what the measurement of an edge depends on, beside the two tiles: their takes, and whole pixels between."""
+    if first is None or second is None:
+        return ()
+    return first.take, second.take, round(second.x_px - first.x_px), round(second.y_px - first.y_px)
 
 
 def first_canvas(source: FrameSource) -> Canvas:
@@ -85,31 +104,58 @@ def _most_within(places_px: Sequence[float], length_px: float) -> int:
     return max((bisect(ordered, first + length_px) - i for i, first in enumerate(ordered)), default=0)
 
 
-def follow(source: FrameSource, out: Path, restorer: Restorer, progress: Callable[[Progress], None]) -> Reconstruction:
-    """Reconstruct a source into `out`/mosaic.zarr while its frames arrive; go on where a killed worker stopped."""
-    return _Worker(source, out, restorer, progress).run()
+def follow(
+    source: FrameSource,
+    out: Path,
+    restorer: Restorer,
+    progress: Callable[[Progress], None],
+    fusion: Fusion = Fusion(),  # noqa: B008 - frozen
+    live: bool = True,
+) -> Reconstruction:
+    """Reconstruct a source into `out`/mosaic.zarr; go on where a killed worker stopped.
+
+    Args:
+        live: draw while frames arrive, for whoever is looking; otherwise once, at the end.
+    """
+    with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), MOST_THREADS)) as pool:
+        return _Worker(source, out, restorer, progress, fusion, pool).run(live)
 
 
 class _Worker:
     def __init__(
-        self, source: FrameSource, out: Path, restorer: Restorer, progress: Callable[[Progress], None]
+        self,
+        source: FrameSource,
+        out: Path,
+        restorer: Restorer,
+        progress: Callable[[Progress], None],
+        fusion: Fusion,
+        pool: Executor,
     ) -> None:
         self._source = source
         self._path = out / MOSAIC_NAME
         self._restorer = restorer
         self._progress = progress
+        self._fusion = fusion
+        self._pool = pool
         limit_bytes = cache_bytes(source)
         self._raw = FrameCache(source.pixels, limit_bytes)
-        restored = FrameCache(lambda tile: restorer.restore(self._raw.get(tile)), limit_bytes)
-        self._layers = Layers(self._raw, restored, restorer.name == "none")
+        restored = FrameCache(lambda tile: restorer.restore(self._raw.get(tile)), limit_bytes * restorer.scale**2)
+        apart = [Layer(("raw",), self._raw), Layer(("restored",), restored, restorer.scale)]
+        self._layers = [Layer(("raw", "restored"), self._raw)] if restorer.name == "none" else apart
         self._known = {(edge.a, edge.b): edge for edge in source.known_edges()}
         self._edges: dict[tuple[int, int], Edge] = {}
+        self._ratios: dict[tuple[int, int], Ratios] = {}
         self._tiles: dict[int, Tile] = {}
+        self._learning: PatternEstimate | None = PatternEstimate()
+        self._pattern: FixedPattern | None = None
+        self._live = LivePlacement()
+        self._brightness = Brightness()  # as it was known at `_matched_s`, which took `_matching_s`
+        self._matched_s, self._matching_s = -math.inf, 0.0
         self._neighbourhood = Neighbourhood(source.tile_shape)
         self._blocks_drawn = 0
         self._seconds = {"register": 0.0, "place": 0.0, "draw": 0.0, "total": 0.0}
 
-    def run(self) -> Reconstruction:
+    def run(self, live: bool) -> Reconstruction:
         started = time.perf_counter()
         drawing = self._drawing(self._path, first_canvas(self._source))
         next_drawing = 0.0
@@ -118,14 +164,19 @@ class _Worker:
             if self._arrive(batch):
                 drawing = self._drawing(self._path, first_canvas(self._source))
             pending = pending or bool(batch)
-            if pending and time.perf_counter() >= next_drawing:
+            if live and pending and time.perf_counter() >= next_drawing:
                 before = time.perf_counter()
-                self._draw(drawing, self._place(), LIVE_TOLERANCE_PX)
+                placement = self._place(self._live.place)
+                if before - self._matched_s > REMATCH_SHARE * self._matching_s:
+                    self._match(placement)
+                drawing = self._grown(drawing, placement)
                 took = time.perf_counter() - before
                 next_drawing = time.perf_counter() + max(REDRAW_S, REDRAW_SHARE * took)
                 pending = False
             self._tell(finished=False)
-        placement = self._place()
+        self._learn_pattern()
+        placement = self._place(place)
+        self._match(placement)
         mosaic = self._finish(drawing, placement)
         self._seconds["total"] = time.perf_counter() - started
         self._tell(finished=True)
@@ -133,64 +184,125 @@ class _Worker:
 
     def _drawing(self, path: Path, canvas: Canvas) -> Drawing:
         path.parent.mkdir(parents=True, exist_ok=True)
-        mosaic = Mosaic.create(path, canvas, self._source.dtype, self._source.pixel_size_um)
-        return Drawing(mosaic, self._layers, self._source.tile_shape, self._source.dtype)
+        scales = {name: layer.scale for layer in self._layers for name in layer.names}
+        dtype, pixel_size_um = self._source.dtype, self._source.pixel_size_um
+        mosaic = Mosaic.create(path, canvas, dtype, pixel_size_um, scales, {"fusion": asdict(self._fusion)})
+        return Drawing(mosaic, self._layers, self._source.tile_shape, dtype, self._fusion, self._pool)
+
+    def _grown(self, drawing: Drawing, placement: Placement) -> Drawing:
+        """Draw where tiles are by now; on a larger canvas if more is planned, for of a video nobody knows the end."""
+        canvas = first_canvas(self._source)
+        if drawing.mosaic.canvas.holds(canvas):
+            self._draw(drawing, placement, LIVE)
+            return drawing
+        for layer in self._layers:
+            layer.frames.limit_bytes = cache_bytes(self._source) * layer.scale**2
+        larger = self._larger(canvas.ahead_of(drawing.mosaic.canvas))
+        self._draw(larger, placement, EXACT)
+        larger.move_to(self._path)
+        return larger
 
     def _arrive(self, batch: Sequence[Tile]) -> bool:
         """Register what arrived with its neighbours; whether tiles known before have moved to other places."""
         started = time.perf_counter()
         again = [tile for tile in batch if tile.index in self._tiles]
+        new = [tile for tile in batch if tile.index not in self._tiles]
         moved = any(replace(tile, take=self._tiles[tile.index].take) != self._tiles[tile.index] for tile in again)
         if again:
-            batch = self._all_with(again) + [tile for tile in batch if tile.index not in self._tiles]
-            self._tiles, self._edges, self._neighbourhood = {}, {}, Neighbourhood(self._source.tile_shape)
-        for tile in batch:
-            self._add(tile)
+            batch = self._all_with(again) + new
+            self._tiles, self._edges, self._ratios = {}, {}, {}
+            self._neighbourhood = Neighbourhood(self._source.tile_shape)
+        self._measure([pair for tile in batch for pair in self._pairs_with(tile)])
+        self._learn_from(new)  # each frame once: with itself, all of it would be a pattern
         self._seconds["register"] += time.perf_counter() - started
         return moved
 
     def _all_with(self, again: Sequence[Tile]) -> list[Tile]:
-        """Give all tiles as they are now, and remember the edges of those whose frame is still the same."""
-        retaken = {tile.index for tile in again if tile.take != self._tiles[tile.index].take}
+        """Give all tiles as they are now, and remember the edges that would be measured as they were."""
+        before = dict(self._tiles)
+        self._tiles |= {tile.index: tile for tile in again}
         known = self._known | self._edges
-        self._known = {key: edge for key, edge in known.items() if retaken.isdisjoint(key)}
-        return list((self._tiles | {tile.index: tile for tile in again}).values())
+        self._known = {
+            key: edge
+            for key, edge in known.items()
+            if _task(*map(before.get, key)) == _task(*map(self._tiles.get, key))
+        }
+        return list(self._tiles.values())
 
-    def _add(self, tile: Tile) -> None:
+    def _pairs_with(self, tile: Tile) -> list[tuple[Tile, Tile]]:
+        """Take in a tile; the pairs that it makes with those before it, each by ascending index."""
         self._tiles[tile.index] = tile
-        for other in self._neighbourhood.add(tile):
-            first, second = sorted((tile, other), key=lambda each: each.index)
-            key = (first.index, second.index)
-            if key in self._known:
-                self._edges[key] = self._known[key]
-                continue
-            nominal_px = (second.x_px - first.x_px, second.y_px - first.y_px)
-            edge = register(*key, self._raw.get(first), self._raw.get(second), nominal_px)
-            self._edges[key] = edge
-            self._source.report_edge(edge)
+        others = self._neighbourhood.add(tile)
+        return [(tile, other) if tile.index < other.index else (other, tile) for other in others]
 
-    def _place(self) -> Placement:
+    def _measure(self, pairs: Sequence[tuple[Tile, Tile]]) -> None:
+        """Compare pairs of tiles, several at a time."""
+        for edge, ratios in self._pool.map(self._measured, pairs):
+            key = edge.a, edge.b
+            self._edges[key], self._ratios[key] = edge, ratios
+            if key not in self._known:
+                self._source.report_edge(edge)
+
+    def _measured(self, pair: tuple[Tile, Tile]) -> tuple[Edge, Ratios]:
+        """Compare two tiles; in any thread."""
+        first, second = pair
+        frames = self._raw.get(first), self._raw.get(second)
+        nominal_px = (second.x_px - first.x_px, second.y_px - first.y_px)
+        known = self._known.get((first.index, second.index))
+        edge = known or register(first.index, second.index, *frames, nominal_px, self._pattern)
+        return edge, measure_ratios(edge, *frames)
+
+    def _learn_from(self, batch: Sequence[Tile]) -> None:
+        for tile in batch:
+            if self._learning:
+                self._learning.add(self._raw.get(tile))
+                if self._learning.complete:
+                    self._learn_pattern()
+
+    def _learn_pattern(self) -> None:
+        """Settle what the detector adds to every frame, and measure again what was measured without knowing it."""
+        if self._learning is None:
+            return
+        self._pattern, self._learning = self._learning.pattern(), None
+        if self._pattern:
+            self._known = {key: edge for key, edge in self._known.items() if key not in self._edges}
+            self._measure([(self._tiles[a], self._tiles[b]) for a, b in self._edges])
+
+    def _place(self, how: Callable[[Sequence[Tile], Sequence[Edge]], Placement]) -> Placement:
         started = time.perf_counter()
-        placement = place(list(self._tiles.values()), list(self._edges.values()))
+        placement = how(list(self._tiles.values()), list(self._edges.values()))
         self._seconds["place"] += time.perf_counter() - started
         return placement
 
-    def _draw(self, drawing: Drawing, placement: Placement, tolerance_px: int) -> None:
+    def _match(self, placement: Placement) -> None:
+        """Find the brightness of the tiles from the overlaps whose edges had a say in their places."""
+        self._matched_s = time.perf_counter()
+        ratios = [self._ratios[key] for key in sorted(placement.kept)]
+        self._brightness = match(self._tiles, ratios, self._fusion.exposure, self._fusion.flat_field)
+        self._matching_s = time.perf_counter() - self._matched_s
+        self._seconds["place"] += self._matching_s
+
+    def _draw(self, drawing: Drawing, placement: Placement, tolerance: Tolerance) -> None:
         started = time.perf_counter()
-        self._blocks_drawn += drawing.update(placement.tiles, tolerance_px)
+        self._blocks_drawn += drawing.update(placement, self._brightness, tolerance)
         self._seconds["draw"] += time.perf_counter() - started
 
     def _finish(self, drawing: Drawing, placement: Placement) -> Mosaic:
         """Draw the final places; on a larger canvas, in a new folder, if a tile lies outside of the first one."""
-        canvas = drawing.mosaic.canvas
+        canvas = first_canvas(self._source)
         if placement.tiles:
             canvas = canvas.union(around(placement.tiles.values(), self._source.tile_shape))
         if canvas == drawing.mosaic.canvas:
-            self._draw(drawing, placement, 0)
+            self._draw(drawing, placement, EXACT)
             return drawing.mosaic
-        larger = self._drawing(self._path.with_name(self._path.name + ".larger"), canvas)
-        self._draw(larger, placement, 0)
-        return larger.mosaic.replace(self._path)
+        larger = self._larger(canvas)
+        self._draw(larger, placement, EXACT)
+        larger.move_to(self._path)
+        return larger.mosaic
+
+    def _larger(self, canvas: Canvas) -> Drawing:
+        """Begin a mosaic that is to come in the place of the one there."""
+        return self._drawing(self._path.with_name(self._path.name + ".larger"), canvas)
 
     def _tell(self, finished: bool) -> None:
         accepted = sum(edge.accepted for edge in self._edges.values())
@@ -209,5 +321,7 @@ class _Worker:
             canvas=mosaic.canvas,
             model=self._restorer.name,
             model_sha256=self._restorer.sha256,
+            fusion=self._fusion,
+            brightness=self._brightness,
             seconds=dict(self._seconds),
         )

@@ -17,12 +17,12 @@ import pytest
 import zarr
 
 from acquisition import run_store
-from acquisition.journal import Attempt
+from acquisition.journal import Attempt, Journal
 from acquisition.run_folder import RunError, discard_unbegun, ensure_empty
 from acquisition.run_frames import RunFrames
 from acquisition.run_store import RunStore
 from acquisition.shard import PAGE
-from reconstruction.registration import Edge
+from reconstruction.registration import Edge, LocalShift
 
 NewStore = Callable[..., RunStore]
 
@@ -237,10 +237,28 @@ def test_enters_mean_and_spread_of_a_frame(new_store: NewStore) -> None:
 
 def test_edges_come_back_as_they_were_measured(new_store: NewStore) -> None:
     store = new_store()
-    edges = [Edge(0, 1, 0.1 + 0.2, -1e-17, 0.987, True), Edge(1, 2, 3.0, 4.0, 0.0, False)]
+    local = (LocalShift(0.9, -0.5, -0.8, -0.5, 0.31, 1e-3, 400.0, -3.5, 12.0), LocalShift(*range(9)))
+    edges = [Edge(0, 1, 0.1 + 0.2, -1e-17, 0.987, True, local=local), Edge(1, 2, 3.0, 4.0, 0.0, False)]
     for edge in edges:
         store.journal.add_edge(edge)
     assert store.journal.edges() == edges
+
+
+def test_edges_of_an_older_journal_are_read_and_added_to(new_store: NewStore) -> None:
+    store = new_store()
+    old = Edge(0, 1, 1.0, 2.0, 0.9, True)
+    new = Edge(1, 2, 1.0, 2.0, 0.9, True, local=(LocalShift(*range(9)),))
+    store.journal.add_edge(old)
+    store.close()
+    with closing(sqlite3.connect(store.path / "journal.db")) as database:
+        database.execute("ALTER TABLE edges DROP COLUMN local")
+        database.commit()
+    with closing(Journal(store.path / "journal.db")) as journal:
+        journal.add_edge(new)
+        assert journal.edges() == [old, dataclasses.replace(new, local=())]
+        journal.add_new_columns()
+        journal.add_edge(new)
+        assert journal.edges() == [old, new]
 
 
 def test_followers_see_each_tile_once_and_end_with_the_writer(new_store: NewStore) -> None:

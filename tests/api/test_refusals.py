@@ -1,5 +1,6 @@
 """Bad input ends in exit code 2 and one line that names it; nothing moves, nothing is written."""
 
+import json
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -117,6 +118,21 @@ def test_a_tile_that_is_no_image(nanoraster: Command, tmp_path: Path) -> None:
     (source / "b.png").write_text("not an image")
     refused(nanoraster("reconstruct", source, "--out", tmp_path / "out"), "b.png")
     assert not (tmp_path / "out").exists()
+
+
+def test_one_bad_tile_among_many_is_named_and_the_others_are_reconstructed(nanoraster: Command, tmp_path: Path) -> None:
+    rows = "a.png,0,0\nb.png,90,0\nc.png,180,0\n"
+    source = tiles(tmp_path / "tiles", rows, dict.fromkeys(("a.png", "b.png", "c.png"), (100, 100)))
+    (source / "b.png").write_text("not an image")
+    done = nanoraster("reconstruct", source, "--out", tmp_path / "out", "--json")
+    assert done.returncode == 0
+    assert done.stderr == f"warning: {source / 'b.png'}: not a readable image; left out\n"
+    summary = json.loads(done.stdout)["summary"]
+    assert summary["tiles"] | {"planned": 3, "ok": 2, "left_out": 1} == summary["tiles"]
+    assert summary["remarks"] == [f"{source / 'b.png'}: not a readable image; left out"]
+    positions = (tmp_path / "out" / "positions.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in positions] == ["file", "a.png", "b.png", "c.png"]
+    assert positions[2] == "b.png,90.0000,0.0000,stage,0.0000"
 
 
 def test_a_command_that_does_not_exist(nanoraster: Command) -> None:

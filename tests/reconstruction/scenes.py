@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from reconstruction.distortion import Distortion
 from reconstruction.registration import Edge
 from reconstruction.sources import Tile
+from reconstruction.strips import Image
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"  # real recordings, beside the repository
 FULL_SCALE = 60000.0
@@ -84,6 +86,7 @@ def scan(
     error_px: float = 3.0,
     backlash_px: float = 6.0,
     blank_corner: bool = False,
+    distortion: Distortion | None = None,
 ) -> Scan:
     """Photograph a specimen on a grid: `error_px` rms radial a tile, `backlash_px` in x on odd rows, shot noise."""
     rng = np.random.default_rng(seed)
@@ -101,7 +104,8 @@ def scan(
             corner = place + margin
             start = np.floor(corner).astype(int) - 8
             part = specimen[max(start[1], 0) : start[1] + size + 17, max(start[0], 0) : start[0] + size + 17]
-            clean = shifted(part, corner - np.maximum(start, 0), size)
+            offset = corner - np.maximum(start, 0)
+            clean = shifted(part, offset, size) if distortion is None else bent(part, offset, size, distortion)
             counts = rng.poisson(np.clip(clean, 0, 1) * electrons) / electrons
             frames.append(np.clip(np.rint(counts * FULL_SCALE / 1.3), 0, 65535).astype(np.uint16))
             tiles.append(Tile(len(tiles), f"r{row}c{column}.tif", *nominal, anchor=row % 2 == 0))
@@ -119,6 +123,14 @@ def shifted(part: NDArray[np.float32], offset: NDArray[np.float64], size: int) -
         kernels.append((weights / weights.sum()).astype(np.float32))
     moved = cv2.sepFilter2D(part, -1, *kernels, borderType=cv2.BORDER_REPLICATE)
     return moved[whole[1] : whole[1] + size, whole[0] : whole[0] + size]
+
+
+def bent(part: NDArray[np.float32], offset: NDArray[np.float64], size: int, distortion: Distortion) -> Image:
+    """Sample `size` x `size` px from a position (x, y) on, each further on by the distortion."""
+    by_x, by_y = distortion.displacement_px((size, size))
+    x, y = np.arange(size, dtype=np.float32), np.arange(size, dtype=np.float32)[:, None]
+    maps = by_x + x + np.float32(offset[0]), by_y + y + np.float32(offset[1])
+    return np.asarray(cv2.remap(part, *maps, cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE), np.float32)
 
 
 def errors_px(found_px: NDArray[np.float64], truth_px: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from reconstruction.restore import restorer
-from reconstruction.sources import TileFolder
+from reconstruction.tile_folder import TileFolder
 from reconstruction.tile_lists import FIJI_LINE
 from reconstruction.worker import Reconstruction, follow
 from tests.reconstruction.scenes import DATA, errors_px

@@ -41,6 +41,15 @@ def test_looks_further_when_the_stage_is_wrong_by_sixty_pixels(seed: int) -> Non
     assert miss_px(scene, found) < 0.3
 
 
+@pytest.mark.parametrize("kind", ["natural", "grains", "lamellae"])
+def test_looks_further_still_when_lost_steps_have_added_up(kind: str) -> None:
+    scene = scan(kind, rows=1, columns=2, overlap=0.4)
+    nominal_px = (scene.tiles[1].x_px - 4, scene.tiles[1].y_px - 117)
+    found = register(0, 1, scene.frames[0], scene.frames[1], nominal_px)
+    assert found.accepted
+    assert miss_px(scene, found) < 0.1
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_refuses_pure_noise(seed: int) -> None:
     assert not edge(scan("blank", rows=1, columns=2, seed=seed), 0, 1).accepted

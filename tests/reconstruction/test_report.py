@@ -18,11 +18,13 @@ def test_report_tells_all_and_needs_nothing_else(tmp_path: Path) -> None:
     scene = scan("grains", 0.2, size=256, rows=3, columns=3, blank_corner=True)
     scene.pixel_size_um = 0.02
     result = follow(scene, tmp_path, restorer("none"), lambda progress: None)
-    summary = write_report(tmp_path, result, {"tiles": {"ok": 9, "failed": 0}, "faults": ["lost frame"]})
+    extra = {"tiles": {"ok": 9, "failed": 0}, "faults": ["lost frame"], "remarks": ["a.tif: black; left out"]}
+    summary = write_report(tmp_path, result, scene.pixels, extra)
     assert json.loads((tmp_path / "report/summary.json").read_text()) == summary
     assert summary["tiles"] == {"planned": 9, "ok": 9, "placed_by_stage": 1, "failed": 0}
     assert summary["mosaic"]["pixel_size_nm"] == pytest.approx(20)
     assert {"edges", "accepted", "residual_px_rms"} <= set(summary["stitch"])
+    assert 0 < summary["stitch"]["seam_shift_px_median"] < summary["stitch"]["seam_shift_px_p95"] < 0.3
     assert summary["model"] == {"name": "none", "sha256": None}
     rows = list(csv.DictReader((tmp_path / "positions.csv").read_text().splitlines()))
     assert [row["file"] for row in rows] == [tile.name for tile in scene.tiles]
@@ -33,6 +35,7 @@ def test_report_tells_all_and_needs_nothing_else(tmp_path: Path) -> None:
     page = (tmp_path / "report/report.html").read_text()
     assert "data:image/png;base64," in page
     assert "<svg" in page
+    assert "<li>a.tif: black; left out</li>" in page
     assert "http" not in page
 
 

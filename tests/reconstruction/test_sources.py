@@ -8,15 +8,15 @@ import pytest
 import tifffile
 
 from reconstruction.errors import InputError
-from reconstruction.sources import TileFolder
+from reconstruction.tile_folder import TileFolder
 
 GREY = (np.arange(48 * 32) % 251).astype(np.uint8).reshape(32, 48)
 
 
 def folder(path: Path, listing: str, name: str = "tiles.csv", tiles: tuple[str, ...] = ("a.png", "b.png")) -> Path:
     (path / name).write_text(listing)
-    for tile in tiles:
-        cv2.imwrite(str(path / tile), GREY)
+    for number, tile in enumerate(tiles):
+        cv2.imwrite(str(path / tile), np.roll(GREY, number, axis=0))
     return path
 
 
@@ -25,7 +25,7 @@ def test_reads_positions_in_pixels(tmp_path: Path) -> None:
     assert [(t.index, t.name, t.x_px, t.y_px) for t in source.planned()] == [(0, "b.png", 0, 0), (1, "a.png", 40.5, -1)]
     assert source.tile_shape == (32, 48)
     assert source.dtype == np.uint8
-    assert np.array_equal(source.pixels(source.planned()[0]), GREY)
+    assert np.array_equal(source.pixels(source.planned()[1]), GREY)
     assert [tile for batch in source.follow() for tile in batch] == source.planned()
 
 
@@ -42,10 +42,12 @@ def test_reads_what_fiji_wrote(tmp_path: Path) -> None:
 
 def test_takes_equal_colours_and_alpha_as_grey(tmp_path: Path) -> None:
     folder(tmp_path, "file,x_px,y_px\na.png,0,0\nb.png,9,0\nc.tif,18,0\n")
-    cv2.imwrite(str(tmp_path / "b.png"), np.dstack([GREY, GREY, GREY, np.full_like(GREY, 255)]))
-    tifffile.imwrite(tmp_path / "c.tif", np.dstack([GREY] * 3), photometric="rgb")
+    one, other = np.flipud(GREY), np.fliplr(GREY)
+    cv2.imwrite(str(tmp_path / "b.png"), np.dstack([one, one, one, np.full_like(GREY, 255)]))
+    tifffile.imwrite(tmp_path / "c.tif", np.dstack([other] * 3), photometric="rgb")
     source = TileFolder(tmp_path)
-    assert all(np.array_equal(source.pixels(tile), GREY) for tile in source.planned())
+    for tile, pixels in zip(source.planned(), (GREY, one, other), strict=True):
+        assert np.array_equal(source.pixels(tile), pixels)
 
 
 @pytest.mark.parametrize(

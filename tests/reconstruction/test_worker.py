@@ -13,10 +13,11 @@ import zarr
 from numpy.typing import NDArray
 
 from reconstruction.canvas import whole
+from reconstruction.fusion import Fusion
 from reconstruction.restore import NonLocalMeans, restorer
 from reconstruction.sources import Tile
 from reconstruction.worker import Progress, Reconstruction, cache_bytes, follow
-from tests.reconstruction.scenes import Scan, scan
+from tests.reconstruction.scenes import Scan, scan, shifted
 
 
 def ignore(progress: Progress) -> None:
@@ -94,19 +95,33 @@ def test_the_mosaic_is_valid_and_readable_after_every_batch(tmp_path: Path) -> N
     follow(scene, tmp_path, restorer("none"), look)
 
 
-def test_raw_pixels_are_copied_where_one_tile_is(tmp_path: Path) -> None:
+def test_pixels_are_copied_where_one_tile_is_and_corrections_are_left_out(tmp_path: Path) -> None:
     scene = small()
-    result = made(scene, tmp_path)
+    untouched = Fusion(flat_field=False, exposure=False, sub_pixel=False)
+    result = follow(scene, tmp_path, restorer("none"), ignore, untouched)
     raw = levels(result.mosaic_path, "raw")[0]
     placed = result.placement.tiles[8]
     x, y = whole(placed.x_px) - result.canvas.x_px, whole(placed.y_px) - result.canvas.y_px
     assert np.array_equal(raw[y + 100 : y + 150, x + 100 : x + 150], scene.frames[8][100:150, 100:150])
 
 
+def test_tiles_are_drawn_where_they_are_placed_between_pixels(tmp_path: Path) -> None:
+    scene = scan("natural", 0.3, size=256, rows=2, columns=2, electrons=1e5, seed=4)
+    result = made(scene, tmp_path)
+    raw = levels(result.mosaic_path, "raw")[0].astype(np.float64)
+    for index, placed in result.placement.tiles.items():
+        x, y = placed.x_px - result.canvas.x_px, placed.y_px - result.canvas.y_px
+        left, top = int(x) + 100, int(y) + 100
+        part = raw[top : top + 60, left : left + 60]
+        there = shifted(scene.frames[index].astype(np.float32), np.array([left - x, top - y]), 60)
+        assert np.abs(part - there).max() < 0.01 * there.max()  # what the tile shows there
+
+
 def test_every_level_is_the_mean_of_the_one_below(tmp_path: Path) -> None:
     pyramid = levels(made(small(), tmp_path).mosaic_path, "raw")
     assert max(pyramid[-1].shape) <= 256
     assert pyramid[0].shape[0] > 800
+    assert any(size % 2 for level in pyramid for size in level.shape)
     for fine, coarse in pairwise(pyramid):
         padded = np.pad(fine, ((0, fine.shape[0] % 2), (0, fine.shape[1] % 2)), mode="edge").astype(np.uint32)
         mean = (padded[::2, ::2] + padded[1::2, ::2] + padded[::2, 1::2] + padded[1::2, 1::2] + 2) // 4

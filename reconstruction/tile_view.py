@@ -1,0 +1,77 @@
+"""A tile as a layer shows it: at its place between pixels, without shading, exposure and distortion."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from reconstruction.brightness import flat_field
+from reconstruction.canvas import Canvas
+from reconstruction.fusion import BROAD_STEP_PX
+from reconstruction.resampling import STEPS, Bend, Image, moved
+
+BROAD_SIGMA = 2.0  # of the blur, in pixels of the reduced image
+
+
+@dataclass(frozen=True)
+class TileView:
+    """Fulfils `Laid`. `corner_px` and `rest`: its place as whole pixels and steps, x first."""
+
+    frame: NDArray[Any]
+    small: Callable[[], Image]  # the frame, reduced
+    corner_px: tuple[int, int]
+    rest: tuple[int, int]
+    gain: float  # exposure against the other tiles
+    shading: tuple[float, ...]
+    bend: Bend | None
+
+    @property
+    def box(self) -> Canvas:
+        margin_px = self.bend.margin_px if self.bend else 0
+        height, width = self.frame.shape
+        x, y = self.corner_px
+        return Canvas(x + margin_px, y + margin_px, width - 2 * margin_px, height - 2 * margin_px)
+
+    def pixels(self, box: Canvas) -> Image:
+        region = box.within(Canvas(*self.corner_px, self.frame.shape[1], self.frame.shape[0]))
+        image = (self.bend.straightened if self.bend else moved)(self.frame, region, self.rest)
+        if self.shading:
+            image *= flat_field(self.shading, self.frame.shape)[region]
+        if self.gain != 1.0:
+            image *= np.float32(1 / self.gain)
+        return image
+
+    def broad(self, box: Canvas) -> Image:
+        rows, columns = (-(-size // BROAD_STEP_PX) for size in box.shape)
+        (x, x_step), (y, y_step) = (
+            ((at - corner - rest / STEPS + BROAD_STEP_PX / 2) * small / size - 0.5, BROAD_STEP_PX * small / size)
+            for at, corner, rest, size, small in zip(
+                (box.x_px, box.y_px),
+                self.corner_px,
+                self.rest,
+                self.frame.shape[::-1],
+                self._blurred.shape[::-1],
+                strict=True,
+            )
+        )
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        into_small = np.array([[x_step, 0, x], [0, y_step, y]])
+        found = cv2.warpAffine(self._blurred, into_small, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        return np.asarray(found, dtype=np.float32)
+
+    @cached_property
+    def _blurred(self) -> Image:
+        image = self.small() * np.float32(1 / self.gain)
+        if self.shading:
+            image *= flat_field(self.shading, image.shape)
+        return np.asarray(cv2.GaussianBlur(image, (0, 0), BROAD_SIGMA, borderType=cv2.BORDER_REFLECT))
+
+
+def reduced(frame: NDArray[Any]) -> Image:
+    """Average a frame (y, x) over squares of about `BROAD_STEP_PX` pixels."""
+    rows, columns = (max(1, size // BROAD_STEP_PX) for size in frame.shape)
+    return np.asarray(cv2.resize(frame.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA))
