@@ -103,7 +103,7 @@ class RunFrames:
 
     def known_edges(self) -> list[Edge]:
         """What an earlier worker measured on this run."""
-        return self.store.journal.edges() if self._remember_edges else []
+        return self.store.journal.edges(local=True) if self._remember_edges else []
 
     def report_edge(self, edge: Edge) -> None:
         """Put a measured edge into the journal."""

@@ -241,7 +241,7 @@ def test_edges_come_back_as_they_were_measured(new_store: NewStore) -> None:
     edges = [Edge(0, 1, 0.1 + 0.2, -1e-17, 0.987, True, local=local), Edge(1, 2, 3.0, 4.0, 0.0, False)]
     for edge in edges:
         store.journal.add_edge(edge)
-    assert store.journal.edges() == edges
+    assert store.journal.edges(local=True) == edges
 
 
 def test_edges_of_an_older_journal_are_read_and_added_to(new_store: NewStore) -> None:
@@ -255,10 +255,10 @@ def test_edges_of_an_older_journal_are_read_and_added_to(new_store: NewStore) ->
         database.commit()
     with closing(Journal(store.path / "journal.db")) as journal:
         journal.add_edge(new)
-        assert journal.edges() == [old, dataclasses.replace(new, local=())]
+        assert journal.edges(local=True) == [old, dataclasses.replace(new, local=())]
         journal.add_new_columns()
         journal.add_edge(new)
-        assert journal.edges() == [old, new]
+        assert journal.edges(local=True) == [old, new]
 
 
 def test_followers_see_each_tile_once_and_end_with_the_writer(new_store: NewStore) -> None:
