@@ -1,5 +1,7 @@
 """What the detector adds to every frame: found where it is, nowhere else, never taken for the specimen."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -68,7 +70,7 @@ def test_the_pattern_is_not_taken_for_the_specimen() -> None:
     assert with_it == 0
 
 
-def test_a_worker_measures_again_once_it_knows_the_pattern(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_worker_measures_again_once_it_knows_the_pattern(tmp_path: Path) -> None:
     scene = scan("faint", 0.2, size=256, rows=4, columns=4)
     marred(scene)
     result = follow(scene, tmp_path, restorer("none"), lambda progress: None)
