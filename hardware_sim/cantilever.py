@@ -124,8 +124,13 @@ class Cantilever:
 
     @cached_property
     def _surface(self) -> Surface:
-        """What the sphere feels; worked out when it first comes near."""
+        """What the sphere feels; worked out when it first comes near, if nobody asked before."""
         return felt_by_sphere(self._bare_surface, self.settings.sphere_radius_um)
+
+    def prepare(self) -> None:
+        """Work out now what the sphere feels: it takes a while, and no controller may be that late with an answer."""
+        with self._lock:
+            _ = self._surface
 
     def follow(self) -> None:
         """Find out what the probe has touched until now; asked whenever something that carries it turns round."""

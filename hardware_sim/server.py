@@ -53,6 +53,7 @@ class Twin:
 
     def _start(self, opened: ExitStack, beside: Path) -> dict[str, Any]:
         world = self._world
+        world.cantilever.prepare()
 
         def listen(name: str, serve: Callable[[socket.socket], None]) -> int:
             listener = Listener(name, serve)
