@@ -29,8 +29,9 @@ TOLERATED = 0.005
 """Of a field, by which the overlap may be off: half of what a user would see as one percent."""
 SIGNIFICANT = 3.0
 """Standard deviations, against a calibration; what came from fewer rows of the same scan yields to one."""
-REMEMBERED_ROWS = 20
-"""Enough for any precision that is of use here; what is warming up is not what it was a hundred rows ago."""
+REMEMBERED_TILES, LEAST_ROWS = 80, 3
+"""Enough for any precision that is of use here, and placed in some 10 ms, within the move to the next row; what is
+warming up is not what it was a hundred rows ago."""
 
 
 class OverlapControl:
@@ -68,7 +69,7 @@ class OverlapControl:
         self._read_attempts()
         if tiles[-1].row <= row or self._last_begun > row:  # a tile that was come back to
             return False
-        remembered = [tile for tile in tiles if row - REMEMBERED_ROWS < tile.row <= row]
+        remembered = _last_rows(tiles, row)
         edges = self._await_edges(row, remembered)
         field = self._store.field_as_measured()
         recent = {tile.index: self._places[tile.index] for tile in remembered if tile.index in self._places}
@@ -170,6 +171,13 @@ def mean_overlap(tiles: Collection[PlannedTile], row: int, field: Field) -> tupl
         return float(np.mean(1 - np.abs(field.to_px(steps)[:, axis]) / side_px)) if steps else None
 
     return along(0, 0, 1), along(1, 1, 0)
+
+
+def _last_rows(tiles: Sequence[PlannedTile], row: int) -> list[PlannedTile]:
+    """The tiles of the last rows up to `row`, in their order."""
+    done = [tile for tile in tiles if tile.row <= row]
+    first_row = min(done[-REMEMBERED_TILES:][0].row, row - LEAST_ROWS + 1)
+    return [tile for tile in done if tile.row >= first_row]
 
 
 def _pairs(row: Sequence[PlannedTile]) -> set[tuple[int, int]]:

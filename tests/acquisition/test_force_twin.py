@@ -1,6 +1,7 @@
 """The force on the twin over its wires: what the world says about a short scan, with and without trouble."""
 
 import json
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,7 +28,10 @@ contact_height_um = 12.0
 MOST_OVER_S = 0.25
 """Of a force that jumps over the limit by itself: half a second of a busy machine's stalls would be too much, an idle
 one takes 5 ms (`benchmarks/force_test.py`)."""
-TRIES = 5
+TRIES = 12
+"""A stall of 50 ms trips the wire, rightly, and a busy machine has some."""
+SETTLED_WITHIN_S = 20.0
+"""The loop takes half a second on an idle machine."""
 
 
 @pytest.fixture(scope="module")
@@ -64,14 +68,22 @@ def come_to(control: ForceControl, x_um: float, y_um: float) -> float:
     return control.at_tile()
 
 
+def settled_nn(twin: Twin, wanted_nn: float, tolerance_nn: float) -> float:
+    """Mean of 20 looks at a stage that trembles by 21 nN, once it is near what is wanted or had time to get there."""
+    deadline = time.monotonic() + SETTLED_WITHIN_S
+    while True:
+        mean_nn = fmean(ask(twin, "/truth")["force_nn"] for _ in range(20))
+        if abs(mean_nn - wanted_nn) <= tolerance_nn or time.monotonic() > deadline:
+            return mean_nn
+
+
 def test_scans_a_tilted_specimen_at_its_set_point_and_below_its_limit(twin: Twin, rig: Rig) -> None:
     settings = Force(policy="contact")
     ask(twin, "/force", {"over_nn": settings.limit_nn})
     with ForceControl(rig, settings, Instructions(), lambda kind, **data: None) as control:
         for x_um in (40.0, 44.0, 48.0):
             come_to(control, x_um, 50.0)
-            # 20 looks at a stage that trembles by 21 nN; settled to 2 %
-            assert fmean(ask(twin, "/truth")["force_nn"] for _ in range(20)) == pytest.approx(500.0, abs=40.0)
+            assert settled_nn(twin, 500.0, 40.0) == pytest.approx(500.0, abs=40.0)  # settled to 2 %
     watched, truth = ask(twin, "/force"), ask(twin, "/truth")
     assert watched["times_over"] == 0
     assert watched["peak_nn"] < settings.limit_nn
@@ -108,7 +120,7 @@ def test_a_specimen_that_jumps_trips_the_wire(twin: Twin, rig: Rig) -> None:
         assert watched["peak_nn"] > settings.limit_nn
         assert 0 < watched["longest_over_s"] < MOST_OVER_S
         come_to(control, 40.0, 50.0)
-        assert ask(twin, "/truth")["force_nn"] == pytest.approx(500.0, abs=100.0)
+        assert settled_nn(twin, 500.0, 40.0) == pytest.approx(500.0, abs=40.0)
 
 
 def test_a_contact_with_the_probe_retracted_is_no_baseline(twin: Twin, rig: Rig) -> None:
@@ -123,7 +135,7 @@ def test_a_contact_with_the_probe_retracted_is_no_baseline(twin: Twin, rig: Rig)
         ask(twin, "/faults", {"name": "force_runaway", "nn_per_s": 1e6, "for_s": rise_nn / 1e6})
         until(lambda: ask(twin, "/truth")["probe_contact"])
         come_to(control, 40.0, 50.0)
-        assert fmean(ask(twin, "/truth")["force_nn"] for _ in range(20)) == pytest.approx(500.0, abs=40.0)
+        assert settled_nn(twin, 500.0, 40.0) == pytest.approx(500.0, abs=40.0)
     engaged = [note for note in noted if note["kind"] == "force_engaged"]
     assert abs(engaged[-1]["baseline_nn"]) < 100.0
 
@@ -140,4 +152,4 @@ def test_a_specimen_that_rises_beyond_the_piezo_is_left_by_the_coarse_stage(twin
         assert not truth["probe_contact"]
         assert truth["scanner_um"][2] < 0.1
         come_to(control, 40.0, 50.0)
-        assert fmean(ask(twin, "/truth")["force_nn"] for _ in range(20)) == pytest.approx(500.0, abs=40.0)
+        assert settled_nn(twin, 500.0, 40.0) == pytest.approx(500.0, abs=40.0)

@@ -14,7 +14,7 @@ from devices.errors import DeviceError
 from devices.force_scpi import ScpiForce
 from devices.settings import ScpiForceSettings
 
-ANSWER_S = 0.1
+ANSWER_S = 0.2  # 0.1 s was too little for a peer on a machine with a load of ten
 STALL_S = 8 * ANSWER_S
 SPACING_S = 0.03  # between late answers: longer than the line takes for one, shorter than the driver waits
 

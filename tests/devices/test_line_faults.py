@@ -17,7 +17,7 @@ from devices.focus_esp301 import Esp301Focus
 from devices.force_scpi import ScpiForce
 from devices.settings import Esp301Settings, ScpiForceSettings
 
-ANSWER_S = 0.1
+ANSWER_S = 0.2  # 0.1 s was too little for a peer on a machine with a load of ten
 PATIENT_S = 0.5  # where a test shows that something does not wait for it
 READING = "MEAS:VOLT:DC?"
 

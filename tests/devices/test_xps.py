@@ -11,7 +11,7 @@ from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeou
 from devices.focus_xps import XpsFocus
 from devices.settings import XpsSettings
 
-ANSWER_S = 0.1
+ANSWER_S = 0.2  # 0.1 s was too little for a peer on a machine with a load of ten
 PATIENT_S = 0.5  # where a test shows that something does not wait for it
 
 
