@@ -23,7 +23,7 @@ from reconstruction.report import write_report
 from reconstruction.restore import restorer
 from reconstruction.worker import Progress, follow
 
-POLITENESS = 10
+POLITENESS = 5
 
 
 def main() -> int:
@@ -45,10 +45,8 @@ def main() -> int:
 
 
 def _give_way() -> None:
-    """Use what cores have left: the engine goes first, and a worker that falls behind loses nothing."""
+    """Leave the engine the larger part of a core; what else runs on the machine must not starve the worker, though."""
     os.nice(POLITENESS)
-    if hasattr(os, "SCHED_IDLE"):
-        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def _end_with_stdin() -> None:

@@ -18,7 +18,7 @@ GLIBC = {"MALLOC_MMAP_THRESHOLD_": str(256 * 2**10), "MALLOC_ARENA_MAX": "2"}
 """Let the C library give arrays back to the system when they are done with, and keep two heaps for all threads: as it
 is by itself, holes in its heaps have the worker grow by a tenth in a night of 2000 tiles, with these by a fiftieth."""
 DEATHS = 5  # a worker that dies so often without getting any further has a reason that starting it again does not mend
-SILENCE_S = 600.0  # it tells its progress many times a second, but for the last drawing: minutes, for a wafer
+SILENCE_S = 600.0  # it tells its progress every second; a placement of a wafer, a report and a busy machine take longer
 AGAIN_S = 0.1, 10.0  # shortest and longest time to the next start, while frames still come
 
 

@@ -42,6 +42,6 @@ def _roll_along_rows(felt_um: Image, reach: int, lower_by_um: float) -> None:
         felt = felt_um[first : first + ROWS_AT_ONCE]
         before, lowered = felt.copy(), np.empty_like(felt)
         for offset in range(1, min(reach, felt.shape[1] - 1) + 1):
-            cv2.subtract(before, offset**2 * lower_by_um, lowered)
+            np.subtract(before, np.float32(offset**2 * lower_by_um), out=lowered)
             for there, here in ((felt[:, :-offset], lowered[:, offset:]), (felt[:, offset:], lowered[:, :-offset])):
                 cv2.max(there, here, there)

@@ -1,6 +1,6 @@
 """Which blocks of a mosaic need to be drawn, and their pixels."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -74,9 +74,11 @@ class Drawing:
         dtype: np.dtype[Any],
         fusion: Fusion,
         pool: Executor,
+        drew: Callable[[], None],
     ) -> None:
+        """Go on with what a mosaic holds; `drew` is called after each block, in the thread that asked for it."""
         self.mosaic = mosaic
-        self._layers = [_LayerDrawing(mosaic, layer, tile_shape, dtype, fusion, pool) for layer in layers]
+        self._layers = [_LayerDrawing(mosaic, layer, tile_shape, dtype, fusion, pool, drew) for layer in layers]
 
     def update(self, placement: Placement, brightness: Brightness, tolerance: Tolerance = EXACT) -> int:
         """Draw every block whose tiles changed or moved by more than the tolerance; return how many."""
@@ -98,6 +100,7 @@ class _LayerDrawing:
         dtype: np.dtype[Any],
         fusion: Fusion,
         pool: Executor,
+        drew: Callable[[], None],
     ) -> None:
         self._canvas = mosaic.canvas_of(layer.names[0])
         self._pyramid = mosaic.pyramid(layer.names)
@@ -106,6 +109,7 @@ class _LayerDrawing:
         self._dtype = dtype
         self._fusion = fusion
         self._pool = pool
+        self._drew = drew
         self._reduced = FrameCache(
             lambda tile: reduced(layer.frames.get(tile)), layer.frames.limit_bytes // REDUCED_SHARE
         )
@@ -134,7 +138,7 @@ class _LayerDrawing:
         def draw(block: Block) -> NDArray[Any]:
             return self._draw(block, wanted.get(block, Signature()), tiles)
 
-        self._pyramid.update(dirty, draw, self._pool, self._band())
+        self._pyramid.update(dirty, draw, self._pool, self._band(), self._drew)
         return len(dirty)
 
     def _band(self) -> int:

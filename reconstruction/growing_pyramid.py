@@ -36,10 +36,11 @@ class GrowingPyramid:
         self._shapes = level_shapes(shape)
         self._dtype = dtype
 
-    def update(self, dirty: Iterable[Block], draw: Draw, pool: Executor, band: int) -> None:
+    def update(self, dirty: Iterable[Block], draw: Draw, pool: Executor, band: int, drew: Callable[[], None]) -> None:
         """Draw the dirty blocks and what lies above them, column by column of bands of `band` rows of blocks.
 
         That order asks for a tile again soon, or not before the next band, and keeps of each level a row in memory.
+        `drew` is called after each block, in this thread.
         """
         order = sorted(dirty, key=lambda block: (block[0] // band, block[1], block[0]))
         levels = [set(order)]
@@ -50,6 +51,7 @@ class GrowingPyramid:
         try:
             for each in drawn:
                 each.result()
+                drew()
         finally:
             for each in drawn:
                 each.cancel()

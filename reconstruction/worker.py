@@ -34,6 +34,7 @@ CACHED_BAND = 2.0  # tile heights: the row that arrives, the one before and the 
 REDRAW_S = 0.5  # between two drawings while the scan goes on
 REDRAW_SHARE = 2.0  # times as long as the last drawing took, at least
 REMATCH_SHARE = 10.0  # likewise, between two looks at the brightness of all tiles
+TELL_S = 1.0  # between two words of a worker that has much to do before it is done with anything
 LIVE = Tolerance(px=1.0, brightness=0.02)  # a tile may be drawn this far off until the end
 MOST_THREADS = 8
 
@@ -153,6 +154,7 @@ class _Worker:
         self._matched_s, self._matching_s = -math.inf, 0.0
         self._neighbourhood = Neighbourhood(source.tile_shape)
         self._blocks_drawn = 0
+        self._told_s = -math.inf
         self._seconds = {"register": 0.0, "place": 0.0, "draw": 0.0, "total": 0.0}
 
     def run(self, live: bool) -> Reconstruction:
@@ -187,7 +189,9 @@ class _Worker:
         scales = {name: layer.scale for layer in self._layers for name in layer.names}
         dtype, pixel_size_um = self._source.dtype, self._source.pixel_size_um
         mosaic = Mosaic.create(path, canvas, dtype, pixel_size_um, scales, {"fusion": asdict(self._fusion)})
-        return Drawing(mosaic, self._layers, self._source.tile_shape, dtype, self._fusion, self._pool)
+        return Drawing(
+            mosaic, self._layers, self._source.tile_shape, dtype, self._fusion, self._pool, self._still_at_it
+        )
 
     def _grown(self, drawing: Drawing, placement: Placement) -> Drawing:
         """Draw where tiles are by now; on a larger canvas if more is planned, for of a video nobody knows the end."""
@@ -242,6 +246,7 @@ class _Worker:
             self._edges[key], self._ratios[key] = edge, ratios
             if key not in self._known:
                 self._source.report_edge(edge)
+            self._still_at_it()
 
     def _measured(self, pair: tuple[Tile, Tile]) -> tuple[Edge, Ratios]:
         """Compare two tiles; in any thread."""
@@ -304,7 +309,13 @@ class _Worker:
         """Begin a mosaic that is to come in the place of the one there."""
         return self._drawing(self._path.with_name(self._path.name + ".larger"), canvas)
 
+    def _still_at_it(self) -> None:
+        """Tell now and then; whoever hears nothing for long takes a worker for stuck."""
+        if time.perf_counter() - self._told_s >= TELL_S:
+            self._tell(finished=False)
+
     def _tell(self, finished: bool) -> None:
+        self._told_s = time.perf_counter()
         accepted = sum(edge.accepted for edge in self._edges.values())
         counts = (len(self._tiles), len(self._source.planned()), len(self._edges), accepted, self._blocks_drawn)
         self._progress(Progress(*counts, finished))

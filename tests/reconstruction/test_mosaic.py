@@ -39,7 +39,9 @@ def draw(mosaic: Mosaic, image: NDArray[Any], dirty: list[Block] | None = None, 
     canvas = mosaic.canvas_of(layer)
     blocks = list(canvas.blocks()) if dirty is None else dirty
     with ThreadPoolExecutor(2) as pool:
-        mosaic.pyramid([layer]).update(blocks, lambda block: image[canvas.box(block).within(canvas)], pool, 4)
+        mosaic.pyramid([layer]).update(
+            blocks, lambda block: image[canvas.box(block).within(canvas)], pool, 4, lambda: None
+        )
 
 
 @pytest.mark.parametrize(("shape", "dtype"), [((2051, 3333), np.uint16), ((1025, 1023), np.uint8), ((5, 1200), "u2")])

@@ -95,6 +95,18 @@ def test_the_mosaic_is_valid_and_readable_after_every_batch(tmp_path: Path) -> N
     follow(scene, tmp_path, restorer("none"), look)
 
 
+def test_a_long_batch_and_a_long_drawing_are_told_of_while_they_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reconstruction.worker.TELL_S", 0.0)
+    scene, heard = replace(small(), batch=24), list[Progress]()
+    blocks = len(list(follow(scene, tmp_path, restorer("none"), heard.append, live=False).canvas.blocks()))
+    edges = [progress.edges for progress in heard]
+    assert edges == sorted(edges)
+    assert set(edges) == set(range(1, edges[-1] + 1))
+    assert edges.count(edges[-1]) >= blocks + 3  # beside the blocks the last edge, the batch and the end
+
+
 def test_pixels_are_copied_where_one_tile_is_and_corrections_are_left_out(tmp_path: Path) -> None:
     scene = small()
     untouched = Fusion(flat_field=False, exposure=False, sub_pixel=False)
