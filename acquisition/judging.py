@@ -53,12 +53,14 @@ class Judging:
         Raises:
             Cut: the run was told something else.
         """
-        if self._plan.quality.policy == "none" or self._looked_last:
+        if self._looked_last:
             return []
         if self._plan.quality.policy == "retake":
             self._await_worker()
         self._looked_last = True
-        return self._suspects(LAST_ROW)
+        if self._plan.tiles.order != "spiral":
+            self._overlap.after_all()
+        return self._suspects(LAST_ROW) if self._plan.quality.policy != "none" else []
 
     def _await_worker(self) -> None:
         """Give the worker a moment to join the last tile to another."""

@@ -30,8 +30,8 @@ TOLERATED = 0.005
 SIGNIFICANT = 3.0
 """Standard deviations, against a calibration; what came from fewer rows of the same scan yields to one."""
 REMEMBERED_TILES, LEAST_ROWS = 80, 3
-"""Enough for any precision that is of use here, and placed in some 10 ms, within the move to the next row; what is
-warming up is not what it was a hundred rows ago."""
+"""Enough for any precision that is of use here, and placed in some 30 ms, with nothing moving; what is warming up is
+not what it was a hundred rows ago. Where nothing is to be corrected, the first rows and the last ones are looked at."""
 
 
 class OverlapControl:
@@ -65,21 +65,34 @@ class OverlapControl:
         Waits a few seconds at most for the worker, and not at all while it lags behind; being told something ends it.
         Without a band in the plan nothing is changed and nothing waited for, but a wrong calibration is told.
         """
+        if not self._controlled and row >= LEAST_ROWS:
+            return False
         tiles = self._store.tiles()
         self._read_attempts()
         if tiles[-1].row <= row or self._last_begun > row:  # a tile that was come back to
             return False
-        remembered = _last_rows(tiles, row)
-        edges = self._await_edges(row, remembered)
         field = self._store.field_as_measured()
-        recent = {tile.index: self._places[tile.index] for tile in remembered if tile.index in self._places}
-        found = measured_matrix(field, recent, edges, self._sweeps(remembered))
-        if found is None:
-            return False
-        self._doubt_calibration(row, found)
-        if not self._controlled or not self._is_off(field, found):
+        found = self._measure(row, tiles, field)
+        if found is None or not self._controlled or not self._is_off(field, found):
             return False
         return self._correct(row, tiles, field, found)
+
+    def after_all(self) -> None:
+        """Compare the calibration with the last rows of a scan of which nothing was corrected."""
+        if not self._controlled and not self._doubted:
+            self._read_attempts()
+            tiles = self._store.tiles()
+            self._measure(tiles[-1].row, tiles, self._store.field)
+
+    def _measure(self, row: int, tiles: Sequence[PlannedTile], field: Field) -> Measured | None:
+        """The matrix that the rows up to this one show, if they do; tells if it is not that of the calibration."""
+        remembered = _last_rows(tiles, row)
+        edges = self._await_edges(row, remembered)
+        recent = {tile.index: self._places[tile.index] for tile in remembered if tile.index in self._places}
+        found = measured_matrix(field, recent, edges, self._sweeps(remembered))
+        if found is not None:
+            self._doubt_calibration(row, found)
+        return found
 
     def _sweeps(self, tiles: Sequence[PlannedTile]) -> dict[int, int]:
         """The tiles that were swept over, by index, each with the number of its sweep."""

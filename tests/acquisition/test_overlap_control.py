@@ -195,6 +195,18 @@ def test_rows_that_were_begun_stay_when_an_earlier_one_is_come_back_to(new_store
     assert judge.after_row(1)
 
 
+def test_without_a_band_what_a_slow_worker_measured_is_looked_at_in_the_end(new_store: NewStore) -> None:
+    store = new_store(overlap=0.3)
+    scan, judge = Scan(store, truth(0.95, 1.0)), control(store)
+    for row in range(max(tile.row for tile in store.tiles()) + 1):
+        scan.take(row, registered=row >= 3)
+        assert not judge.after_row(row)
+    assert kinds(store) == []
+    judge.after_all()
+    judge.after_all()
+    assert kinds(store) == ["calibration_doubtful"]
+
+
 def test_goes_on_without_a_worker_and_says_so_once(new_store: NewStore) -> None:
     store = new_store()
     scan, judge = Scan(store, truth(0.95, 1.0)), control(store)
