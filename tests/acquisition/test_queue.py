@@ -300,11 +300,11 @@ def test_what_a_running_job_does_is_noted_until_it_is_over(queue: Queue) -> None
     ("column", "value"), [("time_window", "at night"), ("plan", "{"), ("state", "lost"), ("start_at", "tomorrow")]
 )
 def test_a_damaged_job_is_named_and_keeps_no_other_waiting(url: str, queue: Queue, column: str, value: str) -> None:
+    if column == "plan" and not url.startswith("sqlite"):
+        pytest.skip("PostgreSQL lets no such plan in")
     bad, _ = add(queue, "bad", "good")
     engine = create_engine(url)
     with engine.begin() as connection:
-        if engine.dialect.name == "postgresql" and column == "plan":
-            pytest.skip("PostgreSQL lets no such plan in")
         connection.execute(text(f"UPDATE jobs SET {column} = '{value}' WHERE id = {bad}"))
     engine.dispose()
     listing = queue.listing()
@@ -338,7 +338,7 @@ def test_a_database_that_does_not_say_its_version_is_told_as_damaged(url: str, q
     with engine.begin() as connection:
         connection.execute(text("DROP TABLE alembic_version"))
     engine.dispose()
-    with pytest.raises(QueueError, match=f"queue .*{engine.url.database}: damaged"):
+    with pytest.raises(QueueError, match=f"queue .*{engine.url.database}.*: damaged"):
         Queue(url)
 
 
