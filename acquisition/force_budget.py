@@ -62,11 +62,13 @@ def force_problems(plan: Plan, rig: RigSettings) -> list[str]:
     if force.policy == "none":
         return []
     wanted = f"force.policy = '{force.policy}'"
-    if sensor is None:
-        return [f"{wanted}: the rig has no force sensor"]
-    if not isinstance(sensor, DeflectionSettings):
-        return [f"{wanted}: driver {sensor.driver!r} of the force sensor tells no stiffness"]
     found = []
+    if plan.tiles.mode == "line":
+        found.append(f"{wanted}: a sweep of tiles.mode = 'line' does not wait for the force on the probe; use 'step'")
+    if sensor is None:
+        return [*found, f"{wanted}: the rig has no force sensor"]
+    if not isinstance(sensor, DeflectionSettings):
+        return [*found, f"{wanted}: driver {sensor.driver!r} of the force sensor tells no stiffness"]
     least_nn = LEAST_STEP_UM * NM_PER_UM * sensor.stiffness_n_per_m * max(sensor.frozen_after, LEAST_STEPS_UNSEEN)
     if force.limit_nn - force.set_point_nn < least_nn:
         found.append(

@@ -14,8 +14,10 @@ def sensor(**changes: float) -> ScpiForceSettings:
     return ScpiForceSettings.model_validate(values)
 
 
-def plan(**force: object) -> Plan:
-    return Plan.model_validate({"region": {"x_um": (0, 10), "y_um": (0, 10)}, "force": {"policy": "contact", **force}})
+def plan(mode: str = "step", **force: object) -> Plan:
+    region = {"x_um": (0, 10), "y_um": (0, 10)}
+    force = {"policy": "contact", **force}
+    return Plan.model_validate({"region": region, "tiles": {"mode": mode}, "force": force})
 
 
 def rig(text: str = force_bench.RIG) -> RigSettings:
@@ -61,6 +63,13 @@ def test_without_a_policy_any_rig_will_do() -> None:
 def test_refuses_limits_that_cannot_be_kept(force: dict[str, float], problem: str) -> None:
     (found,) = force_problems(plan(**force), rig())
     assert found.startswith(problem)
+
+
+@pytest.mark.parametrize("policy", ["contact", "hover"])
+def test_refuses_to_sweep_with_a_probe_that_the_force_holds(policy: str) -> None:
+    (found,) = force_problems(plan("line", policy=policy), rig())
+    assert found.startswith(f"force.policy = '{policy}': a sweep of tiles.mode = 'line'")
+    assert force_problems(plan("line", policy="none"), rig()) == []
 
 
 def test_refuses_a_rig_without_a_sensor() -> None:
