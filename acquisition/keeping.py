@@ -130,6 +130,14 @@ class Keeping:
         """Enter the force of this moment where none is held, nor was measured before."""
         return standing if self._has_probe_policy else replace(standing, force_nn=self._force.at_tile())
 
+    def see_held(self) -> None:
+        """See that the probe was held while something was exposed.
+
+        Raises:
+            DeviceError: the trip-wire or a stop has retracted it meanwhile.
+        """
+        self._force.see_held()
+
     def exposing(self, for_s: float) -> None:
         """Tell the guardian that nothing else will happen for so long."""
         self._beat(for_s + MOVE_S)

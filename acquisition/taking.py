@@ -62,6 +62,7 @@ class Taking:
         failure = None
         try:
             taken = self._sweep(portion, began) if len(portion) > 1 else [self._step(portion[0], began[0])]
+            self._keeping.see_held()
             if then is not None:
                 self._keeping.head_for(then)
         except DeviceError as error:
