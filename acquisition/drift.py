@@ -127,12 +127,8 @@ class DriftControl:
         """Whether it is time for the next visit."""
         return self._now_s() >= self._next_s
 
-    def measure(self, back_um: tuple[float, float] | None = None) -> None:
+    def measure(self) -> None:
         """Visit the anchor; a visit that makes no sense is made once more, and then the next is waited for.
-
-        Args:
-            back_um: target (x, y) to go back to afterwards, from below. The play of the stage at the next tile is then
-                what one expects who reads the targets in the journal.
 
         Raises:
             Cut: the run was told something else.
@@ -141,8 +137,6 @@ class DriftControl:
         assert self._place_um is not None
         if not self._found_at(self._place_um) and not self._found_around(self._place_um):
             self._wait_longer()
-        if back_um is not None:
-            self._anchor.land(np.array(back_um))
 
     def _begin_at(self, field_um: Vector) -> None:
         """Take the reference at a field, and find the target that leads there on average."""

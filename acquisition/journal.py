@@ -49,6 +49,7 @@ class Attempt:
     attending_s: float = 0.0  # focus, drift and probe before it
     drift_x_um: float = 0.0  # of the specimen, as far as it was known: part of the target, none of the place on it
     drift_y_um: float = 0.0
+    from_above: str | None = None  # axes that came to the place downwards, such as "xy"; None: not told
     total_s: float = 0.0  # since the attempt before it ended
     verdict: str = "failed"  # ok, retry, skipped, failed
     cause: str | None = None  # of a verdict that is not ok: a kind of failure as plans name it, `quality`, or `told`
