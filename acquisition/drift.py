@@ -142,6 +142,7 @@ class DriftControl:
         """Take the reference at a field, and find the target that leads there on average."""
         offset_um = np.array(self.offset_um)
         began_s = self._now_s()
+        self._beat()
         self._anchor.take_reference(field_um + offset_um)
         shift_um, score, landings = self._shift_um(field_um + offset_um, FIRST_LANDINGS)
         self._place_um = field_um - shift_um

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -50,9 +51,12 @@ class Keeping:
         self._has_probe_policy = store.plan.force.policy != "none"
         self._plan = store.plan
         self._force: ForceReadings = force_control(rig, store.plan.force, told, note, heart)
-        self._focus = FocusControl(rig, store.plan, tiles, told, note, history, beat=self._still_at_work)
+        picture = partial(self.exposing, store.plan.camera.exposure_s)
+        self._focus = FocusControl(rig, store.plan, tiles, told, note, history, beat=picture)
         fields_um = [(tile.x_um, tile.y_um) for tile in tiles]
-        self._drift = DriftControl(rig, store.plan, store.field.matrix_um, fields_um, told, note, store.path, history)
+        self._drift = DriftControl(
+            rig, store.plan, store.field.matrix_um, fields_um, told, note, store.path, history, beat=picture
+        )
         self._aim = Aim(rig.settings.model_dump(mode="json"), rig.scanner.limits_um)
         self._last_row: int | None = None
         self._heading_um: tuple[float, float] | None = None
