@@ -84,6 +84,11 @@ def test_refuses_a_probe_on_a_stage_that_is_not_there() -> None:
     assert force_problems(plan(), rig(text)) == ["devices.force.rides_on = 'focus': the rig has no focus stage"]
 
 
+def test_refuses_a_scanner_without_a_z_by_its_file() -> None:
+    (found,) = force_problems(plan(), rig(force_bench.RIG.replace(', z = "3"', "")))
+    assert found == "force.policy = 'contact': the scanner has no z that can be steered while it moves"
+
+
 def test_refuses_a_scanner_without_a_z_to_steer() -> None:
     bench = force_bench.Bench()
     assert force_inabilities(plan(), bench.rig) == []
