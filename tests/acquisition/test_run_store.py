@@ -17,7 +17,7 @@ import pytest
 import zarr
 
 from acquisition import run_store
-from acquisition.journal import Attempt, Journal
+from acquisition.journal import Attempt, Journal, JournalError
 from acquisition.run_folder import RunError, discard_unbegun, ensure_empty
 from acquisition.run_frames import RunFrames
 from acquisition.run_store import RunStore
@@ -233,6 +233,16 @@ def test_enters_mean_and_spread_of_a_frame(new_store: NewStore) -> None:
         pixels = np.random.default_rng(0).integers(0, 65536, (24, 32), dtype=np.uint16)
         stored = store.record(attempt(0, 20, 30), pixels)
         assert (stored.mean, stored.sd) == pytest.approx((pixels.mean(), pixels.std()))
+
+
+@pytest.mark.parametrize("text", ['{"missing": ', "[]", "", None])
+def test_a_damaged_line_of_the_journal_is_named(new_store: NewStore, text: str | None) -> None:
+    store = new_store()
+    store.journal.add_event("run_started", missing=6)
+    store.journal.add_event("overlap_corrected")
+    store.journal._db.execute("UPDATE events SET data = ? WHERE seq = 2", (text,))
+    with pytest.raises(JournalError, match=r"journal\.db: table events, row 2: damaged"):
+        store.missing()
 
 
 def test_edges_come_back_as_they_were_measured(new_store: NewStore) -> None:
