@@ -180,6 +180,19 @@ def test_mends_what_a_power_cut_has_torn_and_takes_the_rest_again(new_store: New
     RunStore.reopen(store.path).close()
 
 
+@pytest.mark.parametrize("mend", [False, True])
+def test_refuses_a_run_of_which_two_tiles_claim_the_same_frame(new_store: NewStore, mend: bool) -> None:
+    store = new_store()
+    for tile in (0, 1, 2):
+        store.record(attempt(tile, 20.0 + tile, 30.0), frame(tile))
+    store.journal._db.execute("UPDATE tiles SET frame = 0 WHERE tile = 2")
+    store.close()
+    with pytest.raises(RunError, match=r"journal\.db: tiles 0 and 2 both claim frame 0"):
+        RunStore.reopen(store.path, mend=mend)
+    raw = RunStore(store.path).raw
+    assert raw.lost([0, 1, 2]) == [], "nothing is taken away from it"
+
+
 def test_refuses_another_plan(new_store: NewStore) -> None:
     store = new_store()
     store.close()
