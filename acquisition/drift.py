@@ -127,12 +127,8 @@ class DriftControl:
         """Whether it is time for the next visit."""
         return self._now_s() >= self._next_s
 
-    def measure(self, back_um: tuple[float, float] | None = None) -> None:
+    def measure(self) -> None:
         """Visit the anchor; a visit that makes no sense is made once more, and then the next is waited for.
-
-        Args:
-            back_um: target (x, y) to go back to afterwards, from below. The play of the stage at the next tile is then
-                what one expects who reads the targets in the journal.
 
         Raises:
             Cut: the run was told something else.
@@ -141,13 +137,12 @@ class DriftControl:
         assert self._place_um is not None
         if not self._found_at(self._place_um) and not self._found_around(self._place_um):
             self._wait_longer()
-        if back_um is not None:
-            self._anchor.land(np.array(back_um))
 
     def _begin_at(self, field_um: Vector) -> None:
         """Take the reference at a field, and find the target that leads there on average."""
         offset_um = np.array(self.offset_um)
         began_s = self._now_s()
+        self._beat()
         self._anchor.take_reference(field_um + offset_um)
         shift_um, score, landings = self._shift_um(field_um + offset_um, FIRST_LANDINGS)
         self._place_um = field_um - shift_um

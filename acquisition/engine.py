@@ -1,6 +1,6 @@
 """One plan on one rig: take what the store does not hold yet, as it was told, and leave the rig safe.
 
-preparing    exposure, backlash
+preparing    exposure, focus, drift, backlash
 acquiring    a tile or a row at a time; between two of them, and by cutting short, what people tell is honoured
 paused       the rig is safe; nothing moves until it is told to go on
 finishing    the rig is made safe
@@ -25,12 +25,10 @@ from acquisition.layout import camera_area, runs
 from acquisition.overlap import PlannedTile
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome, State
-from acquisition.sweeps import APPROACH_UM
 from acquisition.taking import Portion, Taken, Taking
 from acquisition.timeline import sign_of_life_s
 from acquisition.write_behind import WriteBehind
 from devices.errors import DeviceError
-from devices.protocols import Positioner
 from devices.rig import Rig
 
 
@@ -163,7 +161,6 @@ class _Engine:
             self._failures.overcome(lambda: self._rig.camera.set_roi(area))
         self._failures.overcome(lambda: self._rig.camera.set_exposure_s(plan.camera.exposure_s))
         self._failures.overcome(lambda: self._keeping.prepare(first))
-        self._failures.overcome(lambda: _take_up_backlash(self._rig.scanner, first))
         before_exposure = partial(self._stored, self._wait_written)
         taking = self._failures.overcome(
             lambda: Taking(self._rig, self._store, self._told, self._keeping, before_exposure)
@@ -313,9 +310,3 @@ class _Engine:
         began_s = time.monotonic()
         while not self._told.wait_while_paused(sign_of_life_s(time.monotonic() - began_s)):
             self._store.journal.note("still_paused")
-
-
-def _take_up_backlash(scanner: Positioner, first: PlannedTile) -> None:
-    """Come to the first tile in the positive direction on both axes, as far as the travel allows."""
-    start_um = {"x": first.x_um - APPROACH_UM, "y": first.y_um - APPROACH_UM}
-    scanner.move_to({axis: max(place_um, scanner.limits_um[axis][0]) for axis, place_um in start_um.items()})

@@ -1,11 +1,13 @@
 """What moves the image through focus, and how sharp it is at heights along the way."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from acquisition.instructions import Instructions
 from acquisition.plan import Plan
 from devices.protocols import Camera, Positioner
 from devices.rig import Rig
+from devices.rig_file import RigSettings
 from reconstruction.sharpness import sharpness
 
 Z = "z"
@@ -13,24 +15,44 @@ RUN_IN_UM = 3.0
 """How far beyond its target the axis comes from: more than the play of a stage that repeats within 1 um."""
 
 
-def focus_problems(plan: Plan, rig: Rig) -> list[str]:
-    """Why a plan's focus cannot be sought on an open rig."""
-    policy = f"focus.policy = {plan.focus.policy!r}"
+def focus_problems(plan: Plan, rig: RigSettings) -> list[str]:
+    """Why a plan's focus cannot be sought on this rig, as far as its file tells."""
     if plan.focus.policy == "none":
         return []
     if plan.force.policy != "none" and _carries_probe(rig):
-        return [f"{policy}: the focus stage carries the probe, and force.policy = {plan.force.policy!r} its height"]
-    if _scanner_may_search(plan, rig) or rig.focus is not None:
+        policy, force = f"focus.policy = {plan.focus.policy!r}", f"force.policy = {plan.force.policy!r}"
+        return [f"{policy}: the focus stage carries the probe, and {force} its height"]
+    if rig.devices.focus is None and not _scanner_could_search(plan, rig):
+        return [_nothing_searches(plan)]
+    return []
+
+
+def focus_inabilities(plan: Plan, rig: Rig) -> list[str]:
+    """What a plan without `focus_problems` asks of an open rig that it cannot do."""
+    if plan.focus.policy == "none" or rig.focus is not None or _scanner_may_search(plan, rig):
         return []
-    return [
-        f"{policy}: the rig has no focus stage, and no z of the scanner that is clear of a probe and can search "
-        f"focus.range_um = {plan.focus.range_um:g} around where it stands"
-    ]
+    return [_nothing_searches(plan)]
 
 
-def _carries_probe(rig: Rig) -> bool:
+def _nothing_searches(plan: Plan) -> str:
+    return (
+        f"focus.policy = {plan.focus.policy!r}: the rig has no focus stage, and no z of the scanner that is clear of a "
+        f"probe and can search focus.range_um = {plan.focus.range_um:g} around where it stands"
+    )
+
+
+def _carries_probe(rig: RigSettings) -> bool:
     """Tell whether the focus stage lowers a probe; a sensor that does not say what it rides on counts as one."""
-    return rig.force is not None and getattr(rig.settings.devices.force, "rides_on", "focus") == "focus"
+    return rig.devices.force is not None and getattr(rig.devices.force, "rides_on", "focus") == "focus"
+
+
+def _scanner_could_search(plan: Plan, rig: RigSettings) -> bool:
+    """Tell whether the scanner's z could search somewhere; what the file leaves open, could be."""
+    scanner = rig.devices.scanner
+    if rig.devices.force is not None or Z not in getattr(scanner, "axes", Z):
+        return False
+    low_um, high_um = getattr(scanner, "limits_um", {}).get(Z, (-math.inf, math.inf))
+    return bool(high_um - low_um >= plan.focus.range_um)
 
 
 def _scanner_may_search(plan: Plan, rig: Rig) -> bool:
@@ -66,7 +88,7 @@ class FocusAxis:
         if rig.focus is None:
             return None
         stage = cls(rig.focus, rig.camera, told, beat, RUN_IN_UM)
-        if _carries_probe(rig):
+        if _carries_probe(rig.settings):
             low_um, high_um = stage.limits_um
             stage.limits_um = max(low_um, stage.start_um - plan.focus.range_um), high_um
         return stage

@@ -68,6 +68,9 @@ class ForceReadings:
             return self.reading()
         return None
 
+    def see_held(self) -> None:
+        """See that nothing has befallen the probe since `at_tile`."""
+
     def reading(self) -> float | None:
         """The force now, in nN; None without a sensor."""
         return self._rig.force.read_force_nn() if self._rig.force is not None else None
@@ -169,6 +172,10 @@ class ForceControl(ForceReadings):
                 "force_measured", mean_nn=round(fmean(readings_nn), 2), sd_nn=sd_nn, z_um=round(self._loop.z_um, 4)
             )
         return fmean(readings_nn)
+
+    def see_held(self) -> None:
+        """See that it was held at its set-point since `at_tile`; raises if it was not."""
+        self._loop.refuse_interrupted()
 
     def reading(self) -> float | None:
         """Latest force above that of the free probe, in nN; asked for, if the probe is not read all the time."""

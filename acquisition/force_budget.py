@@ -62,11 +62,13 @@ def force_problems(plan: Plan, rig: RigSettings) -> list[str]:
     if force.policy == "none":
         return []
     wanted = f"force.policy = '{force.policy}'"
-    if sensor is None:
-        return [f"{wanted}: the rig has no force sensor"]
-    if not isinstance(sensor, DeflectionSettings):
-        return [f"{wanted}: driver {sensor.driver!r} of the force sensor tells no stiffness"]
     found = []
+    if plan.tiles.mode == "line":
+        found.append(f"{wanted}: a sweep of tiles.mode = 'line' does not wait for the force on the probe; use 'step'")
+    if sensor is None:
+        return [*found, f"{wanted}: the rig has no force sensor"]
+    if not isinstance(sensor, DeflectionSettings):
+        return [*found, f"{wanted}: driver {sensor.driver!r} of the force sensor tells no stiffness"]
     least_nn = LEAST_STEP_UM * NM_PER_UM * sensor.stiffness_n_per_m * max(sensor.frozen_after, LEAST_STEPS_UNSEEN)
     if force.limit_nn - force.set_point_nn < least_nn:
         found.append(
@@ -76,6 +78,8 @@ def force_problems(plan: Plan, rig: RigSettings) -> list[str]:
     most_nn = TRUSTED_PART * sensor.saturation_v * sensor.sensitivity_nm_per_v * sensor.stiffness_n_per_m
     if force.limit_nn > most_nn:
         found.append(f"force.limit_nn = {force.limit_nn:g}: the detector can be trusted up to {most_nn:g} nN")
+    if "z" not in getattr(rig.devices.scanner, "axes", "z"):
+        found.append(_cannot_steer(force))
     if sensor.rides_on == "focus" and rig.devices.focus is None:
         found.append("devices.force.rides_on = 'focus': the rig has no focus stage")
     return found
@@ -86,8 +90,12 @@ def force_inabilities(plan: Plan, rig: Rig) -> list[str]:
     if plan.force.policy == "none":
         return []
     if "z" not in rig.scanner.axes or not isinstance(rig.scanner, Steerable):
-        return [f"force.policy = '{plan.force.policy}': the scanner has no z that can be steered while it moves"]
+        return [_cannot_steer(plan.force)]
     return []
+
+
+def _cannot_steer(force: Force) -> str:
+    return f"force.policy = '{force.policy}': the scanner has no z that can be steered while it moves"
 
 
 def _rise_um(force_nn: float, sensor: DeflectionSettings) -> float:

@@ -14,10 +14,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import Field, astuple, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from acquisition.events import KINDS
 from reconstruction.registration import Edge, LocalShift
+
+T = TypeVar("T")
 
 BUSY_S = 10.0  # the other process commits in milliseconds; beyond this something is wrong
 NOTE_S = 0.1  # what a note may cost whoever makes it, such as a loop that holds the force
@@ -49,6 +51,7 @@ class Attempt:
     attending_s: float = 0.0  # focus, drift and probe before it
     drift_x_um: float = 0.0  # of the specimen, as far as it was known: part of the target, none of the place on it
     drift_y_um: float = 0.0
+    from_above: str | None = None  # axes that came to the place downwards, such as "xy"; None: not told
     total_s: float = 0.0  # since the attempt before it ended
     verdict: str = "failed"  # ok, retry, skipped, failed
     cause: str | None = None  # of a verdict that is not ok: a kind of failure as plans name it, `quality`, or `told`
@@ -67,7 +70,7 @@ class Event:
 
 
 class JournalError(OSError):
-    """The journal cannot be read or written: the disk is full or read-only, or another process holds it too long."""
+    """The journal cannot be read or written: damaged, on a full or read-only disk, or held too long by others."""
 
 
 _ATTEMPT = [field.name for field in fields(Attempt)]
@@ -149,7 +152,7 @@ class Journal:
         """Events in their order; only those after number `after`, and of one kind if it is given."""
         chosen = "SELECT seq, at, kind, data FROM events WHERE seq > ? AND kind = coalesce(?, kind) ORDER BY seq"
         with self._rows(chosen, after, kind) as rows:
-            return [Event(seq, at, kind, json.loads(data)) for seq, at, kind, data in rows]
+            return [Event(seq, at, kind, self._parsed("events", seq, data, dict)) for seq, at, kind, data in rows]
 
     def add_edge(self, edge: Edge) -> None:
         """Commit one edge; measured again, it replaces what was there."""
@@ -165,7 +168,22 @@ class Journal:
         """
         columns = [name for name in self._edge_columns if local or name != "local"]
         with self._rows(f"SELECT {', '.join(columns)} FROM edges WHERE b >= ? ORDER BY a, b", since) as rows:
-            return [_edge(dict(zip(columns, values, strict=True))) for values in rows]
+            return [self._edge(dict(zip(columns, values, strict=True))) for values in rows]
+
+    def _edge(self, values: dict[str, Any]) -> Edge:
+        row = f"(a, b) = ({values['a']}, {values['b']})"
+        local = tuple(LocalShift(*part) for part in self._parsed("edges", row, values.pop("local", "[]"), list))
+        return Edge(**values | {"accepted": bool(values["accepted"]), "local": local})
+
+    def _parsed(self, table: str, row: object, text: str, kind: type[T]) -> T:
+        """Read JSON that stands in a row; `JournalError` if it is damaged, or another kind of thing."""
+        try:
+            found = json.loads(text)
+        except (ValueError, TypeError, RecursionError) as error:
+            raise JournalError(f"journal {self._path}: table {table}, row {row}: damaged: {error}") from error
+        if not isinstance(found, kind):
+            raise JournalError(f"journal {self._path}: table {table}, row {row}: damaged: {found!r}")
+        return found
 
     def _there(self, table: str, wanted: list[str]) -> list[str]:
         """Columns that this journal has, of those of this version."""
@@ -222,11 +240,6 @@ def _default(field: Field[Any]) -> str:
     return (
         "NULL" if field.default is None else repr(json.dumps(field.default) if field.default == () else field.default)
     )
-
-
-def _edge(values: dict[str, Any]) -> Edge:
-    local = tuple(LocalShift(*part) for part in json.loads(values.pop("local", "[]")))
-    return Edge(**values | {"accepted": bool(values["accepted"]), "local": local})
 
 
 def _address(path: Path, mode: str) -> str:

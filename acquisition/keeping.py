@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -32,6 +33,7 @@ class Standing:
 
     target_um: tuple[float, float]  # x, y of the scanner, drift included
     drift_um: tuple[float, float]
+    from_above: str  # axes that came there downwards
     force_nn: float | None
     moved_s: float  # it took to move sideways and settle
     attended_s: float  # it took for focus, drift and probe
@@ -49,11 +51,13 @@ class Keeping:
         self._has_probe_policy = store.plan.force.policy != "none"
         self._plan = store.plan
         self._force: ForceReadings = force_control(rig, store.plan.force, told, note, heart)
-        self._focus = FocusControl(rig, store.plan, tiles, told, note, history, beat=self._still_at_work)
+        picture = partial(self.exposing, store.plan.camera.exposure_s)
+        self._focus = FocusControl(rig, store.plan, tiles, told, note, history, beat=picture)
         fields_um = [(tile.x_um, tile.y_um) for tile in tiles]
-        self._drift = DriftControl(rig, store.plan, store.field.matrix_um, fields_um, told, note, store.path, history)
+        self._drift = DriftControl(
+            rig, store.plan, store.field.matrix_um, fields_um, told, note, store.path, history, beat=picture
+        )
         self._aim = Aim(rig.settings.model_dump(mode="json"), rig.scanner.limits_um)
-        self._last_um: tuple[float, float] | None = None
         self._last_row: int | None = None
         self._heading_um: tuple[float, float] | None = None
         self._headed_with = (-1, (0.0, 0.0))  # index of the tile that is headed for, and its drift
@@ -69,7 +73,7 @@ class Keeping:
         self._force.__exit__(kind, error, trace)
 
     def prepare(self, first: PlannedTile) -> None:
-        """Measure what the policies want to know before the first tile, with the probe retracted.
+        """Measure what the policies want to know, and stand ready for the first tile, with the probe retracted.
 
         Raises:
             Cut: the run was told something else.
@@ -83,7 +87,9 @@ class Keeping:
                 self._rig.scanner.move_to({"x": first.x_um, "y": first.y_um})
                 self._focus.at_tile(first, first_of_row=True)
             self._drift.prepare()
-        self._last_um = self._last_row = self._heading_um = None
+        self._rig.scanner.move_to(self._aim.set_out_below(first.x_um, first.y_um))
+        self._aim.arrive()
+        self._last_row = self._heading_um = None
 
     def bring_to(self, tile: PlannedTile) -> Standing:
         """Move to a tile and make all right there; returns when it can be exposed.
@@ -104,7 +110,6 @@ class Keeping:
         attended_s = time.perf_counter() - began_s
         moved_s = self._go_to(target_um)
         arrived_s = time.perf_counter()
-        self._last_um = target_um
         self._still_at_work()
         self._focus.at_tile(tile, first_of_row=tile.row != self._last_row)
         self._last_row = tile.row
@@ -112,23 +117,44 @@ class Keeping:
             self._beat(APPROACH_S)
         force_nn = self._force.at_tile() if self._has_probe_policy else None
         attended_s += time.perf_counter() - arrived_s
-        return Standing(target_um, drift_um, force_nn, moved_s, attended_s)
+        return Standing(target_um, drift_um, self._aim.from_above, force_nn, moved_s, attended_s)
+
+    def bring_to_row(self, first: PlannedTile) -> Standing:
+        """Bring the rig to the first tile of a row that will be swept: always from below, and it does not stay there.
+
+        Raises:
+            Cut, DeviceError: as `bring_to`.
+        """
+        self._aim.leave()
+        standing = self.bring_to(first)
+        self._aim.leave()
+        return standing
 
     def head_for(self, tile: PlannedTile) -> None:
         """Begin to move to the tile that comes next for sure; `bring_to` waits for it, or does it if this failed."""
         if self._has_probe_policy or self._drift.due() or self._told.waiting or self._told.interrupting:
+            return
+        if not self._aim.is_set:
             return
         drift_um = self._drift.offset_um
         target_um = tile.x_um + drift_um[0], tile.y_um + drift_um[1]
         self._still_at_work()
         with overcoming(DeviceError):
             self._left_s = time.perf_counter()
-            self._rig.scanner.start_move(self._aim.at(*target_um))
+            self._rig.scanner.start_move(self._aim.set_out(*target_um))
             self._heading_um, self._headed_with = target_um, (tile.index, drift_um)
 
     def read_force(self, standing: Standing) -> Standing:
         """Enter the force of this moment where none is held, nor was measured before."""
         return standing if self._has_probe_policy else replace(standing, force_nn=self._force.at_tile())
+
+    def see_held(self) -> None:
+        """See that the probe was held while something was exposed.
+
+        Raises:
+            DeviceError: the trip-wire or a stop has retracted it meanwhile.
+        """
+        self._force.see_held()
 
     def exposing(self, for_s: float) -> None:
         """Tell the guardian that nothing else will happen for so long."""
@@ -153,7 +179,11 @@ class Keeping:
         """Move to a target, or wait for the move that leads there; how long ago that began."""
         if not self._has_arrived(target_um):
             self._left_s = time.perf_counter()
-            self._force.move_to(self._aim.at(*target_um))
+            if not self._aim.is_set:
+                self._force.move_to(self._aim.set_out_below(*target_um))
+                self._aim.arrive()
+            self._force.move_to(self._aim.set_out(*target_um))
+        self._aim.arrive()
         return time.perf_counter() - self._left_s
 
     def _has_arrived(self, target_um: tuple[float, float]) -> bool:
@@ -173,10 +203,11 @@ class Keeping:
         if not self._drift.due():
             return
         self._heading_um = None
+        self._aim.leave()
         self._still_at_work()
         if self._has_probe_policy:
             self._force.release()
-        self._drift.measure(self._last_um)
+        self._drift.measure()
 
     def _still_at_work(self) -> None:
         self._beat(MOVE_S)

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from acquisition.journal import Attempt
 from acquisition.plan import Plan
+from acquisition.sweeps import APPROACH_UM
 
 
 @dataclass(frozen=True)
@@ -18,12 +19,12 @@ class Place:
 
 
 class Approach:
-    """From which side each axis came to its last target; wants all targets, in their order."""
+    """From which side each axis comes to its targets, the first of them from below; wants all, in their order."""
 
     def __init__(self, sweeping: bool) -> None:
         self._sweeping = sweeping  # every sweep goes upwards in x
         self._last_um: tuple[float, float] | None = None
-        self._downwards = (False, False)  # the engine takes up the backlash before the first tile
+        self._downwards = (False, False)
 
     def downwards(self, target_um: tuple[float, float]) -> tuple[bool, bool]:
         """Note a target; whether x and y come to it from above."""
@@ -40,7 +41,9 @@ class Approach:
 class Places:
     """Works out the place of each attempt; wants all of them, in the order in which they were made.
 
-    Where a stage has play, its sensors are right on one side only: that of moves in the positive direction.
+    Where a stage has play, its sensors are right on one side only: that of moves in the positive direction. From which
+    side it came an attempt tells itself; where it does not, as in older journals, that follows from the targets, if
+    nothing came in between.
     """
 
     def __init__(self, backlash_um: tuple[float, float] | None, approach: Approach) -> None:
@@ -55,6 +58,8 @@ class Places:
     def of(self, attempt: Attempt) -> Place | None:
         """The place of an attempt; None if it has none."""
         downwards = self._approach.downwards((attempt.target_x_um, attempt.target_y_um))
+        if attempt.from_above is not None:
+            downwards = "x" in attempt.from_above, "y" in attempt.from_above
         if attempt.actual_x_um is None or attempt.actual_y_um is None:
             return None
         lost_um = [lost * down for lost, down in zip(self._backlash_um or (0.0, 0.0), downwards, strict=True)]
@@ -69,23 +74,62 @@ class Aim:
     """Where to send the scanner so that it really comes to a place: lower by its backlash when it comes from above.
 
     Along the rows of a turned camera both axes change direction from row to row; without this, rows would lie too
-    close and too far apart by turns. Wants every place, in their order; the attempt's target stays the place itself.
+    close and too far apart by turns. The attempt's target stays the place itself. From wherever else the scanner was
+    sent, or has been left on its way, it comes to the next place by way of one below, which takes up its backlash.
     """
 
     def __init__(self, rig: Mapping[str, Any], limits_um: Mapping[str, tuple[float, float]]) -> None:
         self._backlash_um = _backlash_um(rig) or (0.0, 0.0)
         self._limits_um = limits_um
-        self._approach = Approach(sweeping=False)
+        self._downwards = (False, False)
+        self._on_its_way = Approach(sweeping=False)
+        self._here: Approach | None = None  # where the scanner stands; None: elsewhere, or on its way
 
-    def at(self, x_um: float, y_um: float) -> dict[str, float]:
-        """The target of both axes for a place, within the limits."""
-        downwards = self._approach.downwards((x_um, y_um))
-        aimed = {}
-        for axis, place_um, lost_um, down in zip("xy", (x_um, y_um), self._backlash_um, downwards, strict=True):
+    @property
+    def is_set(self) -> bool:
+        """Whether the scanner stands at a place that it was aimed at."""
+        return self._here is not None
+
+    @property
+    def from_above(self) -> str:
+        """Axes that come downwards to the place that was aimed at last."""
+        return "".join(axis for axis, down in zip("xy", self._downwards, strict=True) if down)
+
+    def set_out_below(self, x_um: float, y_um: float) -> dict[str, float]:
+        """The target of both axes from which they come to a place upwards, as far as the limits allow."""
+        below_um = self._within(x_um - APPROACH_UM, y_um - APPROACH_UM)
+        self.leave()
+        self._on_its_way = Approach(sweeping=False)
+        self._downwards = self._on_its_way.downwards((below_um["x"], below_um["y"]))
+        return below_um
+
+    def set_out(self, x_um: float, y_um: float) -> dict[str, float]:
+        """The target of both axes for a place, within the limits; from a place that the scanner was aimed at."""
+        assert self._here is not None
+        self._on_its_way = self._here
+        self.leave()
+        self._downwards = self._on_its_way.downwards((x_um, y_um))
+        x_lost_um, y_lost_um = (lost * down for lost, down in zip(self._backlash_um, self._downwards, strict=True))
+        aimed = self._within(x_um - x_lost_um, y_um - y_lost_um)
+        for axis, place_um in (("x", x_um), ("y", y_um)):
             low_um, high_um = self._limits_um[axis]
-            within = low_um <= place_um <= high_um  # if not, it is the scanner that refuses it
-            aimed[axis] = min(max(place_um - lost_um * down, low_um), high_um) if within else place_um
+            if not low_um <= place_um <= high_um:
+                aimed[axis] = place_um  # it is the scanner that refuses it
         return aimed
+
+    def arrive(self) -> None:
+        """Take note that the scanner has come to the place that it was aimed at."""
+        self._here = self._on_its_way
+
+    def leave(self) -> None:
+        """Take note that the scanner goes, or has gone, elsewhere."""
+        self._here = None
+
+    def _within(self, x_um: float, y_um: float) -> dict[str, float]:
+        return {
+            axis: min(max(um, self._limits_um[axis][0]), self._limits_um[axis][1])
+            for axis, um in (("x", x_um), ("y", y_um))
+        }
 
 
 def _backlash_um(rig: Mapping[str, Any]) -> tuple[float, float] | None:

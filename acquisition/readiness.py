@@ -14,7 +14,7 @@ from acquisition.clock_check import HOST_CLOCKS, Clocks, watching
 from acquisition.disk_trial import Trial, standing_part, try_disk
 from acquisition.drift import drift_problems
 from acquisition.field import Field
-from acquisition.focus_axis import focus_problems
+from acquisition.focus_axis import focus_inabilities, focus_problems
 from acquisition.force_budget import force_inabilities, force_problems
 from acquisition.interlocks import standing, with_disk_floor
 from acquisition.layout import beyond_limits, camera_area, layout
@@ -82,7 +82,8 @@ def check_rest(
         found.append(f"tile {tile.index} lies at ({tile.x_um:g}, {tile.y_um:g}) um, outside the travel {travel} um")
     else:
         found += inabilities(plan, field, rig.scanner, rig.camera)
-    found += drift_problems(plan, limits_um) + focus_problems(plan, rig)
+    found += drift_problems(plan, limits_um)
+    found += focus_problems(plan, settings) or focus_inabilities(plan, rig)
     found += force_problems(plan, settings) or force_inabilities(plan, rig)
     rules = [rule for rule in settings.interlocks if rule.action not in ("pause", "retract")]
     wrong, doubtful = standing(rules, rig, lambda: disk.free)
@@ -105,7 +106,7 @@ class _Gate:
     def findings(self) -> Findings:
         self._judge_out()
         laid_out = self._judge_positions()
-        self.problems += force_problems(self._plan, self._settings)
+        self._judge_focus_and_force()
         self.warnings += calibration_warnings(self._settings.calibration, datetime.now(UTC))
         self._judge_interlocks()
         costs = cost(self._plan, self._field, self._settle_s()) if laid_out else None
@@ -134,11 +135,17 @@ class _Gate:
             skew_s = getattr(self._settings.devices.camera, "skew_s", 0.0)
             found = sweep_problems(self._plan, limits_um, self._field, skew_s, ends_um)
         self.problems += found + drift_problems(self._plan, limits_um)
-        if self._rig is not None:
-            self.problems += force_inabilities(self._plan, self._rig) + focus_problems(self._plan, self._rig)
         if not found:
             self._judge_approach(limits_um)
         return not found
+
+    def _judge_focus_and_force(self) -> None:
+        """Say what the rig file alone is against; only where it is for the plan, ask the open rig."""
+        focus, force = focus_problems(self._plan, self._settings), force_problems(self._plan, self._settings)
+        if self._rig is not None:
+            focus = focus or focus_inabilities(self._plan, self._rig)
+            force = force or force_inabilities(self._plan, self._rig)
+        self.problems += focus + force
 
     def _judge_approach(self, limits_um: Mapping[str, tuple[float, float]]) -> None:
         """Warn where the first tile leaves no room to come to it from below, and the scanner has a backlash."""

@@ -115,8 +115,8 @@ class RunStore:
                 their tiles are missing; the journal says which.
 
         Raises:
-            RunError: no run is there, another process acquires it, its plan is not what it was, or frames that
-                the journal names are gone.
+            RunError: no run is there, another process acquires it, its plan is not what it was, frames that the
+                journal names are gone, or one that it names is claimed twice.
             OSError: the disk refused.
         """
         store = cls(path)
@@ -224,7 +224,7 @@ class RunStore:
 
     def _go_back_to_journal(self, mend: bool) -> None:
         """Take away what the journal does not name, once all that it names is known to be there."""
-        named = {attempt.frame for _, attempt in self.journal.attempts() if attempt.frame is not None}
+        named = self._named_frames()
         damaged = sorted(self.raw.lost(named))
         if damaged and not mend:
             raise RunError(
@@ -235,6 +235,20 @@ class RunStore:
             named -= self._mend(damaged)
         self._frames = max(named, default=-1) + 1
         self._go_back()
+
+    def _named_frames(self) -> set[int]:
+        """The frames that the journal names, each of which is one tile's."""
+        tiles: dict[int, int] = {}
+        for _, attempt in self.journal.attempts():
+            if attempt.frame is None:
+                continue
+            if attempt.frame in tiles:
+                raise RunError(
+                    f"{self.path / JOURNAL}: tiles {tiles[attempt.frame]} and {attempt.tile} both claim frame "
+                    f"{attempt.frame}"
+                )
+            tiles[attempt.frame] = attempt.tile
+        return set(tiles)
 
     def _mend(self, damaged: Sequence[int]) -> set[int]:
         """Find damaged frames again and give up the others; those given up."""

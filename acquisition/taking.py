@@ -62,6 +62,7 @@ class Taking:
         failure = None
         try:
             taken = self._sweep(portion, began) if len(portion) > 1 else [self._step(portion[0], began[0])]
+            self._keeping.see_held()
             if then is not None:
                 self._keeping.head_for(then)
         except DeviceError as error:
@@ -112,7 +113,7 @@ class Taking:
 
     def _sweep(self, row: Portion, attempts: Sequence[Attempt]) -> list[Taken]:
         """Let the scanner sweep over a row and fire the camera; it tells where it was half-way through an exposure."""
-        standing = self._keeping.read_force(self._keeping.bring_to(row[0]))
+        standing = self._keeping.read_force(self._keeping.bring_to_row(row[0]))
         delay_s = middle_s(self._plan.camera.exposure_s, self._rig.camera.skew_s)
         drift_x_um, drift_y_um = standing.drift_um
         sweep = sweep_along([tile.x_um + drift_x_um for tile in row], self._plan, self._pixel_size_um, delay_s)
@@ -136,6 +137,7 @@ class Taking:
             target_y_um=tile.y_um + drift_y_um,
             drift_x_um=drift_x_um,
             drift_y_um=drift_y_um,
+            from_above=standing.from_above,
             force_nn=standing.force_nn,
             settle_s=settle_s,
             attending_s=standing.attended_s,

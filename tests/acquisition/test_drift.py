@@ -1,5 +1,6 @@
 """Drift correction in the twin's world, whose true drift is at hand."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,13 @@ import pytest
 from pydantic import ValidationError
 
 from acquisition.drift import DriftControl, drift_problems
+from acquisition.field import Field
+from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Cut, Instructions
 from acquisition.journal import Event
+from acquisition.keeping import Keeping
 from acquisition.plan import Plan
+from acquisition.run_store import RunStore
 from hardware_sim.settings import NAMED, WorldSettings
 from tests.acquisition.world_rig import WorldRig, grain
 
@@ -107,7 +112,48 @@ def test_landing_errors_are_averaged_out(tmp_path: Path) -> None:
 def test_each_landing_is_a_sign_of_life(tmp_path: Path) -> None:
     run = Run(world(position_error_px_rms=3.0), tmp_path)
     run.control.prepare()
-    assert run.beats == run.stage.camera.snaps - 1  # the reference was the first
+    assert run.beats == run.stage.camera.snaps
+
+
+class Watched:
+    """Stands for the pulse that a guardian looks at, in the world's time."""
+
+    def __init__(self, stage: WorldRig) -> None:
+        self._stage = stage
+        self._due_s = self.late_s = 0.0
+
+    def beat(self, longer_s: float = 0.0) -> None:
+        self.look()
+        self._due_s = self._stage.clock.now_s() + longer_s
+
+    def look(self) -> None:
+        self.late_s = max(self.late_s, self._stage.clock.now_s() - self._due_s)
+
+
+def test_no_guardian_takes_a_visit_with_long_exposures_for_dead(tmp_path: Path) -> None:
+    stage, exposure_s = world(drift_nm_per_min=0.0), 45.0
+    region = {"x_um": (15.0, 19.0), "y_um": (15.0, 19.0)}
+    camera = {"exposure_ms": 1000 * exposure_s}
+    plan = Plan.model_validate({"region": region, "camera": camera, "drift": {"policy": "anchor"}})
+    rig, heart, pulse = stage.rig.settings.model_dump(mode="json"), Heartbeat.unshared(), Watched(stage)
+    heart.engine = pulse  # type: ignore[assignment]
+    snap = stage.camera.snap
+
+    def expose() -> Any:
+        stage.clock.advance(exposure_s)
+        pulse.look()
+        return snap()
+
+    stage.camera.snap = expose  # type: ignore[method-assign]
+    with closing(RunStore.create(tmp_path / "run", plan, Field((128, 128), PIXEL_UM), rig)) as store:
+        keeping = Keeping(store, stage.rig, Instructions(), store.journal.note, heart)
+        keeping.prepare(store.tiles()[0])
+        seen = stage.camera.snaps
+        stage.world.scanner.drift_burst(1.5, 0.0, over_s=1.0)  # out of sight: it is searched for
+        keeping.prepare(store.tiles()[0])
+        assert len(store.journal.events(kind="drift_measured")) == 2
+    assert stage.camera.snaps > seen + 3
+    assert pulse.late_s == 0.0
 
 
 def test_a_specimen_that_rests_is_visited_ever_more_seldom(tmp_path: Path) -> None:
@@ -212,16 +258,15 @@ def test_a_lost_reference_is_replaced_where_the_anchor_was_seen_last(tmp_path: P
     assert max(later.go_on(300.0)) < 2.0
 
 
-def test_the_anchor_is_always_come_to_from_below_and_left_for_the_place_before(tmp_path: Path) -> None:
+def test_the_anchor_is_always_come_to_from_below(tmp_path: Path) -> None:
     run = Run(world(), tmp_path)
     run.control.prepare()
     run.stage.scanner.moves.clear()
     run.stage.clock.advance(20.0)
-    run.control.measure(back_um=(30.0, 25.0))
+    run.control.measure()
     for before, target in zip(run.stage.scanner.moves[::2], run.stage.scanner.moves[1::2], strict=True):
         assert before["x"] < target["x"]
         assert before["y"] < target["y"]
-    assert run.stage.scanner.moves[-1] == {"x": 30.0, "y": 25.0}
 
 
 def test_a_stop_ends_a_visit_before_its_next_landing(tmp_path: Path) -> None:

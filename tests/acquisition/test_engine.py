@@ -130,7 +130,7 @@ def test_aborts_when_retries_are_used_up_and_leaves_the_rig_safe(new_store: NewS
 
 
 def test_comes_back_once_to_what_it_skipped(new_store: NewStore, rig: Any) -> None:
-    rig.scanner.before_move = fail_at({3, 4, 5, 9, 10}, DeviceRejected("scanner", "busy"))  # tile 1, tile 2, tile 1
+    rig.scanner.before_move = fail_at({3, 4, 5, 10, 11}, DeviceRejected("scanner", "busy"))  # tile 1, tile 2, tile 1
     store = new_store(on_failure={"rejected": "skip"})
     assert acquire(store, rig) is Outcome.COMPLETED
     ended = {a.tile: a.verdict for a in attempts(store)}

@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from acquisition.focus import FocusControl
-from acquisition.focus_axis import focus_problems
+from acquisition.focus_axis import focus_inabilities, focus_problems
 from acquisition.instructions import Cut, Instructions
 from acquisition.journal import Event
 from acquisition.overlap import PlannedTile
 from acquisition.plan import Force, Plan
+from devices.rig_file import RigSettings
 from hardware_sim.settings import NAMED, WorldSettings
-from tests.acquisition.world_rig import WorldRig, grain
+from tests.acquisition.world_rig import PROBE, RIG, WorldRig, grain
 
 STRONG = 0.95
 """Aperture of a strong dry lens: within 0.3 um of the focus it is sharp, and a tilt of 2 mrad is more than that."""
@@ -289,18 +290,32 @@ def test_no_focus_is_sought_with_a_probe_that_the_force_holds() -> None:
     stage = WorldRig(NAMED["still"], SPECIMEN, probe=True)
     plan = Run(stage, "tile").plan
     held = plan.model_copy(update={"force": Force(policy="hover")})
-    (problem,) = focus_problems(held, stage.rig)
+    (problem,) = focus_problems(held, stage.rig.settings)
     assert "focus.policy = 'tile'" in problem
     assert "force.policy = 'hover'" in problem
-    assert not focus_problems(plan, stage.rig)
 
 
 def test_a_rig_that_cannot_focus_is_told_before_the_run() -> None:
     stage = world()
     stage.scanner.move_to({"z": 0.0})
-    (problem,) = focus_problems(Run(stage, "tile").plan, stage.rig)
+    (problem,) = focus_inabilities(Run(stage, "tile").plan, stage.rig)
     assert "focus.policy = 'tile'" in problem
     assert "focus.range_um = 4" in problem
-    assert not focus_problems(Run(stage, "none").plan, stage.rig)
+    assert not focus_inabilities(Run(stage, "none").plan, stage.rig)
     with_stage = world(focus_stage=True)
-    assert not focus_problems(Run(with_stage, "tile").plan, with_stage.rig)
+    assert not focus_inabilities(Run(with_stage, "tile").plan, with_stage.rig)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        RIG.replace(', z = "3"', ""),
+        RIG.replace("[devices.camera]", "limits_um = { z = [0, 3] }\n[devices.camera]"),
+        RIG + PROBE,
+    ],
+)
+def test_a_rig_with_nothing_to_focus_with_need_not_be_opened_to_tell(file: str) -> None:
+    plan = Run(world(), "tile").plan
+    (problem,) = focus_problems(plan, RigSettings.from_toml(file))
+    assert "the rig has no focus stage" in problem
+    assert not focus_problems(plan, RigSettings.from_toml(RIG))

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
@@ -137,6 +138,27 @@ def test_a_run_that_pauses_with_a_probe_that_is_not_free_says_so(new_store: Call
     run(store, bench.rig, bench.told, Watcher(rise, stop_once_paused))
     (paused,) = [event.data for event in store.journal.events() if event.kind == "paused"]
     assert "THE PROBE STILL TOUCHES" in paused["trouble"]
+
+
+def test_a_tile_during_which_the_wire_tripped_is_taken_again(new_store: Callable[..., RunStore]) -> None:
+    bench = Bench()
+    camera: Any = bench.rig.camera
+    store = new_store(force={"policy": "contact"})
+    held: list[bool] = []
+
+    def rise_during_the_second() -> None:
+        if camera.snaps == 1:
+            bench.probe.specimen_um -= 0.5
+            until(lambda: bench.is_retracted)
+        held.append(bench.probe.true_nn() > 0)
+
+    camera.before_snap = rise_during_the_second
+    run(store, bench.rig, bench.told)
+    taken = [attempt for _, attempt in store.journal.attempts()]
+    assert [(attempt.tile, attempt.verdict) for attempt in taken[:3]] == [(0, "ok"), (1, "retry"), (1, "ok")]
+    assert taken[1].cause == "force"
+    kept = {attempt.camera_frame for attempt in taken if attempt.frame is not None}
+    assert kept == {number for number, was_held in enumerate(held, start=1) if was_held}
 
 
 def test_the_offset_of_the_detector_does_not_count_as_force() -> None:

@@ -14,8 +14,10 @@ def sensor(**changes: float) -> ScpiForceSettings:
     return ScpiForceSettings.model_validate(values)
 
 
-def plan(**force: object) -> Plan:
-    return Plan.model_validate({"region": {"x_um": (0, 10), "y_um": (0, 10)}, "force": {"policy": "contact", **force}})
+def plan(mode: str = "step", **force: object) -> Plan:
+    region = {"x_um": (0, 10), "y_um": (0, 10)}
+    force = {"policy": "contact", **force}
+    return Plan.model_validate({"region": region, "tiles": {"mode": mode}, "force": force})
 
 
 def rig(text: str = force_bench.RIG) -> RigSettings:
@@ -63,6 +65,13 @@ def test_refuses_limits_that_cannot_be_kept(force: dict[str, float], problem: st
     assert found.startswith(problem)
 
 
+@pytest.mark.parametrize("policy", ["contact", "hover"])
+def test_refuses_to_sweep_with_a_probe_that_the_force_holds(policy: str) -> None:
+    (found,) = force_problems(plan("line", policy=policy), rig())
+    assert found.startswith(f"force.policy = '{policy}': a sweep of tiles.mode = 'line'")
+    assert force_problems(plan("line", policy="none"), rig()) == []
+
+
 def test_refuses_a_rig_without_a_sensor() -> None:
     (found,) = force_problems(plan(), rig(force_bench.RIG.partition("[devices.force]")[0]))
     assert found == "force.policy = 'contact': the rig has no force sensor"
@@ -73,6 +82,11 @@ def test_refuses_a_probe_on_a_stage_that_is_not_there() -> None:
     text = head + tail[tail.index("[devices.force]") :] + 'rides_on = "focus"\n'
     assert focus
     assert force_problems(plan(), rig(text)) == ["devices.force.rides_on = 'focus': the rig has no focus stage"]
+
+
+def test_refuses_a_scanner_without_a_z_by_its_file() -> None:
+    (found,) = force_problems(plan(), rig(force_bench.RIG.replace(', z = "3"', "")))
+    assert found == "force.policy = 'contact': the scanner has no z that can be steered while it moves"
 
 
 def test_refuses_a_scanner_without_a_z_to_steer() -> None:

@@ -61,7 +61,9 @@ def test_a_move_that_could_not_be_begun_is_begun_again(keeping: Keeping, store: 
     assert rig.scanner.moves[-1]["x"] == second.x_um
 
 
-def test_a_move_that_was_stopped_on_the_way_is_begun_again(keeping: Keeping, store: RunStore, rig: Any) -> None:
+def test_a_move_that_was_stopped_on_the_way_is_begun_again_from_below(
+    keeping: Keeping, store: RunStore, rig: Any
+) -> None:
     first, second, *_ = store.tiles()
     keeping.bring_to(first)
     keeping.head_for(second)
@@ -72,7 +74,10 @@ def test_a_move_that_was_stopped_on_the_way_is_begun_again(keeping: Keeping, sto
 
     rig.scanner.wait_settled = stopped
     keeping.bring_to(second)
-    assert len(rig.scanner.moves) == sent + 1
+    below, again = rig.scanner.moves[sent:]
+    assert (again["x"], again["y"]) == (second.x_um, second.y_um)
+    assert below["x"] < again["x"]
+    assert below["y"] < again["y"]
 
 
 def test_a_stop_that_is_meant_for_the_engine_moves_nothing(

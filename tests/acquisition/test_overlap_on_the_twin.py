@@ -44,7 +44,11 @@ def miscalibrated(twin: Twin, folder: Path) -> RigSettings:
 
 
 def taken(rig: Rig, store: RunStore, tile: PlannedTile, aim: Aim) -> None:
-    rig.scanner.move_to(aim.at(tile.x_um, tile.y_um))
+    if not aim.is_set:
+        rig.scanner.move_to(aim.set_out_below(tile.x_um, tile.y_um))
+        aim.arrive()
+    rig.scanner.move_to(aim.set_out(tile.x_um, tile.y_um))
+    aim.arrive()
     at_um, frame = rig.scanner.read_position_um(), rig.camera.snap()
     attempt = Attempt(
         tile=tile.index,
@@ -58,6 +62,7 @@ def taken(rig: Rig, store: RunStore, tile: PlannedTile, aim: Aim) -> None:
         exposure_s=0.02,
         actual_x_um=at_um["x"],
         actual_y_um=at_um["y"],
+        from_above=aim.from_above,
         camera_frame=frame.number,
         verdict="ok",
     )

@@ -1,5 +1,7 @@
 """Places: what a scanner's sensors say is rid of drift and backlash, and aiming takes the backlash into account."""
 
+from dataclasses import replace
+
 import pytest
 
 from acquisition.journal import Attempt
@@ -37,6 +39,37 @@ def test_a_sweep_comes_from_below_wherever_the_one_before_ended() -> None:
     assert places.of(attempt(5.0, 20.0)) == Place(5.0, 20.0, (True, True))
 
 
+def test_the_word_of_an_attempt_counts_more_than_what_its_target_suggests() -> None:
+    places = Places(LOST_UM, Approach(sweeping=False))
+    places.of(attempt(10.0, 10.0))
+    after_a_pause = replace(attempt(5.0, 5.0), from_above="")
+    assert places.of(after_a_pause) == Place(5.0, 5.0, (True, True))
+    again = replace(attempt(5.0, 5.0), from_above="y")
+    assert places.of(again) == Place(5.0, 5.0 + LOST_UM[1], (True, True))
+
+
+def aimed_below(x_um: float, y_um: float) -> Aim:
+    aim = Aim(RIG, LIMITS_UM)
+    aim.set_out_below(x_um, y_um)
+    aim.arrive()
+    return aim
+
+
+def test_a_scanner_that_has_been_elsewhere_comes_by_way_of_a_place_below() -> None:
+    aim = aimed_below(5.0, 5.0)
+    assert aim.set_out(5.0, 5.0) == {"x": 5.0, "y": 5.0}
+    assert not aim.is_set, "it has not arrived"
+    aim.arrive()
+    assert aim.set_out(4.0, 6.0) == {"x": 4.0 - LOST_UM[0], "y": 6.0}
+    assert aim.from_above == "x"
+    aim.leave()
+    below = aim.set_out_below(3.0, 3.0)
+    aim.arrive()
+    place = aim.set_out(3.0, 3.0)
+    assert below["x"] < place["x"]
+    assert (place, aim.from_above) == ({"x": 3.0, "y": 3.0}, "")
+
+
 def test_drift_that_the_target_followed_is_none_of_the_place() -> None:
     spot = Places(LOST_UM, Approach(sweeping=False)).of(attempt(10.0, 10.0, drift_um=(0.3, -0.1)))
     assert spot is not None
@@ -44,11 +77,12 @@ def test_drift_that_the_target_followed_is_none_of_the_place() -> None:
 
 
 def test_an_aimed_scanner_comes_to_the_place_from_either_side() -> None:
-    aim = Aim(RIG, LIMITS_UM)
+    aim = aimed_below(10.0, 10.0)
     true_um = []
     before = {"x": 0.0, "y": 0.0}
     for x_um, y_um in ((10.0, 10.0), (20.0, 10.1), (20.0, 20.0), (10.0, 19.9), (10.0, 30.0)):
-        target = aim.at(x_um, y_um)
+        target = aim.set_out(x_um, y_um)
+        aim.arrive()
         lost = dict(zip("xy", LOST_UM, strict=True))
         true_um.append([target[axis] + lost[axis] * _stays_behind(target[axis], before[axis]) for axis in "xy"])
         before = target
@@ -62,7 +96,8 @@ def _stays_behind(target_um: float, before_um: float) -> bool:
 
 
 def test_an_aimed_scanner_is_sent_no_further_than_its_limits() -> None:
-    aim = Aim(RIG, LIMITS_UM)
-    aim.at(10.0, 10.0)
-    assert aim.at(0.05, 0.1) == {"x": 0.0, "y": 0.0}
-    assert aim.at(-1.0, 5.0)["x"] == -1.0, "a place out of reach is for the scanner to refuse"
+    aim = aimed_below(10.0, 10.0)
+    assert aim.set_out(0.05, 0.1) == {"x": 0.0, "y": 0.0}
+    assert aim.set_out_below(-1.0, 5.0) == {"x": 0.0, "y": 4.0}
+    aim.arrive()
+    assert aim.set_out(-1.0, 5.0)["x"] == -1.0, "a place out of reach is for the scanner to refuse"

@@ -17,7 +17,7 @@ import pytest
 import zarr
 
 from acquisition import run_store
-from acquisition.journal import Attempt, Journal
+from acquisition.journal import Attempt, Journal, JournalError
 from acquisition.run_folder import RunError, discard_unbegun, ensure_empty
 from acquisition.run_frames import RunFrames
 from acquisition.run_store import RunStore
@@ -180,6 +180,19 @@ def test_mends_what_a_power_cut_has_torn_and_takes_the_rest_again(new_store: New
     RunStore.reopen(store.path).close()
 
 
+@pytest.mark.parametrize("mend", [False, True])
+def test_refuses_a_run_of_which_two_tiles_claim_the_same_frame(new_store: NewStore, mend: bool) -> None:
+    store = new_store()
+    for tile in (0, 1, 2):
+        store.record(attempt(tile, 20.0 + tile, 30.0), frame(tile))
+    store.journal._db.execute("UPDATE tiles SET frame = 0 WHERE tile = 2")
+    store.close()
+    with pytest.raises(RunError, match=r"journal\.db: tiles 0 and 2 both claim frame 0"):
+        RunStore.reopen(store.path, mend=mend)
+    raw = RunStore(store.path).raw
+    assert raw.lost([0, 1, 2]) == [], "nothing is taken away from it"
+
+
 def test_refuses_another_plan(new_store: NewStore) -> None:
     store = new_store()
     store.close()
@@ -233,6 +246,16 @@ def test_enters_mean_and_spread_of_a_frame(new_store: NewStore) -> None:
         pixels = np.random.default_rng(0).integers(0, 65536, (24, 32), dtype=np.uint16)
         stored = store.record(attempt(0, 20, 30), pixels)
         assert (stored.mean, stored.sd) == pytest.approx((pixels.mean(), pixels.std()))
+
+
+@pytest.mark.parametrize("text", ['{"missing": ', "[]", "", None])
+def test_a_damaged_line_of_the_journal_is_named(new_store: NewStore, text: str | None) -> None:
+    store = new_store()
+    store.journal.add_event("run_started", missing=6)
+    store.journal.add_event("overlap_corrected")
+    store.journal._db.execute("UPDATE events SET data = ? WHERE seq = 2", (text,))
+    with pytest.raises(JournalError, match=r"journal\.db: table events, row 2: damaged"):
+        store.missing()
 
 
 def test_edges_come_back_as_they_were_measured(new_store: NewStore) -> None:

@@ -18,6 +18,17 @@ tiles = { mode = "line", line_blur_px = 10 }
 camera = { exposure_ms = 0.5 }
 """
 
+LINES_IN_CONTACT = """\
+region = { x_um = [30, 60], y_um = [30, 39] }
+tiles = { mode = "line" }
+force = { policy = "contact" }
+"""
+FOCUS_IN_CONTACT = """\
+region = { x_um = [20, 36], y_um = [20, 30] }
+focus = { policy = "map" }
+force = { policy = "contact" }
+"""
+
 
 def refused(finished: subprocess.CompletedProcess[str], *words: str) -> None:
     assert finished.returncode == 2, finished.stderr
@@ -33,6 +44,8 @@ def refused(finished: subprocess.CompletedProcess[str], *words: str) -> None:
         ("[region]\nx_um = [0, 9]\ny_um = [-1, 9]", ["axis y", "-1..9", "0..100"]),
         ("[region]\nx_um = [0, 9]\ny_um = [0, 9]\n[tiles]\noverlap = 0.91", ["tiles.overlap", "0.91", "0..0.9"]),
         ("[region]\nx_um = [0, 9]\ny_um = [0, 9]\nspeed = 3", ["region.speed", "unknown key"]),
+        (LINES_IN_CONTACT, ["force.policy = 'contact'", "tiles.mode = 'line'"]),
+        (FOCUS_IN_CONTACT, ["focus.policy = 'map'", "the focus stage carries the probe", "force.policy = 'contact'"]),
         (FAST_LINES, ["tiles.mode = 'line'", "run-up", "axis x", "0..100"]),
         ("[region]\nx_um = [0, 9]\ny_um = [0, 9]\n[reconstruction]\nmodel = 'gan'", ["gan", "nlm", "none"]),
     ],

@@ -152,6 +152,8 @@ def test_a_plan_that_cannot_be_carried_out_is_refused_with_each_key(client: Test
     assert problem["errors"].keys() == {"plan.tiles.overlap", "plan.tiles.colour"}
     impossible = client.post(JOBS, json={"plan": plan(region={"x_um": [90, 130], "y_um": [0, 9]})})
     assert refused(impossible, 422, "90..130")["errors"].keys() == {"region.x_um"}
+    wide = client.post(JOBS, json={"plan": plan(focus={"policy": "row", "range_um": 20.0})})  # z goes 10 um
+    assert refused(wide, 422, "focus.range_um = 20")["errors"].keys() == {"focus.policy"}
     assert names(client) == []
 
 
