@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from reconstruction.brightness import flat_field
 from reconstruction.canvas import Canvas
 from reconstruction.fusion import BROAD_STEP_PX
-from reconstruction.resampling import STEPS, Bend, Image, moved
+from reconstruction.resampling import STEPS, Bend, moved
+from reconstruction.strips import Image
 
 BROAD_SIGMA = 2.0  # of the blur, in pixels of the reduced image
 
@@ -40,8 +41,8 @@ class TileView:
         region = box.within(Canvas(*self.corner_px, self.frame.shape[1], self.frame.shape[0]))
         image = (self.bend.straightened if self.bend else moved)(self.frame, region, self.rest)
         if self.shading:
-            image *= flat_field(self.shading, self.frame.shape)[region]
-        if self.gain != 1.0:
+            cv2.multiply(image, flat_field(self.shading, self.frame.shape)[region], image, 1 / self.gain)
+        elif self.gain != 1.0:
             image *= np.float32(1 / self.gain)
         return image
 
