@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from reconstruction.brightness import flat_field
 from reconstruction.canvas import Canvas
 from reconstruction.fusion import BROAD_STEP_PX
+from reconstruction.pyramid import halved
 from reconstruction.resampling import STEPS, Bend, moved
 from reconstruction.strips import Image
 
@@ -75,4 +76,5 @@ class TileView:
 def reduced(frame: NDArray[Any]) -> Image:
     """Average a frame (y, x) over squares of about `BROAD_STEP_PX` pixels."""
     rows, columns = (max(1, size // BROAD_STEP_PX) for size in frame.shape)
-    return np.asarray(cv2.resize(frame.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA))
+    half = halved(frame).astype(np.float32)  # in two steps it takes less than half of the time
+    return np.asarray(cv2.resize(half, (columns, rows), interpolation=cv2.INTER_AREA))
