@@ -34,6 +34,7 @@ class Refined:
     shift_px: Values
     covariance_px2: Values
     ncc: float
+    images: tuple[Image, Image] = field(compare=False, repr=False)  # standardised
     pair: "Pair" = field(compare=False, repr=False)  # laid over each other at that shift
 
 
@@ -57,7 +58,7 @@ def refine(first: Image, second: Image, correlation_px2: float) -> Refined | Non
         if np.abs(step).max() < ENOUGH_PX:
             break
     variance = pair.scatter() * max(correlation_px2, 1.0)
-    return Refined(shift, covariance(pair.information(), variance, least), pair.ncc(), pair)
+    return Refined(shift, covariance(pair.information(), variance, least), pair.ncc(), (first, second), pair)
 
 
 class Pair:
@@ -106,7 +107,7 @@ class Pair:
 
 def standardised(image: Image) -> Image:
     """Give the image a mean of 0 and a standard deviation of 1."""
-    mean, deviation = _mean_and_deviation(image)
+    mean, deviation = mean_and_deviation(image)
     return np.asarray((image - np.float32(mean)) * np.float32(1.0 / max(deviation, 1e-12)))
 
 
@@ -161,11 +162,12 @@ def worst_loss(image: Image) -> float:
 
 def ncc(first: Image, second: Image) -> float:
     """Zero-mean normalised cross-correlation of two equal images."""
-    (a, a_deviation), (b, b_deviation) = _mean_and_deviation(first), _mean_and_deviation(second)
+    (a, a_deviation), (b, b_deviation) = mean_and_deviation(first), mean_and_deviation(second)
     norm = a_deviation * b_deviation
     return (float(np.einsum("yx,yx->", first, second)) / first.size - a * b) / norm if norm > 0 else 0.0
 
 
-def _mean_and_deviation(image: Image) -> tuple[float, float]:
+def mean_and_deviation(image: Image) -> tuple[float, float]:
+    """Give the mean of an image and its standard deviation, in one pass."""
     mean, deviation = cv2.meanStdDev(image)
     return float(mean[0, 0]), float(deviation[0, 0])
