@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction.refinement import RIM_PX, Pair, Refined, covariance, least_information, solve, standardised
+from reconstruction.refinement import RIM_PX, Pair, Refined, least_information, solve
 from reconstruction.strips import Image, smoothed
 
 Values = NDArray[np.float64]
@@ -36,30 +36,30 @@ class Blocks:
     bent: bool = False  # they disagree
 
 
-def in_blocks(first: Image, second: Image, whole: Refined, correlation_px2: float) -> tuple[Refined, Blocks]:
+def in_blocks(whole: Refined, correlation_px2: float) -> tuple[Refined, Blocks]:
     """Measure the shift of each block; where they disagree, the NCC of the whole is that of the images bent together.
 
     Args:
-        first, second: (y, x) float32, high-passed and refined to `whole` as they are.
         correlation_px2: area over which the noise of the two is correlated.
     """
+    first, second = whole.images
     noise = max(correlation_px2, 1.0)
     least = least_information(whole.ncc)
     field = _Field((first.shape[0], first.shape[1]), whole.shift_px)
     found = field.measured(whole.pair, noise, least)
-    if not _disagree(found[1], whole.shift_px):
-        return whole, found[1]
-    first, second = standardised(first), standardised(second)
+    if not _disagree(found, whole.shift_px):
+        return whole, found
     for sigma_px in (*COARSE_SIGMAS_PX, *(0.0,) * FINE_STEPS):
         images = [smoothed(image, sigma_px) if sigma_px else image for image in (first, second)]
         pair = Pair(field.warped(images[0]), images[1])
         field.bend(*pair.in_blocks(field.blocks))
         if field.farthest_px() > FARTHEST_PX:
-            return whole, found[1]
-    followed, blocks = field.measured(Pair(field.warped(first), second), noise, least)
-    if followed.ncc < whole.ncc:
-        return whole, replace(found[1], bent=True)
-    return replace(whole, ncc=followed.ncc), replace(blocks, bent=True)
+            return whole, found
+    followed = Pair(field.warped(first), second)
+    ncc = followed.ncc()
+    if ncc < whole.ncc:
+        return whole, replace(found, bent=True)
+    return replace(whole, ncc=ncc), replace(field.measured(followed, noise, least), bent=True)
 
 
 class _Field:
@@ -121,15 +121,12 @@ class _Field:
         normal[np.diag_indices(2 * terms)] += RIDGE * np.trace(normal) / (2 * terms)
         self._coefficients = self._coefficients + np.linalg.solve(normal, right).reshape(terms, 2)
 
-    def measured(self, pair: Pair, noise: float, least: float) -> tuple[Refined, Blocks]:
+    def measured(self, pair: Pair, noise: float, least: float) -> Blocks:
         """Measure the blocks against this field; noise: area over which it is correlated."""
         information, pull = pair.in_blocks(self.blocks)
         variance = pair.scatter() * noise
         shifts = self._at(self._at_blocks) + solve(information, pull, least)
-        weighted = np.einsum("kij,kj->i", information, shifts)
-        mean = solve(information.sum(axis=0), weighted, least)
-        whole = Refined(mean, covariance(information.sum(axis=0), variance, least), pair.ncc(), pair)
-        return whole, Blocks(self.centres_px, shifts, information / max(variance, 1e-12))
+        return Blocks(self.centres_px, shifts, information / max(variance, 1e-12))
 
 
 def _disagree(blocks: Blocks, mean_px: Values) -> bool:

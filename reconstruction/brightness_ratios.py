@@ -49,8 +49,8 @@ def measure_ratios(edge: Edge, first: NDArray[Any], second: NDArray[Any]) -> Rat
     here = slice(0, side[0] * counts[0]), slice(0, side[1] * counts[1])
     a = one[here].astype(np.float32)
     b = _interpolated(other[here].astype(np.float32), (edge.dy_px - shift[0], edge.dx_px - shift[1]))
-    logarithm, variance = _compared(a, b, counts)
-    usable = np.isfinite(logarithm) & (_averaged(np.maximum(a, b), counts) < SATURATED * np.iinfo(first.dtype).max)
+    logarithm, variance = _compared(a, b, counts, SATURATED * np.iinfo(first.dtype).max)
+    usable = np.isfinite(logarithm)
     shading = _terms(first.shape, shift, side, counts)
     rows = np.column_stack([np.ones(usable.sum()), shading[usable], logarithm[usable]])
     products = rows.T @ (rows / variance[usable, None])
@@ -58,16 +58,16 @@ def measure_ratios(edge: Edge, first: NDArray[Any], second: NDArray[Any]) -> Rat
 
 
 def _compared(
-    a: NDArray[np.float32], b: NDArray[np.float32], counts: tuple[int, int]
+    a: NDArray[np.float32], b: NDArray[np.float32], counts: tuple[int, int], brightest: float
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Logarithm of the ratio of every cell, nan where it is dark, and the variance of that."""
+    """Logarithm of the ratio of every cell, nan where it is dark or saturated, and the variance of that."""
     difference = b - a
-    in_a, in_b, mean, square = (_averaged(image, counts) for image in (a, b, difference, np.square(difference)))
-    dark = np.minimum(in_a, in_b) <= DARKEST
-    in_a[dark] = in_b[dark] = 1
+    in_a, in_b, square = (_averaged(image, counts) for image in (a, b, np.square(difference, out=difference)))
+    useless = (np.minimum(in_a, in_b) <= DARKEST) | (np.maximum(in_a, in_b) >= brightest)
     grains = max(1.0, a.size / (counts[0] * counts[1]) / GRAIN_PX)
-    variance = np.maximum(square - np.square(mean), 0) / grains / (in_a * in_b) + LEAST_DEVIATION**2
-    return np.where(dark, np.nan, np.log(in_b / in_a)), variance
+    in_a[useless] = in_b[useless] = 1
+    variance = np.maximum(square - np.square(in_b - in_a), 0) / grains / (in_a * in_b) + LEAST_DEVIATION**2
+    return np.where(useless, np.nan, np.log(in_b / in_a)), variance
 
 
 def _terms(

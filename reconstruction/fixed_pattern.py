@@ -2,7 +2,8 @@
 
 The specimen moves from tile to tile and the pattern does not. A stripe is the median along a column or row, spots are
 what the mean of many frames keeps; each counts only where two halves of the frames say the same. Smooth shading is
-left alone: the high-pass of registration takes it out.
+left alone: the high-pass of registration takes it out. Spots are looked for at half resolution: the smoothing that
+noise asks for leaves nothing finer.
 """
 
 import math
@@ -13,21 +14,22 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from reconstruction.pyramid import halved
 from reconstruction.strips import Image
 
 FEWEST_FRAMES = 8
 ENOUGH_FRAMES = 32
 MOST_LINES = 96  # that a median along a stripe is taken over
 BROAD_PX = 97  # box that leaves stripes, twice over; broader ones are shading
-SPOT_BOX = (49, 49)  # px
+SPOT_BOX = (25, 25)  # halved px
 CALM = 0.01  # relative scatter; calmer surroundings count no more
 SIGNIFICANT = 6.0  # standard deviations, of stripes as a whole
 CORRELATED_PX = 2.0  # differences of neighbouring columns are that much alike
 BLURRED = 0.3  # of the correlation: what the next column has of it behind an optical system
 BANDS = 16
 SPOT_SIGNIFICANT = 4.0  # standard deviations, in each half
-SPOT_RIM_PX = 9
-SPOT_SIGMA_PX = 1.0
+SPOT_RIM = 5  # halved px
+SPOT_SIGMA = 0.43  # halved px; 1 px together with the halving
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class PatternEstimate:
         return len(self._profiles[0])
 
     def add(self, frame: NDArray[Any]) -> None:
-        self._halves[self._count % 2].add(frame)
+        self._halves[self._count % 2].add(halved(frame))
         for profiles, turned in zip(self._profiles, (frame, frame.T), strict=True):
             profiles.append(_profile(turned))
 
@@ -76,7 +78,7 @@ class PatternEstimate:
 
 
 class _Mean:
-    """Mean over frames of each pixel over its surroundings, less 1; where it is calm, a frame counts most."""
+    """Mean over halved frames of each pixel over its surroundings, less 1; where it is calm, a frame counts most."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -85,7 +87,7 @@ class _Mean:
     def add(self, frame: NDArray[Any]) -> None:
         level = frame.astype(np.float32)
         around = np.maximum(cv2.blur(level, SPOT_BOX), 1.0)
-        relative = np.asarray(cv2.GaussianBlur(level / around, (0, 0), SPOT_SIGMA_PX) - 1, np.float32)
+        relative = np.asarray(cv2.GaussianBlur(level / around, (0, 0), SPOT_SIGMA) - 1, np.float32)
         weight = 1 / (cv2.blur(np.square(relative), SPOT_BOX) + np.float32(CALM**2))
         if not self._count:
             self._total, self._weight = np.zeros_like(level), np.zeros_like(level)
@@ -95,8 +97,8 @@ class _Mean:
         self._fainter += float((1 / around).mean())
 
     def without(self, stripes: Image) -> tuple[Image, Image]:
-        """Give the mean less what stripes (grey values) make of it, and its standard error."""
-        smooth = cv2.GaussianBlur(stripes * np.float32(self._fainter / self._count), (0, 0), SPOT_SIGMA_PX)
+        """Give the mean less what halved stripes (grey values) make of it, and its standard error."""
+        smooth = cv2.GaussianBlur(stripes * np.float32(self._fainter / self._count), (0, 0), SPOT_SIGMA)
         mean = self._total / self._weight - np.asarray(smooth, np.float32)
         return mean, np.asarray(1 / np.sqrt(self._weight), np.float32)
 
@@ -105,7 +107,8 @@ def _profile(frame: NDArray[Any]) -> Image:
     """Median of each column, of what is narrow along the rows."""
     lines = frame[:: max(1, frame.shape[0] // MOST_LINES)].astype(np.float32)
     lines -= cv2.blur(cv2.blur(lines, (BROAD_PX, 1)), (BROAD_PX, 1))
-    return np.asarray(np.median(lines, axis=0), np.float32)
+    lines.sort(axis=0)  # takes a third of the time of `median`
+    return np.asarray((lines[(len(lines) - 1) // 2] + lines[len(lines) // 2]) / 2, np.float32)
 
 
 def _stripes(profiles: list[Image]) -> Image:
@@ -142,10 +145,12 @@ def _band_means(spectrum: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _spots(first: _Mean, second: _Mean, stripes: Image) -> Image:
     """Relative brightness of each pixel where both halves of the frames find it changed; 1 elsewhere."""
-    (one, one_error), (other, other_error) = first.without(stripes), second.without(stripes)
+    (one, one_error), (other, other_error) = (half.without(halved(stripes)) for half in (first, second))
     sure = one / one_error, other / other_error
     core = (np.minimum(np.abs(sure[0]), np.abs(sure[1])) > SPOT_SIGNIFICANT) & (sure[0] * sure[1] > 0)
     if not core.any():
         return np.ones_like(stripes)
-    around = cv2.dilate(core.astype(np.float32), np.ones((SPOT_RIM_PX, SPOT_RIM_PX), np.uint8))
-    return np.asarray(1 + around * (one + other) / 2, np.float32)
+    around = cv2.dilate(core.astype(np.float32), np.ones((SPOT_RIM, SPOT_RIM), np.uint8))
+    rows, columns = stripes.shape
+    whole = cv2.resize(1 + around * (one + other) / 2, (2 * one.shape[1], 2 * one.shape[0]))
+    return np.asarray(whole[:rows, :columns], np.float32)

@@ -8,7 +8,7 @@ whose rim is further away, across a narrow transition: two bands of the pyramid 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import cv2
 import numpy as np
@@ -20,6 +20,7 @@ from reconstruction.errors import InputError
 Image = NDArray[np.float32]
 Blend = Literal["feather", "bands"]
 BROAD_STEP_PX = 8  # side of the squares in which what is broad is mixed
+BEYOND_PX = 1e-3  # from a tile's rim: how much what continues it counts outside, where nobody sees anything
 TRANSITION = 0.25  # of a tile's weight, over which it fades behind another one: an eighth of the overlap's width
 
 
@@ -66,12 +67,30 @@ def blend(box: Canvas, tiles: Sequence[Laid], dtype: np.dtype[Any], how: Blend) 
     """
     image = np.zeros(box.shape, np.float32)
     shared = [tile.box.common(box) for tile in tiles]
-    on_box = [(tile, part, tile.pixels(part)) for tile, part in zip(tiles, shared, strict=True) if part]
-    for _, part, pixels in on_box:
-        image[part.within(box)] = pixels
-    for crowded in _crowded(box, [part for _, part, _ in on_box]):
-        image[crowded.within(box)] = _mixed(crowded, on_box, how)
+    on_box = [_Part(tile, part, tile.pixels(part)) for tile, part in zip(tiles, shared, strict=True) if part]
+    for each in on_box:
+        image[each.part.within(box)] = each.pixels
+    crowded = _crowded(box, [each.part for each in on_box])
+    lifts = _lifts(box, [each.tile for each in on_box]) if crowded and how == "bands" else None
+    for place in crowded:
+        image[place.within(box)] = _mixed(place, on_box, box, lifts)
     return rounded(image, dtype)
+
+
+class _Part(NamedTuple):
+    """What a tile shows of a box."""
+
+    tile: Laid
+    part: Canvas
+    pixels: Image
+
+    def within(self, box: Canvas) -> "_Part | None":
+        """Cut what it shows of a smaller box; None if that is nothing."""
+        part = self.part.common(box)
+        return _Part(self.tile, part, self.pixels[part.within(self.part)]) if part else None
+
+    def share(self) -> Image:
+        return feather(self.tile.box.shape)[self.part.within(self.tile.box)]
 
 
 def rounded(image: Image, dtype: np.dtype[Any]) -> NDArray[Any]:
@@ -89,39 +108,31 @@ def _crowded(box: Canvas, parts: Sequence[Canvas]) -> list[Canvas]:
     return places if sum(place.area_px for place in places) < box.area_px else [box]
 
 
-def _mixed(box: Canvas, tiles: Sequence[tuple[Laid, Canvas, Image]], how: Blend) -> Image:
-    here = [
-        (tile, part, pixels[part.within(drawn)])
-        for tile, drawn, pixels in tiles
-        if (part := drawn.common(box)) is not None
-    ]
-    mean = _Mean(box.shape)
-    if how == "feather":
-        for tile, part, pixels in here:
-            mean.add(part.within(box), pixels, feather(tile.box.shape)[part.within(tile.box)])
-        return mean.value()
-    shares = [feather(tile.box.shape)[part.within(tile.box)] for tile, part, _ in here]
-    greatest = np.zeros(box.shape, np.float32)
-    for (_, part, _), share in zip(here, shares, strict=True):
-        place = part.within(box)
-        np.maximum(greatest[place], share, out=greatest[place])
-    lifts = _lifts(box, [tile for tile, _, _ in here])
-    for (_, part, pixels), share, lift in zip(here, shares, lifts, strict=True):
-        place = part.within(box)
-        weight = share / greatest[place]
-        weight -= np.float32(1 - TRANSITION)
+def _mixed(place: Canvas, on_box: Sequence[_Part], box: Canvas, lifts: Sequence[Image] | None) -> Image:
+    """Weighted mean of what tiles show of a place on a box; in two bands if what is broad is to be lifted."""
+    limit = np.zeros(place.shape, np.float32)  # what a share must exceed to count
+    here = [(cut, i) for i, each in enumerate(on_box) if (cut := each.within(place))]
+    if lifts is not None:
+        for each, _ in here:
+            greatest = limit[each.part.within(place)]
+            np.maximum(greatest, each.share(), out=greatest)
+        limit *= np.float32(1 - TRANSITION)
+    total, weights = np.zeros(place.shape, np.float32), np.full(place.shape, np.finfo(np.float32).tiny)
+    for each, i in here:
+        part = each.part.within(place)
+        weight = each.share() - limit[part]
         np.maximum(weight, 0, out=weight)
-        if weight.any():
-            mean.add(place, pixels + _enlarged(lift, place), weight)
-    return mean.value()
+        weights[part] += weight
+        weight *= each.pixels if lifts is None else each.pixels + _enlarged(lifts[i], each.part.within(box))
+        total[part] += weight
+    return np.divide(total, weights, out=total)
 
 
 def _lifts(box: Canvas, tiles: Sequence[Laid]) -> list[Image]:
     """What is broad in the mean of some tiles less what is broad in each, for squares of the box."""
     broad = [tile.broad(box) for tile in tiles]
     weights = [np.square(_feather_at(box, tile.box)) for tile in tiles]
-    total = np.maximum(sum(weights), np.finfo(np.float32).tiny)
-    mean = sum(weight * image for weight, image in zip(weights, broad, strict=True)) / total
+    mean = sum(weight * image for weight, image in zip(weights, broad, strict=True)) / sum(weights)
     return [np.asarray(mean - image, dtype=np.float32) for image in broad]
 
 
@@ -137,29 +148,15 @@ def _enlarged(squares: Image, place: tuple[slice, slice]) -> Image:
 
 
 def _feather_at(box: Canvas, tile: Canvas) -> Image:
-    """Weight of a tile at the squares of a box: as `feather`, and 0 outside."""
+    """Weight of a tile at the squares of a box: as `feather`, and next to nothing outside."""
     ramps = []
     for start, length, first, size in (
         (box.y_px, box.height_px, tile.y_px, tile.height_px),
         (box.x_px, box.width_px, tile.x_px, tile.width_px),
     ):
         at = start - first + BROAD_STEP_PX * (np.arange(-(-length // BROAD_STEP_PX), dtype=np.float32) + 0.5)
-        ramps.append(np.maximum(np.minimum(at, size - at), 0) / np.float32(size / 2))
+        ramps.append(np.maximum(np.minimum(at, size - at), BEYOND_PX) / np.float32(size / 2))
     return np.asarray(ramps[0][:, None] * ramps[1][None, :], dtype=np.float32)
-
-
-class _Mean:
-    """A weighted mean of images that cover a part each."""
-
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self._total, self._weights = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
-
-    def add(self, place: tuple[slice, slice], image: Image, weight: Image) -> None:
-        self._total[place] += weight * image
-        self._weights[place] += weight
-
-    def value(self) -> Image:
-        return np.divide(self._total, self._weights, out=self._total, where=self._weights > 0)
 
 
 @lru_cache(maxsize=4)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction.strips import Image
+from reconstruction.strips import Image, filtered
 
 STEPS = 6
 ENOUGH_PX = 0.005
@@ -34,6 +34,7 @@ class Refined:
     shift_px: Values
     covariance_px2: Values
     ncc: float
+    images: tuple[Image, Image] = field(compare=False, repr=False)  # standardised
     pair: "Pair" = field(compare=False, repr=False)  # laid over each other at that shift
 
 
@@ -57,7 +58,7 @@ def refine(first: Image, second: Image, correlation_px2: float) -> Refined | Non
         if np.abs(step).max() < ENOUGH_PX:
             break
     variance = pair.scatter() * max(correlation_px2, 1.0)
-    return Refined(shift, covariance(pair.information(), variance, least), pair.ncc(), pair)
+    return Refined(shift, covariance(pair.information(), variance, least), pair.ncc(), (first, second), pair)
 
 
 class Pair:
@@ -106,14 +107,13 @@ class Pair:
 
 def standardised(image: Image) -> Image:
     """Give the image a mean of 0 and a standard deviation of 1."""
-    mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(image))
+    mean, deviation = mean_and_deviation(image)
     return np.asarray((image - np.float32(mean)) * np.float32(1.0 / max(deviation, 1e-12)))
 
 
 def _moved(image: Image, shift_px: Values) -> Image:
     """Sample the image at p + shift, (y, x) px of at most `FARTHEST_PX`."""
-    kernels = _cubic(float(shift_px[1])), _cubic(float(shift_px[0]))
-    return np.asarray(cv2.sepFilter2D(image, -1, *kernels, borderType=cv2.BORDER_REPLICATE), np.float32)
+    return filtered(image, _cubic(float(shift_px[1])), _cubic(float(shift_px[0])))
 
 
 def _cubic(shift_px: float) -> Image:
@@ -162,6 +162,12 @@ def worst_loss(image: Image) -> float:
 
 def ncc(first: Image, second: Image) -> float:
     """Zero-mean normalised cross-correlation of two equal images."""
-    a, b = first - first.mean(), second - second.mean()
-    norm = float(np.sqrt(float(np.vdot(a, a)) * float(np.vdot(b, b))))
-    return float(np.vdot(a, b)) / norm if norm > 0 else 0.0
+    (a, a_deviation), (b, b_deviation) = mean_and_deviation(first), mean_and_deviation(second)
+    norm = a_deviation * b_deviation
+    return (float(np.einsum("yx,yx->", first, second)) / first.size - a * b) / norm if norm > 0 else 0.0
+
+
+def mean_and_deviation(image: Image) -> tuple[float, float]:
+    """Give the mean of an image and its standard deviation, in one pass."""
+    mean, deviation = cv2.meanStdDev(image)
+    return float(mean[0, 0]), float(deviation[0, 0])

@@ -175,7 +175,7 @@ def _search(
         return _Found(edge, signal_to_noise=pair.signal_to_noise)
     significant = _significant(pair, best, refined)
     unique = significant and _unique(pair, best, refined, found[1:])
-    whole, blocks = pair.in_blocks(best.shift_px, refined) if unique else (refined, None)
+    whole, blocks = pair.in_blocks(refined) if unique else (refined, None)
     covariance = coarse**2 * whole.covariance_px2
     edge = Edge(
         a,

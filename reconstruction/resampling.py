@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.distortion import Distortion
+from reconstruction.strips import Image, filtered
 
-Image = NDArray[np.float32]
 Region = tuple[slice, slice]  # rows, columns
 STEPS = 64  # a place is drawn to this fraction of a pixel
 LOBES = 4  # of the windowed sinc on either side
@@ -49,8 +49,7 @@ def moved(frame: NDArray[Any], region: Region, rest: tuple[int, int]) -> Image:
         return frame[region].astype(np.float32)
     wide, inside = _widened(frame.shape, region, LOBES)
     part = frame[wide].astype(np.float32)
-    resampled = cv2.sepFilter2D(part, -1, kernel(rest[0]), kernel(rest[1]), borderType=cv2.BORDER_REPLICATE)
-    return np.asarray(resampled, dtype=np.float32)[inside]
+    return filtered(part, kernel(rest[0]), kernel(rest[1]))[inside]
 
 
 def _widened(shape: tuple[int, ...], region: Region, margin: int) -> tuple[Region, Region]:

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.bending import Blocks, in_blocks
 from reconstruction.correlation import Spectra, chance_variance, peaks, spectra
-from reconstruction.refinement import Refined, ncc, refine, worst_loss
+from reconstruction.noise import KERNEL
+from reconstruction.refinement import Refined, mean_and_deviation, ncc, refine, worst_loss
 from reconstruction.strips import LEAST_STRIP_PX, Image, high_passed, smoothed, tapered
 
 Shift = tuple[int, int]  # y, x in px
@@ -63,7 +65,7 @@ class StripPair:
 
     def spread(self) -> float:
         """Give the standard deviation of the poorer strip, in grey values."""
-        return min(float(image.std()) for image in self._detail)
+        return min(mean_and_deviation(image)[1] for image in self._detail)
 
     @cached_property
     def _spectra(self) -> Spectra:
@@ -94,9 +96,9 @@ class StripPair:
         image = self._strips[1]
         return worst_loss(image[: max(LEAST_STRIP_PX, ENOUGH_PIXELS // image.shape[1])])
 
-    def in_blocks(self, shift: Shift, whole: Refined) -> tuple[Refined, Blocks]:
-        """Tell how the refined shift varies over the overlap, and refine it again where it does."""
-        return in_blocks(*self._alone(shift), whole, self._correlation_px2)
+    def in_blocks(self, whole: Refined) -> tuple[Refined, Blocks]:
+        """Tell how a refined shift varies over the overlap, and refine it again where it does."""
+        return in_blocks(whole, self._correlation_px2)
 
     def _alone(self, shift: Shift) -> tuple[Image, Image]:
         """Filter the overlap alone, so that both strips have the same surroundings."""
@@ -161,7 +163,6 @@ def overlap(first: NDArray[Any], second: NDArray[Any], shift: Shift) -> tuple[ND
 
 def signal_to_noise(image: Image) -> float:
     """Give the variance of the structure over that of the white noise (Immerkaer 1996)."""
-    row = image[:-2] - 2 * image[1:-1] + image[2:]
-    mask = row[:, :-2] - 2 * row[:, 1:-1] + row[:, 2:]
-    noise = float(np.square(mask).mean()) / 36.0
-    return max(float(image.var()) - noise, 0.0) / max(noise, 1e-12)
+    mean, deviation = mean_and_deviation(np.asarray(cv2.filter2D(image, -1, KERNEL), np.float32)[1:-1, 1:-1])
+    noise = mean**2 + deviation**2
+    return max(mean_and_deviation(image)[1] ** 2 - noise, 0.0) / max(noise, 1e-12)

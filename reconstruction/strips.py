@@ -83,6 +83,15 @@ def smoothed(image: Image, sigma_px: float) -> Image:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px), dtype=np.float32)
 
 
+def filtered(image: Image, across: Image, down: Image) -> Image:
+    """Weigh neighbours along rows, then along columns; the rim is continued outwards.
+
+    `filter2D` twice takes less than half of the time of `sepFilter2D`, which does not vectorise columns.
+    """
+    rows = cv2.filter2D(image, -1, across[None, :], borderType=cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.filter2D(rows, -1, down[:, None], borderType=cv2.BORDER_REPLICATE), dtype=np.float32)
+
+
 def tapered(image: Image) -> Image:
     """Let the image fade at its rim, so that the rim does not correlate with itself."""
     return image * taper(image.shape[0])[:, None] * taper(image.shape[1])[None, :]

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from reconstruction.brightness import flat_field
 from reconstruction.canvas import Canvas
 from reconstruction.fusion import BROAD_STEP_PX
-from reconstruction.resampling import STEPS, Bend, Image, moved
+from reconstruction.pyramid import halved
+from reconstruction.resampling import STEPS, Bend, moved
+from reconstruction.strips import Image
 
 BROAD_SIGMA = 2.0  # of the blur, in pixels of the reduced image
 
@@ -22,7 +24,7 @@ class TileView:
     """Fulfils `Laid`. `corner_px` and `rest`: its place as whole pixels and steps, x first."""
 
     frame: NDArray[Any]
-    small: Callable[[], Image]  # the frame, reduced
+    small: Callable[[], Image]  # what is broad in the frame: see `reduced`
     corner_px: tuple[int, int]
     rest: tuple[int, int]
     gain: float  # exposure against the other tiles
@@ -40,8 +42,8 @@ class TileView:
         region = box.within(Canvas(*self.corner_px, self.frame.shape[1], self.frame.shape[0]))
         image = (self.bend.straightened if self.bend else moved)(self.frame, region, self.rest)
         if self.shading:
-            image *= flat_field(self.shading, self.frame.shape)[region]
-        if self.gain != 1.0:
+            cv2.multiply(image, flat_field(self.shading, self.frame.shape)[region], image, 1 / self.gain)
+        elif self.gain != 1.0:
             image *= np.float32(1 / self.gain)
         return image
 
@@ -54,24 +56,26 @@ class TileView:
                 self.corner_px,
                 self.rest,
                 self.frame.shape[::-1],
-                self._blurred.shape[::-1],
+                self._small.shape[::-1],
                 strict=True,
             )
         )
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         into_small = np.array([[x_step, 0, x], [0, y_step, y]])
-        found = cv2.warpAffine(self._blurred, into_small, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        found = cv2.warpAffine(self._small, into_small, (columns, rows), flags=flags, borderMode=cv2.BORDER_REPLICATE)
         return np.asarray(found, dtype=np.float32)
 
     @cached_property
-    def _blurred(self) -> Image:
+    def _small(self) -> Image:
         image = self.small() * np.float32(1 / self.gain)
         if self.shading:
             image *= flat_field(self.shading, image.shape)
-        return np.asarray(cv2.GaussianBlur(image, (0, 0), BROAD_SIGMA, borderType=cv2.BORDER_REFLECT))
+        return image
 
 
 def reduced(frame: NDArray[Any]) -> Image:
-    """Average a frame (y, x) over squares of about `BROAD_STEP_PX` pixels."""
+    """Average a frame (y, x) over squares of about `BROAD_STEP_PX` pixels, and keep what is broad in that."""
     rows, columns = (max(1, size // BROAD_STEP_PX) for size in frame.shape)
-    return np.asarray(cv2.resize(frame.astype(np.float32), (columns, rows), interpolation=cv2.INTER_AREA))
+    half = halved(frame).astype(np.float32)  # in two steps it takes less than half of the time
+    small = cv2.resize(half, (columns, rows), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.GaussianBlur(small, (0, 0), BROAD_SIGMA, borderType=cv2.BORDER_REFLECT), dtype=np.float32)

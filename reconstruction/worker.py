@@ -12,6 +12,8 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+import cv2
+
 from reconstruction.brightness import Brightness, match
 from reconstruction.brightness_ratios import Ratios, measure_ratios
 from reconstruction.canvas import Canvas, around, refuse_endless
@@ -118,6 +120,7 @@ def follow(
     Args:
         live: draw while frames arrive, for whoever is looking; otherwise once, at the end.
     """
+    cv2.setNumThreads(1)  # of its own: they would contend with these
     with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), MOST_THREADS)) as pool:
         return _Worker(source, out, restorer, progress, fusion, pool).run(live)
 
@@ -216,8 +219,11 @@ class _Worker:
             batch = self._all_with(again) + new
             self._tiles, self._edges, self._ratios = {}, {}, {}
             self._neighbourhood = Neighbourhood(self._source.tile_shape)
+        learning = self._pool.submit(self._learn_from, new)
         self._measure([pair for tile in batch for pair in self._pairs_with(tile)])
-        self._learn_from(new)  # each frame once: with itself, all of it would be a pattern
+        learning.result()
+        if self._learning and self._learning.complete:
+            self._learn_pattern()
         self._seconds["register"] += time.perf_counter() - started
         return moved
 
@@ -258,11 +264,10 @@ class _Worker:
         return edge, measure_ratios(edge, *frames)
 
     def _learn_from(self, batch: Sequence[Tile]) -> None:
+        """Learn from frames, until there are enough; from each once: with itself, all of it would be a pattern."""
         for tile in batch:
-            if self._learning:
+            if self._learning and not self._learning.complete:
                 self._learning.add(self._raw.get(tile))
-                if self._learning.complete:
-                    self._learn_pattern()
 
     def _learn_pattern(self) -> None:
         """Settle what the detector adds to every frame, and measure again what was measured without knowing it."""
