@@ -1,5 +1,6 @@
 """Which blocks of a mosaic need to be drawn, and their pixels."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -51,16 +52,23 @@ class Signature(NamedTuple):
     spots: tuple[Spot, ...] = ()
     shading: tuple[float, ...] = ()
     distortion: Distortion | None = None
+    draft: bool = False
 
 
 class Tolerance(NamedTuple):
-    """How far a drawn tile may be from what is known by now: place, and brightness as a fraction."""
+    """How far a drawn tile may be from what is known by now: place, and brightness as a fraction.
+
+    What is drawn as a draft shows each tile as it is, at whole pixels and over those before it: a fifth of the work.
+    """
 
     px: float = 0.0
     brightness: float = 0.0
+    draft: bool = False
 
 
 EXACT = Tolerance()
+LIVE = Tolerance(px=1.0, brightness=0.02)
+DRAFT = Tolerance(px=1.0, brightness=math.inf, draft=True)
 
 
 class Drawing:
@@ -136,7 +144,7 @@ class _LayerDrawing:
             dirty = {block for block in dirty if block in wanted or block in self._drawn}
 
         def draw(block: Block) -> NDArray[Any]:
-            return self._draw(block, wanted.get(block, Signature()), tiles)
+            return self._draw(block, wanted.get(block, Signature())._replace(draft=tolerance.draft), tiles)
 
         self._pyramid.update(dirty, draw, self._pool, self._band(), self._drew)
         return len(dirty)
@@ -166,9 +174,23 @@ class _LayerDrawing:
         return steps if self._fusion.sub_pixel else STEPS * whole_and_rest(steps)[0]
 
     def _draw(self, block: Block, signature: Signature, tiles: Mapping[int, Tile]) -> NDArray[Any]:
-        views = [self._view(tiles[spot.tile], spot, signature) for spot in signature.spots]
+        box = self._canvas.box(block)
+        if signature.draft:
+            image = self._drafted(box, signature.spots, tiles)
+        else:
+            views = [self._view(tiles[spot.tile], spot, signature) for spot in signature.spots]
+            image = blend(box, views, self._dtype, self._fusion.blend)
         self._drawn[block] = signature
-        return blend(self._canvas.box(block), views, self._dtype, self._fusion.blend)
+        return image
+
+    def _drafted(self, box: Canvas, spots: Sequence[Spot], tiles: Mapping[int, Tile]) -> NDArray[Any]:
+        image = np.zeros(box.shape, self._dtype)
+        for spot in spots:
+            frame = self._layer.frames.get(tiles[spot.tile])
+            at = Canvas(whole_and_rest(spot.x_steps)[0], whole_and_rest(spot.y_steps)[0], *frame.shape[::-1])
+            if part := at.common(box):
+                image[part.within(box)] = frame[part.within(at)]
+        return image
 
     def _view(self, tile: Tile, spot: Spot, signature: Signature) -> TileView:
         (x, x_rest), (y, y_rest) = whole_and_rest(spot.x_steps), whole_and_rest(spot.y_steps)

@@ -17,7 +17,7 @@ import cv2
 from reconstruction.brightness import Brightness, match
 from reconstruction.brightness_ratios import Ratios, measure_ratios
 from reconstruction.canvas import Canvas, around, refuse_endless
-from reconstruction.drawing import EXACT, Drawing, Layer, Tolerance
+from reconstruction.drawing import DRAFT, EXACT, LIVE, Drawing, Layer, Tolerance
 from reconstruction.fixed_pattern import FixedPattern, PatternEstimate
 from reconstruction.frame_cache import FrameCache
 from reconstruction.fusion import Fusion
@@ -37,7 +37,6 @@ REDRAW_S = 0.5  # between two drawings while the scan goes on
 REDRAW_SHARE = 2.0  # times as long as the last drawing took, at least
 REMATCH_SHARE = 10.0  # likewise, between two looks at the brightness of all tiles
 TELL_S = 1.0  # between two words of a worker that has much to do before it is done with anything
-LIVE = Tolerance(px=1.0, brightness=0.02)  # a tile may be drawn this far off until the end
 MOST_THREADS = 8
 
 
@@ -158,27 +157,33 @@ class _Worker:
         self._neighbourhood = Neighbourhood(source.tile_shape)
         self._blocks_drawn = 0
         self._told_s = -math.inf
+        self._drawing_s = 0.0  # that a tile took when it was drawn well while the scan went on
         self._seconds = {"register": 0.0, "place": 0.0, "draw": 0.0, "total": 0.0}
 
     def run(self, live: bool) -> Reconstruction:
         started = time.perf_counter()
         drawing = self._drawing(self._path, first_canvas(self._source))
-        next_drawing = 0.0
-        pending = False
+        drawn_s, wait_s = started, 0.0
+        pending = 0
         for batch in self._source.follow():
             if self._arrive(batch):
                 drawing = self._drawing(self._path, first_canvas(self._source))
-            pending = pending or bool(batch)
-            if live and pending and time.perf_counter() >= next_drawing:
-                before = time.perf_counter()
+            pending += len(batch)
+            before_s = time.perf_counter()
+            if live and pending and before_s >= drawn_s + wait_s:
                 placement = self._place(self._live.place)
-                if before - self._matched_s > REMATCH_SHARE * self._matching_s:
+                if before_s - self._matched_s > REMATCH_SHARE * self._matching_s:
                     self._match(placement)
-                drawing = self._grown(drawing, placement)
-                took = time.perf_counter() - before
-                next_drawing = time.perf_counter() + max(REDRAW_S, REDRAW_SHARE * took)
-                pending = False
+                too_many = pending * self._drawing_s * (1 + REDRAW_SHARE) > before_s - drawn_s
+                drawing = self._grown(drawing, placement, DRAFT if too_many else LIVE)
+                drawn_s = time.perf_counter()
+                if not too_many:
+                    self._drawing_s = (drawn_s - before_s) / pending
+                wait_s = max(REDRAW_S, REDRAW_SHARE * (drawn_s - before_s))
+                pending = 0
             self._tell(finished=False)
+        if live and pending:  # to be seen at once, for all of it is drawn next
+            drawing = self._grown(drawing, self._place(self._live.place), DRAFT)
         self._learn_pattern()
         placement = self._place(place)
         self._match(placement)
@@ -196,11 +201,11 @@ class _Worker:
             mosaic, self._layers, self._source.tile_shape, dtype, self._fusion, self._pool, self._still_at_it
         )
 
-    def _grown(self, drawing: Drawing, placement: Placement) -> Drawing:
+    def _grown(self, drawing: Drawing, placement: Placement, tolerance: Tolerance) -> Drawing:
         """Draw where tiles are by now; on a larger canvas if more is planned, for of a video nobody knows the end."""
         canvas = first_canvas(self._source)
         if drawing.mosaic.canvas.holds(canvas):
-            self._draw(drawing, placement, LIVE)
+            self._draw(drawing, placement, tolerance)
             return drawing
         for layer in self._layers:
             layer.frames.limit_bytes = cache_bytes(self._source) * layer.scale**2
