@@ -77,7 +77,7 @@ def run(
     except Exception as error:
         note("run_failed", reason=str(error))
         raise
-    note(f"run_{outcome}", reason="" if outcome is Outcome.COMPLETED else told.reason)
+    note(f"run_{outcome}", reason="" if outcome is Outcome.COMPLETED else told.why_ends)
     return outcome
 
 
@@ -145,8 +145,8 @@ class _Engine:
                 if not self._todo:
                     return
                 taking = taking or self._prepare(self._todo[0][0])
-                if self._told.take_skip():
-                    self._skip_first(taking)
+                if (why := self._told.take_skip()) is not None:
+                    self._skip_first(taking, why)
                 else:
                     self._take_first(taking)
             except Cut:
@@ -171,9 +171,9 @@ class _Engine:
         self._watcher.state(State.ACQUIRING)
         return taking
 
-    def _skip_first(self, taking: Taking) -> None:
+    def _skip_first(self, taking: Taking, why: str) -> None:
         for tile in self._todo.popleft():
-            self._skip(taking.given_up(tile, f"told to skip it {self._told.reason}".strip()), final=True)
+            self._skip(taking.given_up(tile, f"told to skip it {why}".strip()), final=True)
 
     def _take_first(self, taking: Taking) -> None:
         """Take the first portion and put back what of it has to be taken again.
@@ -280,7 +280,7 @@ class _Engine:
     def _wait_written(self) -> None:
         self._writer.wait_written(lambda: self._told.interrupting)
         if self._told.interrupting:
-            raise Cut(self._told.reason)
+            raise Cut
 
     def _put(self, attempt: Attempt) -> None:
         self._stored(lambda: self._writer.put(attempt, None))
@@ -301,7 +301,7 @@ class _Engine:
         with suppress(OSError):  # it may be why the run pauses
             self._writer.wait_written(lambda: self._told.stopped)
         self._watcher.state(State.PAUSED)
-        self._store.journal.note("paused", reason=self._told.reason, trouble=trouble)
+        self._store.journal.note("paused", reason=self._told.why_waits, trouble=trouble)
         self._wait_while_paused()
         self._failures.start_over()
         self._writer.retry()

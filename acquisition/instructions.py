@@ -28,7 +28,7 @@ class Instructions:
         self._pause: PauseAfter | Literal[""] = ""
         self._skip = False
         self._holds: dict[str, str] = {}
-        self._reason = ""
+        self._why_ends = self._why_waits = self._why_skips = ""
         self._cuts = self._noticed = 0  # how often something that cuts short was told, and how far that was noticed
 
     @property
@@ -42,9 +42,14 @@ class Instructions:
         return self._ending == "abort"
 
     @property
-    def reason(self) -> str:
-        """Who told what was told last, and why."""
-        return self._reason
+    def why_ends(self) -> str:
+        """Who told it to end, and why."""
+        return self._why_ends
+
+    @property
+    def why_waits(self) -> str:
+        """Who told it to pause or holds it, the last of them, and why."""
+        return self._why_waits
 
     @property
     def interrupting(self) -> bool:
@@ -63,22 +68,26 @@ class Instructions:
 
     def stop(self, reason: str = "") -> None:
         """End the run now and cleanly; what was taken is kept, and made into a mosaic."""
-        self._tell(reason, ending=self._ending or "stop")
+        self._end("stop", reason)
 
     def abort(self, reason: str = "") -> None:
         """End the run now, as failed."""
-        self._tell(reason, ending="abort")
+        self._end("abort", reason)
 
     def pause(self, after: PauseAfter = "tile", reason: str = "") -> None:
         """Wait with the rig safe: now, or after the tile or the row under way."""
-        self._tell(reason, pause=after)
+        with self._changed:
+            self._why_waits = reason or (self._why_waits if self.waiting else "")
+            self._pause = "now" if "now" in (after, self._pause) else after
+            self._cuts += after == "now"
+            self._changed.notify_all()
 
     def hold(self, name: str, reason: str) -> None:
         """Pause now, until whoever holds lets go; several may hold, and nobody else ends it."""
         with self._changed:
             self._holds[name] = reason
             self._cuts += 1
-            self._reason = reason
+            self._why_waits = reason
             self._changed.notify_all()
 
     def let_go(self, name: str) -> None:
@@ -95,13 +104,17 @@ class Instructions:
 
     def skip(self, reason: str = "") -> None:
         """Give up the tile under way for good."""
-        self._tell(reason, skip=True)
+        with self._changed:
+            self._why_skips = reason or (self._why_skips if self._skip else "")
+            self._skip = True
+            self._cuts += 1
+            self._changed.notify_all()
 
-    def take_skip(self) -> bool:
-        """Whether a tile is to be skipped; asked once."""
+    def take_skip(self) -> str | None:
+        """Why a tile is to be skipped, None if none is; asked once."""
         with self._changed:
             skip, self._skip = self._skip, False
-            return skip
+            return self._why_skips if skip else None
 
     def wants_pause(self, row_ended: bool) -> bool:
         """Whether to pause between two tiles; `row_ended` if the next one is of another row."""
@@ -120,7 +133,7 @@ class Instructions:
         """
         with self._changed:
             if self._changed.wait_for(lambda: self.interrupting, for_s):
-                raise Cut(self._reason)
+                raise Cut
 
     @contextmanager
     def cutting(self, cut: Callable[[], None]) -> Iterator[None]:
@@ -148,17 +161,9 @@ class Instructions:
                 self._changed.notify_all()
             watcher.join()
 
-    def _tell(
-        self,
-        reason: str,
-        ending: Literal["", "stop", "abort"] = "",
-        pause: PauseAfter | Literal[""] = "",
-        skip: bool = False,
-    ) -> None:
+    def _end(self, ending: Literal["stop", "abort"], reason: str) -> None:
         with self._changed:
-            self._ending = ending or self._ending
-            self._pause = "now" if "now" in (pause, self._pause) else pause or self._pause
-            self._skip = self._skip or skip
-            self._cuts += bool(ending or skip or pause == "now")
-            self._reason = reason or self._reason
+            self._why_ends = reason or self._why_ends
+            self._ending = "abort" if "abort" in (ending, self._ending) else ending
+            self._cuts += 1
             self._changed.notify_all()

@@ -66,7 +66,7 @@ class Taking:
                 self._keeping.head_for(then)
         except DeviceError as error:
             if self._told.interrupting:
-                raise Cut(self._told.reason) from error
+                raise Cut from error
             failure = error
         self._tries.update(tile.index for tile in portion)
         started, self._last_end = self._last_end, time.perf_counter()

@@ -355,7 +355,7 @@ class Service:
         try:
             settings = self._latest = self.settings_for(running.job.rig)
             outcome = self._begin_or_go_on(running, settings)
-            return outcome, (running.told.reason or None) if outcome is Outcome.FAILED else None
+            return outcome, (running.told.why_ends or None) if outcome is Outcome.FAILED else None
         except Exception as error:
             self._suspect = settings
             _say(f"job {running.job.id} ({running.job.name}): {_words(error)}")

@@ -139,6 +139,36 @@ def test_a_skip_gives_up_the_tile_for_good(new_store: NewStore, rig: Any) -> Non
     assert [attempt.tile for attempt in running.attempts()] == [0, 1, 2, 3, 4, 5]
 
 
+def reasons(running: Running) -> list[object]:
+    """What the journal says of why things happened, in their order."""
+    return [event.data["reason"] for event in running.store.journal.events() if "reason" in event.data]
+
+
+def test_each_thing_that_is_told_keeps_its_own_reason(new_store: NewStore, rig: Any) -> None:
+    told = Instructions()
+    at_snap(rig, 2, lambda: told.pause("tile", "coffee"))
+    running = Running(new_store(), rig, told)
+    running.wait_for(State.PAUSED)
+    told.skip("dirt here")
+    told.pause("tile", "lunch")
+    told.resume()
+    assert running.outcome() is Outcome.COMPLETED
+    assert reasons(running) == ["coffee", "told to skip it dirt here", ""]
+
+
+def test_a_pause_that_gives_no_reason_has_none_of_before(new_store: NewStore, rig: Any) -> None:
+    told = Instructions()
+    at_snap(rig, 2, lambda: told.pause("tile", "lunch"))
+    running = Running(new_store(), rig, told)
+    running.wait_for(State.PAUSED)
+    at_snap(rig, 4, lambda: told.pause("tile"))
+    told.resume()
+    running.wait_for(State.PAUSED, 2)
+    told.stop()
+    assert running.outcome() is Outcome.STOPPED
+    assert reasons(running) == ["lunch", "", ""]
+
+
 def test_a_stop_cuts_the_exposure_short_and_keeps_the_rest(new_store: NewStore, rig: Any) -> None:
     told = Instructions()
     hang = hang_until_stopped(rig)
