@@ -27,6 +27,7 @@ KINDS: Mapping[str, Class] = {
     "paused": Class.PAUSED,
     "still_paused": Class.NOTE,
     "continued": Class.PAUSED,
+    "needs_somebody": Class.NOTE,
     "told": Class.NOTE,
     "tile_skipped": Class.SKIPPED,
     "backed_off": Class.NOTE,

@@ -6,6 +6,7 @@ Stop, abort, skip and pause-now also cut short what is under way: whoever moves 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 PauseAfter = Literal["now", "tile", "row"]
@@ -15,6 +16,14 @@ CUT_AGAIN_S = 0.05
 
 class Cut(Exception):
     """What was under way has been given up, for the engine was told something else."""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Why somebody holds a run, and whether a person has to let it go on afterwards."""
+
+    reason: str
+    manual: bool
 
 
 class Instructions:
@@ -27,9 +36,13 @@ class Instructions:
         self._ending: Literal["", "stop", "abort"] = ""
         self._pause: PauseAfter | Literal[""] = ""
         self._skip = False
-        self._holds: dict[str, str] = {}
+        self._holds: dict[str, Hold] = {}
+        self._why_paused = ""
         self._why_ends = self._why_waits = self._why_skips = ""
         self._cuts = self._noticed = 0  # how often something that cuts short was told, and how far that was noticed
+        self._noting = threading.Lock()
+        self._note: Callable[..., None] | None = None
+        self._noted: str | None = None
 
     @property
     def stopped(self) -> bool:
@@ -66,6 +79,35 @@ class Instructions:
         """Whether somebody wants the run to pause, now or later, or holds it."""
         return bool(self._pause or self._holds)
 
+    @property
+    def needs_somebody(self) -> str | None:
+        """Why the run goes on, now or after a pause to come, only once a person says so; None if it would by itself."""
+        with self._changed:
+            if self._pause:
+                return self._why_paused or "told to"
+            return next((hold.reason for hold in self._holds.values() if hold.manual), None)
+
+    @contextmanager
+    def noted_by(self, note: Callable[..., None], noted: str | None) -> Iterator[None]:
+        """Have every change of `needs_somebody` entered by `note` (`Journal.note`); the journal so far says `noted`.
+
+        A run outlives the process that was told.
+        """
+        self._note, self._noted = note, noted
+        self.enter()
+        try:
+            yield
+        finally:
+            with self._noting:
+                self._note = None
+
+    def enter(self) -> None:
+        """Have entered whether the run needs somebody, if that has changed; what is entered last is true."""
+        with self._noting:
+            if self._note is not None and (now := self.needs_somebody) != self._noted:
+                self._note("needs_somebody", reason=now)
+                self._noted = now
+
     def stop(self, reason: str = "") -> None:
         """End the run now and cleanly; what was taken is kept, and made into a mosaic."""
         self._end("stop", reason)
@@ -77,15 +119,22 @@ class Instructions:
     def pause(self, after: PauseAfter = "tile", reason: str = "") -> None:
         """Wait with the rig safe: now, or after the tile or the row under way."""
         with self._changed:
-            self._why_waits = reason or (self._why_waits if self.waiting else "")
+            self._why_paused = self._why_waits = reason or (self._why_paused if self._pause else "")
             self._pause = "now" if "now" in (after, self._pause) else after
             self._cuts += after == "now"
             self._changed.notify_all()
+        self.enter()
 
-    def hold(self, name: str, reason: str) -> None:
-        """Pause now, until whoever holds lets go; several may hold, and nobody else ends it."""
+    def hold(self, name: str, reason: str, manual: bool = False) -> None:
+        """Pause now, until whoever holds lets go; several may hold, and nobody else ends it.
+
+        Waits for no disk: whoever holds calls `enter` once it has done what could not wait either.
+
+        Args:
+            manual: whoever holds will pause the run before letting go, so that a person has to let it go on.
+        """
         with self._changed:
-            self._holds[name] = reason
+            self._holds[name] = Hold(reason, manual)
             self._cuts += 1
             self._why_waits = reason
             self._changed.notify_all()
@@ -95,12 +144,14 @@ class Instructions:
         with self._changed:
             self._holds.pop(name, None)
             self._changed.notify_all()
+        self.enter()
 
     def resume(self) -> None:
         """Go on, unless somebody holds."""
         with self._changed:
             self._pause = ""
             self._changed.notify_all()
+        self.enter()
 
     def skip(self, reason: str = "") -> None:
         """Give up the tile under way for good."""

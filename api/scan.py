@@ -172,20 +172,23 @@ def is_finished(path: Path) -> bool:
     return bool(json.loads(summary.read_text()).get("outcome") == Outcome.COMPLETED)
 
 
-def was_paused(path: Path) -> str | None:
-    """Why somebody, or a failure, had paused a run when it was cut off; None if it was not. Interlocks hold anew.
+def needs_somebody(path: Path) -> str | None:
+    """Why a run may go on only once a person says so; None if it may by itself.
+
+    A person or a failure had paused it, or was about to, or a manual interlock held it. The others hold anew.
 
     Raises:
         RunError: not a run.
     """
     with closing(RunStore(path)) as store:
-        events = [event for event in store.journal.events() if event.kind in ("paused", "continued", *ENDS)]
-    if events and events[-1].kind == "run_stopped":
-        events.pop()  # how a service that is told to end leaves a run
-    if not events or events[-1].kind != "paused":
-        return None
-    reason = str(events[-1].data.get("reason") or "told to")
-    return None if reason.startswith("interlock ") else reason
+        return _needed_somebody(store)
+
+
+def _needed_somebody(store: RunStore) -> str | None:
+    """As the journal said last."""
+    said = store.journal.events(kind="needs_somebody")
+    reason = said[-1].data["reason"] if said else None
+    return None if reason is None else str(reason)
 
 
 def same_rig(own: RigSettings, given: RigSettings | None) -> tuple[RigSettings, list[str]]:
@@ -218,6 +221,7 @@ def _acquire(
     watcher.started(planned, planned - len(store.missing()))
     options = ["--world", world_url] if world_url else []
     with (
+        told.noted_by(store.journal.note, _needed_somebody(store)),
         Telling(rig.settings.tell, store.path, partial(mosaic_picture, store.path)),
         WorkerProcess(store.path, options, store.journal, watcher.placed) as worker,
     ):

@@ -25,7 +25,7 @@ from api.data_folder import DataFolder, Occupied
 from api.errors import RigUnknown, UsageError, lines
 from api.open_queue import open_queue
 from api.running_job import RunningJob
-from api.scan import NOT_FOR_TILES, resume, scan, was_paused
+from api.scan import NOT_FOR_TILES, needs_somebody, resume, scan
 from devices.errors import DeviceError
 from devices.model import FileError
 from devices.rig import RigSettings, open_device, open_rig
@@ -366,8 +366,8 @@ class Service:
         assert job.run is not None
         run = self.folder.run(job.run)
         if (run / "run.json").exists():
-            if (reason := was_paused(run)) is not None:
-                running.told.pause("now", f"paused before the service ended: {reason}")
+            if (reason := needs_somebody(run)) is not None:
+                running.told.pause("now", reason)
             outcome, _ = self._work.resume(run, settings, running.told, running.watcher(), world_url=self._world_url)
             return outcome
         self.folder.clear(job.run)

@@ -10,6 +10,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,68 @@ def test_a_job_survives_kill_minus_nine_and_sigterm(twin: Twin, tmp_path: Path) 
     with closing(RunStore(run)) as store:
         taken = Counter(attempt.tile for _, attempt in store.journal.attempts() if attempt.frame is not None)
         assert taken == Counter(tile.index for tile in store.tiles())
+
+
+@dataclass
+class Held:
+    """A job on the twin that an interlock holds: it asks for `ok` in the file `signal`."""
+
+    data: Path
+    rig: Path
+    signal: Path
+    job: int
+
+    def end(self, service: Serving, how: signal.Signals) -> None:
+        """End the service, and let the signal be well again before anybody starts another."""
+        service.process.send_signal(how)
+        service.process.wait(SOON_S)
+        self.signal.write_text("ok")
+
+
+@contextmanager
+def held(twin: Twin, data: Path, resume: str) -> Iterator[tuple[Serving, Held]]:
+    rig, laser = data / "rig.toml", data / "laser"
+    laser.write_text("ok")
+    rule = f'signal = {{ kind = "file", path = "{laser}" }}\nother_than = "ok"\nresume = "{resume}"\npoll_s = 0.1'
+    rig.write_text(f'{twin.rig.read_text()}\n[[interlocks]]\nname = "laser"\naction = "retract"\n{rule}\n')
+    with serving(data, "--rig", rig) as service:
+        job = service.ask("/api/v1/jobs", {"plan": SLOW_PLAN})["id"]
+        eventually(lambda: service.tiles() >= 1)
+        laser.write_text("off")
+        eventually(lambda: service.ask("/api/v1/status")["state"] == "paused")
+        with closing(RunStore(data / "runs" / service.ask(f"/api/v1/jobs/{job}")["run"])) as store:
+            eventually(lambda: store.journal.events(kind="interlock_tripped"))
+        yield service, Held(data, rig, laser, job)
+
+
+def waits_and_goes_on_when_told(held: Held, twin: Twin) -> None:
+    """Start the service again; nothing may be exposed until somebody says so."""
+    before = twin.world.exposures()
+    with serving(held.data, "--rig", held.rig) as service:
+        eventually(lambda: service.ask("/api/v1/status")["state"] == "paused")
+        assert twin.world.exposures() == before
+        service.ask(f"/api/v1/jobs/{held.job}/resume", {})
+        eventually(lambda: service.ask(f"/api/v1/jobs/{held.job}")["state"] == "done")
+        assert service.ask(f"/api/v1/jobs/{held.job}")["outcome"] == "completed"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_manual_interlock_still_waits_for_somebody_after_a_new_start(
+    twin: Twin, tmp_path: Path, how: signal.Signals
+) -> None:
+    with held(twin, tmp_path, "manual") as (service, laser):
+        laser.end(service, how)
+    waits_and_goes_on_when_told(laser, twin)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_who_paused_a_job_that_an_interlock_held_is_still_waited_for_after_a_new_start(
+    twin: Twin, tmp_path: Path, how: signal.Signals
+) -> None:
+    with held(twin, tmp_path, "auto") as (service, laser):
+        service.ask(f"/api/v1/jobs/{laser.job}/pause", {"after": "row", "reason": "hands in the rig"})
+        laser.end(service, how)
+    waits_and_goes_on_when_told(laser, twin)
 
 
 @pytest.mark.parametrize("from_um", [UP_UM, 0.04])
