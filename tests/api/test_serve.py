@@ -16,13 +16,17 @@ from typing import Any
 
 import pytest
 
+from acquisition.instructions import Instructions
+from acquisition.plan import Plan
+from acquisition.readiness import InterlocksStand
 from acquisition.run_store import RunStore
+from api.scan import Watcher, scan
 from api.service import make_rig_safe
 from api.twin import Twin
 from benchmarks.guardian import DOWN_UM, truth
 from devices.errors import DeviceError
 from devices.rig import RigSettings, open_rig
-from devices.rig_lock import holding
+from devices.rig_lock import RigInUse, holding
 from tests.api.conftest import NANORASTER
 from tests.api.service_bench import SOON_S, eventually
 
@@ -142,6 +146,54 @@ def test_who_paused_a_job_that_an_interlock_held_is_still_waited_for_after_a_new
         service.ask(f"/api/v1/jobs/{laser.job}/pause", {"after": "row", "reason": "hands in the rig"})
         laser.end(service, how)
     waits_and_goes_on_when_told(laser, twin)
+
+
+def test_a_job_waits_in_the_queue_while_an_interlock_of_a_device_stands(twin: Twin, tmp_path: Path) -> None:
+    """The scanner stands where a rule says it must not; nothing is exposed until it has been brought elsewhere."""
+    rule = 'name = "rail"\nsignal = { kind = "device", device = "scanner", reading = "x_um" }\nabove = 60.0\n'
+    rig = tmp_path / "rig.toml"
+    rig.write_text(f"{twin.rig.read_text()}\n[[interlocks]]\n{rule}")
+    with open_rig(RigSettings.load(twin.rig)) as opened:
+        opened.scanner.move_to({"x": 80.0})
+    before = twin.world.exposures()
+    with serving(tmp_path, "--rig", rig) as service:
+        jobs = [service.ask("/api/v1/jobs", {"plan": SLOW_PLAN | {"name": name}})["id"] for name in ("a", "b")]
+        eventually(lambda: "interlock rail" in str(service.ask("/api/v1/status")["troubles"]))
+        waiting = [service.ask(f"/api/v1/jobs/{job}") for job in jobs]
+        assert [(job["state"], job["run"]) for job in waiting] == [("queued", None)] * 2
+        assert "interlock rail: 80" in waiting[0]["error"]
+        assert twin.world.exposures() == before
+        eventually(lambda: moved_away(twin))
+        for job in jobs:
+            eventually(lambda job=job: service.ask(f"/api/v1/jobs/{job}")["state"] == "done")
+            assert service.ask(f"/api/v1/jobs/{job}")["outcome"] == "completed"
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def moved_away(twin: Twin) -> bool:
+    """Bring the scanner back to where it may stand, unless the service has the rig open."""
+    settings = RigSettings.load(twin.rig)
+    try:
+        with holding(settings), open_rig(settings) as opened:
+            opened.scanner.move_to({"x": 10.0})
+    except RigInUse:
+        return False
+    return True
+
+
+def test_a_signal_of_now_does_not_keep_a_job_out_of_the_queue(twin: Twin, tmp_path: Path) -> None:
+    room, rig = tmp_path / "room", tmp_path / "rig.toml"
+    room.write_text("28.3")
+    rule = f'name = "room"\nsignal = {{ kind = "file", path = "{room}" }}\nabove = 28.0\n'
+    rig.write_text(f"{twin.rig.read_text()}\n[[interlocks]]\n{rule}")
+    with serving(tmp_path, "--rig", rig) as service:
+        asked = {"plan": SLOW_PLAN, "start_at": "2099-01-01T22:00:00Z"}
+        assert service.ask("/api/v1/jobs", asked)["state"] == "queued"
+        found = service.ask("/api/v1/plans/preview", SLOW_PLAN)
+        assert (found["problems"], found["warnings"][0]) == ([], "interlock room: 28.3 is above 28")
+    with pytest.raises(InterlocksStand, match=r"interlock room: 28\.3 is above 28"):
+        scan(Plan.model_validate(SLOW_PLAN), RigSettings.load(rig), tmp_path / "run", Instructions(), Watcher())
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("from_um", [UP_UM, 0.04])
