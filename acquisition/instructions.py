@@ -154,7 +154,7 @@ class Instructions:
         self.enter()
 
     def skip(self, reason: str = "") -> None:
-        """Give up the tile under way for good."""
+        """Give up the tile that is tried, or waited for, for good."""
         with self._changed:
             self._why_skips = reason or (self._why_skips if self._skip else "")
             self._skip = True

@@ -40,11 +40,12 @@ class Taking:
         self._z_follows = store.plan.focus.policy != "none" or store.plan.force.policy != "none"
         self._tries = store.attempts()
         self._last_frame: int | None = None
-        self.begin_counting()
-
-    def begin_counting(self) -> None:
-        """Count the time of the next attempt from now on."""
         self._last_end = time.perf_counter()
+
+    def begin_counting(self) -> float:
+        """Count the time of the next attempt from now on; how much has passed since the last."""
+        ended, self._last_end = self._last_end, time.perf_counter()
+        return self._last_end - ended
 
     def take(self, portion: Portion, then: PlannedTile | None = None) -> tuple[list[Taken], DeviceError | None]:
         """Take a tile by stepping there, several by sweeping over them; the attempts, and what went wrong if anything.
@@ -73,12 +74,11 @@ class Taking:
         share_s = (self._last_end - started) / len(portion)
         return [(replace(attempt, total_s=share_s), pixels) for attempt, pixels in taken], failure
 
-    def given_up(self, tile: PlannedTile, reason: str) -> Attempt:
-        """The attempt at a tile that is not to be taken at all."""
+    def not_at_all(self, tile: PlannedTile) -> Attempt:
+        """The attempt at a tile that is not even tried."""
+        attempt = self._begin(tile)
         self._tries[tile.index] += 1
-        return replace(
-            self._begin(tile), attempt=self._tries[tile.index], verdict="skipped", cause="told", reason=reason
-        )
+        return attempt
 
     def _begin(self, tile: PlannedTile) -> Attempt:
         return Attempt(

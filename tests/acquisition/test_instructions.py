@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from acquisition import timeline
+from acquisition import failures, timeline
 from acquisition.engine import Watcher, run
 from acquisition.instructions import Cut, Instructions
 from acquisition.journal import Attempt
@@ -137,6 +137,41 @@ def test_a_skip_gives_up_the_tile_for_good(new_store: NewStore, rig: Any) -> Non
     skipped = running.attempts()[2]
     assert (skipped.tile, skipped.verdict, skipped.reason) == (2, "skipped", "told to skip it dirt")
     assert [attempt.tile for attempt in running.attempts()] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_skip_while_a_failed_tile_is_waited_for_gives_up_that_tile(
+    new_store: NewStore, rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which would have come back at the end; the next one has not been tried."""
+    monkeypatch.setattr(failures, "FIRST_WAIT_S", SOON_S)
+    told = Instructions()
+
+    def refuse() -> None:
+        raise DeviceRejected("camera", "too hot")
+
+    at_snap(rig, 3, refuse)
+    running = Running(new_store(on_failure={"rejected": "skip"}), rig, told)
+    deadline = time.monotonic() + SOON_S / 2
+    while "tile_skipped" not in running.events():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    told.skip("this one is bad")
+    assert running.outcome() is Outcome.COMPLETED
+    tried = [(attempt.tile, attempt.attempt, attempt.verdict) for attempt in running.attempts()]
+    assert [attempt for attempt in tried if attempt[2] != "ok"] == [(2, 1, "skipped"), (2, 2, "skipped")]
+    assert [tile for tile, _, verdict in tried if verdict == "ok"] == [0, 1, 3, 4, 5]
+    (backed_off,) = running.store.journal.events(kind="backed_off")
+    assert float(str(backed_off.data["took_s"])) < SOON_S / 2
+
+
+def test_a_skip_that_comes_too_late_to_cut_the_exposure_short_gives_up_that_tile(new_store: NewStore, rig: Any) -> None:
+    told = Instructions()
+    at_snap(rig, 3, lambda: told.skip("dirt"))
+    running = Running(new_store(), rig, told)
+    assert running.outcome() is Outcome.COMPLETED
+    assert [(attempt.tile, attempt.attempt, attempt.verdict) for attempt in running.attempts()] == [
+        (tile, 1, "skipped" if tile == 2 else "ok") for tile in range(6)
+    ]
 
 
 def reasons(running: Running) -> list[object]:
