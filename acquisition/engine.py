@@ -186,7 +186,11 @@ class _Engine:
             DeviceError: something failed, and the run is to end with it.
         """
         portion = self._todo[0]
-        taken, failure = taking.take(portion, self._next_for_sure())
+        try:
+            taken, failure = taking.take(portion, self._next_for_sure())
+        except Cut:
+            self._store.journal.note("cut_short", tile=portion[0].index, took_s=taking.begin_counting())
+            raise
         self._todo.popleft()
         self._last_row = portion[-1].row
         if (why := self._told.take_skip()) is not None:  # told too late to cut it short

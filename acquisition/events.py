@@ -31,6 +31,7 @@ KINDS: Mapping[str, Class] = {
     "told": Class.NOTE,
     "tile_skipped": Class.SKIPPED,
     "backed_off": Class.NOTE,
+    "cut_short": Class.NOTE,
     "quality_refused": Class.NOTE,
     "interlock_tripped": Class.INTERLOCK,
     "interlock_cleared": Class.INTERLOCK,

@@ -41,11 +41,13 @@ class Taking:
         self._tries = store.attempts()
         self._last_frame: int | None = None
         self._last_end = time.perf_counter()
+        self._attended_s = 0.0  # for the attempt under way
 
     def begin_counting(self) -> float:
-        """Count the time of the next attempt from now on; how much has passed since the last."""
+        """Count the time of the next attempt from now on; what has passed uncounted, focus, drift and probe apart."""
         ended, self._last_end = self._last_end, time.perf_counter()
-        return self._last_end - ended
+        attended_s, self._attended_s = self._attended_s, 0.0
+        return self._last_end - ended - attended_s
 
     def take(self, portion: Portion, then: PlannedTile | None = None) -> tuple[list[Taken], DeviceError | None]:
         """Take a tile by stepping there, several by sweeping over them; the attempts, and what went wrong if anything.
@@ -71,6 +73,7 @@ class Taking:
             failure = error
         self._tries.update(tile.index for tile in portion)
         started, self._last_end = self._last_end, time.perf_counter()
+        self._attended_s = 0.0
         share_s = (self._last_end - started) / len(portion)
         return [(replace(attempt, total_s=share_s), pixels) for attempt, pixels in taken], failure
 
@@ -96,6 +99,7 @@ class Taking:
     def _step(self, tile: PlannedTile, attempt: Attempt) -> Taken:
         """Bring the tile's centre under the camera, and expose it while place and force are read."""
         standing = self._keeping.bring_to(tile)
+        self._attended_s = standing.attended_s
         if self._plan.tiles.dwell_s:
             self._keeping.exposing(self._plan.tiles.dwell_s)
             self._told.wait(self._plan.tiles.dwell_s)
@@ -112,7 +116,9 @@ class Taking:
 
     def _sweep(self, row: Portion, attempts: Sequence[Attempt]) -> list[Taken]:
         """Let the scanner sweep over a row and fire the camera; it tells where it was half-way through an exposure."""
-        standing = self._keeping.read_force(self._keeping.bring_to(row[0]))
+        standing = self._keeping.bring_to(row[0])
+        self._attended_s = standing.attended_s
+        standing = self._keeping.read_force(standing)
         delay_s = middle_s(self._plan.camera.exposure_s, self._rig.camera.skew_s)
         drift_x_um, drift_y_um = standing.drift_um
         sweep = sweep_along([tile.x_um + drift_x_um for tile in row], self._plan, self._pixel_size_um, delay_s)

@@ -13,6 +13,7 @@ from acquisition.instructions import Cut, Instructions
 from acquisition.journal import Attempt
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome, State
+from acquisition.summary import run_facts
 from devices.errors import DeviceRejected, Stopped
 
 NewStore = Callable[..., RunStore]
@@ -172,6 +173,25 @@ def test_a_skip_that_comes_too_late_to_cut_the_exposure_short_gives_up_that_tile
     assert [(attempt.tile, attempt.attempt, attempt.verdict) for attempt in running.attempts()] == [
         (tile, 1, "skipped" if tile == 2 else "ok") for tile in range(6)
     ]
+
+
+@pytest.mark.parametrize("tell", [lambda told: told.skip(), lambda told: told.pause("now")])
+def test_the_time_of_a_tile_that_was_cut_short_counts_as_told_and_for_no_other(
+    new_store: NewStore, rig: Any, tell: Callable[[Instructions], None]
+) -> None:
+    told, exposed_s = Instructions(), 0.5
+    hang = hang_until_stopped(rig)
+    at_snap(rig, 3, lambda: (time.sleep(exposed_s), tell(told), hang()))  # type: ignore[func-returns-value]
+    running = Running(new_store(), rig, told)
+    deadline = time.monotonic() + SOON_S
+    while "cut_short" not in running.events():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    told.resume()
+    assert running.outcome() is Outcome.COMPLETED
+    facts: Any = run_facts(running.store)
+    assert exposed_s <= facts["lost_time_s"]["told"] < exposed_s + 0.3
+    assert facts["time"]["overhead_ms_p99"] < 300
 
 
 def reasons(running: Running) -> list[object]:
