@@ -8,7 +8,7 @@ finishing    the rig is made safe
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -75,7 +75,7 @@ def run(
     except Exception as error:
         note("run_failed", reason=str(error))
         raise
-    note(f"run_{outcome}", reason="" if outcome is Outcome.COMPLETED else told.reason)
+    note(f"run_{outcome}", reason="" if outcome is Outcome.COMPLETED else told.why_ends)
     return outcome
 
 
@@ -143,8 +143,8 @@ class _Engine:
                 if not self._todo:
                     return
                 taking = taking or self._prepare(self._todo[0][0])
-                if self._told.take_skip():
-                    self._skip_first(taking)
+                if (why := self._told.take_skip()) is not None:
+                    self._give_up([taking.not_at_all(tile) for tile in self._todo.popleft()], why)
                 else:
                     self._take_first(taking)
             except Cut:
@@ -168,9 +168,12 @@ class _Engine:
         self._watcher.state(State.ACQUIRING)
         return taking
 
-    def _skip_first(self, taking: Taking) -> None:
-        for tile in self._todo.popleft():
-            self._skip(taking.given_up(tile, f"told to skip it {self._told.reason}".strip()), final=True)
+    def _give_up(self, attempts: Sequence[Attempt], why: str) -> None:
+        """Skip for good what somebody wants to be skipped."""
+        self._told.notice()
+        for attempt in attempts:
+            reason = f"told to skip it {why}".strip()
+            self._skip(replace(attempt, verdict="skipped", cause="told", reason=reason), final=True)
 
     def _take_first(self, taking: Taking) -> None:
         """Take the first portion and put back what of it has to be taken again.
@@ -180,9 +183,16 @@ class _Engine:
             DeviceError: something failed, and the run is to end with it.
         """
         portion = self._todo[0]
-        taken, failure = taking.take(portion, self._next_for_sure())
+        try:
+            taken, failure = taking.take(portion, self._next_for_sure())
+        except Cut:
+            self._store.journal.note("cut_short", tile=portion[0].index, took_s=taking.begin_counting())
+            raise
         self._todo.popleft()
         self._last_row = portion[-1].row
+        if (why := self._told.take_skip()) is not None:  # told too late to cut it short
+            self._give_up([attempt for attempt, _ in taken], why)
+            return
         if failure is None:
             self._keep(portion, taken)
             return
@@ -198,13 +208,24 @@ class _Engine:
         if action == "pause":
             self._told.pause("now", str(failure))
         if action in ("retry", "skip"):
-            self._back_off(taking, str(failure))
+            self._back_off(taking, portion[0], str(failure))
 
-    def _back_off(self, taking: Taking, reason: str) -> None:
-        """Give what failed time to come back; it counts as lost, not as part of what is taken next."""
-        self._told.wait(wait_s := self._failures.wait_s())
-        taking.begin_counting()
-        self._store.journal.note("backed_off", reason=reason, took_s=wait_s)
+    def _back_off(self, taking: Taking, failed: PlannedTile, reason: str) -> None:
+        """Give what failed time to come back; it counts as lost, not as part of what is taken next.
+
+        Raises:
+            Cut: the engine was told to do something else than to give up what failed.
+        """
+        try:
+            self._told.wait(self._failures.wait_s())
+        except Cut:
+            if (why := self._told.take_skip()) is None:
+                raise
+            if [failed] in self._todo:
+                self._todo.remove([failed])
+            self._give_up([taking.not_at_all(failed)], why)
+        finally:
+            self._store.journal.note("backed_off", reason=reason, took_s=taking.begin_counting())
 
     def _next_for_sure(self) -> PlannedTile | None:
         """The tile that is taken next whatever is said about this one; None if that remains to be seen."""
@@ -277,7 +298,7 @@ class _Engine:
     def _wait_written(self) -> None:
         self._writer.wait_written(lambda: self._told.interrupting)
         if self._told.interrupting:
-            raise Cut(self._told.reason)
+            raise Cut
 
     def _put(self, attempt: Attempt) -> None:
         self._stored(lambda: self._writer.put(attempt, None))
@@ -298,7 +319,7 @@ class _Engine:
         with suppress(OSError):  # it may be why the run pauses
             self._writer.wait_written(lambda: self._told.stopped)
         self._watcher.state(State.PAUSED)
-        self._store.journal.note("paused", reason=self._told.reason, trouble=trouble)
+        self._store.journal.note("paused", reason=self._told.why_waits, trouble=trouble)
         self._wait_while_paused()
         self._failures.start_over()
         self._writer.retry()

@@ -122,7 +122,7 @@ class Failures:
                 cause = cause_of(failure)
                 failed[cause] += 1
                 if self._told.interrupting:
-                    raise Cut(self._told.reason) from failure
+                    raise Cut from failure
                 if failed[cause] > self._policy(cause).retries:
                     raise
                 overcome(failure)

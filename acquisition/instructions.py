@@ -6,6 +6,7 @@ Stop, abort, skip and pause-now also cut short what is under way: whoever moves 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 PauseAfter = Literal["now", "tile", "row"]
@@ -15,6 +16,14 @@ CUT_AGAIN_S = 0.05
 
 class Cut(Exception):
     """What was under way has been given up, for the engine was told something else."""
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Why somebody holds a run, and whether a person has to let it go on afterwards."""
+
+    reason: str
+    manual: bool
 
 
 class Instructions:
@@ -27,9 +36,13 @@ class Instructions:
         self._ending: Literal["", "stop", "abort"] = ""
         self._pause: PauseAfter | Literal[""] = ""
         self._skip = False
-        self._holds: dict[str, str] = {}
-        self._reason = ""
+        self._holds: dict[str, Hold] = {}
+        self._why_paused = ""
+        self._why_ends = self._why_waits = self._why_skips = ""
         self._cuts = self._noticed = 0  # how often something that cuts short was told, and how far that was noticed
+        self._noting = threading.Lock()
+        self._note: Callable[..., None] | None = None
+        self._noted: str | None = None
 
     @property
     def stopped(self) -> bool:
@@ -42,9 +55,14 @@ class Instructions:
         return self._ending == "abort"
 
     @property
-    def reason(self) -> str:
-        """Who told what was told last, and why."""
-        return self._reason
+    def why_ends(self) -> str:
+        """Who told it to end, and why."""
+        return self._why_ends
+
+    @property
+    def why_waits(self) -> str:
+        """Who told it to pause or holds it, the last of them, and why."""
+        return self._why_waits
 
     @property
     def interrupting(self) -> bool:
@@ -61,24 +79,64 @@ class Instructions:
         """Whether somebody wants the run to pause, now or later, or holds it."""
         return bool(self._pause or self._holds)
 
+    @property
+    def needs_somebody(self) -> str | None:
+        """Why the run goes on, now or after a pause to come, only once a person says so; None if it would by itself."""
+        with self._changed:
+            if self._pause:
+                return self._why_paused or "told to"
+            return next((hold.reason for hold in self._holds.values() if hold.manual), None)
+
+    @contextmanager
+    def noted_by(self, note: Callable[..., None], noted: str | None) -> Iterator[None]:
+        """Have every change of `needs_somebody` entered by `note` (`Journal.note`); the journal so far says `noted`.
+
+        A run outlives the process that was told.
+        """
+        self._note, self._noted = note, noted
+        self.enter()
+        try:
+            yield
+        finally:
+            with self._noting:
+                self._note = None
+
+    def enter(self) -> None:
+        """Have entered whether the run needs somebody, if that has changed; what is entered last is true."""
+        with self._noting:
+            if self._note is not None and (now := self.needs_somebody) != self._noted:
+                self._note("needs_somebody", reason=now)
+                self._noted = now
+
     def stop(self, reason: str = "") -> None:
         """End the run now and cleanly; what was taken is kept, and made into a mosaic."""
-        self._tell(reason, ending=self._ending or "stop")
+        self._end("stop", reason)
 
     def abort(self, reason: str = "") -> None:
         """End the run now, as failed."""
-        self._tell(reason, ending="abort")
+        self._end("abort", reason)
 
     def pause(self, after: PauseAfter = "tile", reason: str = "") -> None:
         """Wait with the rig safe: now, or after the tile or the row under way."""
-        self._tell(reason, pause=after)
-
-    def hold(self, name: str, reason: str) -> None:
-        """Pause now, until whoever holds lets go; several may hold, and nobody else ends it."""
         with self._changed:
-            self._holds[name] = reason
+            self._why_paused = self._why_waits = reason or (self._why_paused if self._pause else "")
+            self._pause = "now" if "now" in (after, self._pause) else after
+            self._cuts += after == "now"
+            self._changed.notify_all()
+        self.enter()
+
+    def hold(self, name: str, reason: str, manual: bool = False) -> None:
+        """Pause now, until whoever holds lets go; several may hold, and nobody else ends it.
+
+        Waits for no disk: whoever holds calls `enter` once it has done what could not wait either.
+
+        Args:
+            manual: whoever holds will pause the run before letting go, so that a person has to let it go on.
+        """
+        with self._changed:
+            self._holds[name] = Hold(reason, manual)
             self._cuts += 1
-            self._reason = reason
+            self._why_waits = reason
             self._changed.notify_all()
 
     def let_go(self, name: str) -> None:
@@ -86,22 +144,28 @@ class Instructions:
         with self._changed:
             self._holds.pop(name, None)
             self._changed.notify_all()
+        self.enter()
 
     def resume(self) -> None:
         """Go on, unless somebody holds."""
         with self._changed:
             self._pause = ""
             self._changed.notify_all()
+        self.enter()
 
     def skip(self, reason: str = "") -> None:
-        """Give up the tile under way for good."""
-        self._tell(reason, skip=True)
+        """Give up the tile that is tried, or waited for, for good."""
+        with self._changed:
+            self._why_skips = reason or (self._why_skips if self._skip else "")
+            self._skip = True
+            self._cuts += 1
+            self._changed.notify_all()
 
-    def take_skip(self) -> bool:
-        """Whether a tile is to be skipped; asked once."""
+    def take_skip(self) -> str | None:
+        """Why a tile is to be skipped, None if none is; asked once."""
         with self._changed:
             skip, self._skip = self._skip, False
-            return skip
+            return self._why_skips if skip else None
 
     def wants_pause(self, row_ended: bool) -> bool:
         """Whether to pause between two tiles; `row_ended` if the next one is of another row."""
@@ -120,7 +184,7 @@ class Instructions:
         """
         with self._changed:
             if self._changed.wait_for(lambda: self.interrupting, for_s):
-                raise Cut(self._reason)
+                raise Cut
 
     @contextmanager
     def cutting(self, cut: Callable[[], None]) -> Iterator[None]:
@@ -148,17 +212,9 @@ class Instructions:
                 self._changed.notify_all()
             watcher.join()
 
-    def _tell(
-        self,
-        reason: str,
-        ending: Literal["", "stop", "abort"] = "",
-        pause: PauseAfter | Literal[""] = "",
-        skip: bool = False,
-    ) -> None:
+    def _end(self, ending: Literal["stop", "abort"], reason: str) -> None:
         with self._changed:
-            self._ending = ending or self._ending
-            self._pause = "now" if "now" in (pause, self._pause) else pause or self._pause
-            self._skip = self._skip or skip
-            self._cuts += bool(ending or skip or pause == "now")
-            self._reason = reason or self._reason
+            self._why_ends = reason or self._why_ends
+            self._ending = "abort" if "abort" in (ending, self._ending) else ending
+            self._cuts += 1
             self._changed.notify_all()

@@ -149,6 +149,7 @@ class InterlockWatch:
                 self._let_go(rule)
         finally:
             if change:
+                self._told.enter()
                 with suppress(OSError):  # a full disk has a rule of its own, and must not end this one
                     self._note(
                         f"interlock_{change}", name=rule.name, value=value, action=rule.action, reason=state.reason
@@ -157,9 +158,9 @@ class InterlockWatch:
     def _act(self, rule: Interlock, reason: str) -> None:
         match rule.action:
             case "pause":
-                self._told.hold(rule.name, reason)
+                self._told.hold(rule.name, reason, rule.resume == "manual")
             case "retract":
-                self._told.hold(rule.name, reason)
+                self._told.hold(rule.name, reason, rule.resume == "manual")
                 with overcoming(DeviceError):  # the engine, which pauses now, retracts too
                     self._rig.retract()
             case "stop":

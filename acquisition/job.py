@@ -37,7 +37,7 @@ class Job:
     created_at: datetime
     started_at: datetime | None
     ended_at: datetime | None
-    error: str | None  # why it failed or was interrupted
+    error: str | None  # why it failed, was interrupted, or could not begin yet
     tiles_taken: int | None  # when it had ended; None: not yet, or it has no run
     tiles_planned: int | None
 

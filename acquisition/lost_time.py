@@ -9,6 +9,7 @@ from acquisition.timeline import Timeline
 
 MEASURING = {
     "backed_off": "back-off",
+    "cut_short": "told",
     "focus_measured": "focus",
     "focus_refused": "focus",
     "drift_measured": "drift",

@@ -195,6 +195,12 @@ class Queue:
         with self._database.writing() as connection:
             _set(connection, job_id, state=JobState.INTERRUPTED, doing=State.IDLE, owner=None, error=reason)
 
+    def give_back(self, job_id: int, reason: str) -> None:
+        """Put a running job back that could not begin yet, to where it was in the queue."""
+        unbegun = {"owner": None, "run": None, "started_at": None, "error": reason}
+        with self._database.writing() as connection:
+            _set(connection, job_id, state=JobState.QUEUED, doing=State.IDLE, **unbegun)
+
     def finish(
         self, job_id: int, outcome: Outcome, error: str | None = None, tiles: tuple[int, int] | None = None
     ) -> None:

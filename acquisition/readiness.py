@@ -5,7 +5,7 @@ A gate that cries wolf is switched off: what a healthy rig may show on any day i
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from acquisition.force_budget import force_inabilities, force_problems
 from acquisition.interlocks import standing, with_disk_floor
 from acquisition.layout import beyond_limits, camera_area, layout
 from acquisition.overlap import PlannedTile
-from acquisition.plan import Plan
+from acquisition.plan import Plan, PlanError
 from acquisition.preflight import (
     BYTES_PER_PIXEL,
     MOSAIC_SHARE,
@@ -44,6 +44,10 @@ NEARLY_FULL = 0.8
 WITHOUT_END = 2**63
 
 
+class InterlocksStand(PlanError):
+    """A run may not begin now, for an interlock stands against it; once that has cleared it may."""
+
+
 @dataclass(frozen=True)
 class Findings:
     """What stands against a run, what is doubtful about it, and what it will cost as far as that can be told."""
@@ -51,6 +55,19 @@ class Findings:
     problems: list[str]
     warnings: list[str]
     cost: Cost | None
+    interlocks: list[str] = field(default_factory=list)
+    """Those that stand against it now, whatever the plan."""
+
+    def refuse(self) -> None:
+        """Keep a run from beginning now that may not.
+
+        Raises:
+            InterlocksStand, PlanError: with every reason.
+        """
+        if self.interlocks:
+            raise InterlocksStand([*self.problems, *self.interlocks])
+        if self.problems:
+            raise PlanError(self.problems)
 
 
 def check(
@@ -75,7 +92,7 @@ def check_rest(
     Nothing is moved, exposed or written. What a device cannot do any more its preparation tells, and is tried again as
     the plan says. Interlocks that only pause a run are not asked: the run pauses by them, and goes on when they clear.
     """
-    limits_um, disk = rig.scanner.limits_um, shutil.disk_usage(run)
+    limits_um = rig.scanner.limits_um
     found = []
     if tile := beyond_limits(rest, limits_um):
         travel = ", ".join(f"{axis} {limits_um[axis][0]:g}..{limits_um[axis][1]:g}" for axis in "xy")
@@ -85,9 +102,22 @@ def check_rest(
     found += drift_problems(plan, limits_um)
     found += focus_problems(plan, settings) or focus_inabilities(plan, rig)
     found += force_problems(plan, settings) or force_inabilities(plan, rig)
-    rules = [rule for rule in settings.interlocks if rule.action not in ("pause", "retract")]
-    wrong, doubtful = standing(rules, rig, lambda: disk.free)
-    return Findings(found + wrong, doubtful, None)
+    wrong, doubtful = interlocks_now(settings, run, rig, begun=True)
+    return Findings(found, doubtful, None, wrong)
+
+
+def interlocks_now(
+    settings: RigSettings, out: Path, rig: Rig | None = None, begun: bool = False
+) -> tuple[list[str], list[str]]:
+    """What stands against a run in `out`, and what is only to be warned of; of a closed rig no device is asked.
+
+    Args:
+        begun: it is to go on; those that only pause it let it, and hold it then.
+    """
+    disk = shutil.disk_usage(standing_part(out))
+    rules = with_disk_floor(settings.interlocks, disk.total)
+    asked = [rule for rule in rules if not (begun and rule.action in ("pause", "retract"))]
+    return standing(asked, rig, lambda: disk.free)
 
 
 class _Gate:
@@ -102,19 +132,21 @@ class _Gate:
         self._disk = shutil.disk_usage(standing_part(out))
         self.problems: list[str] = []
         self.warnings: list[str] = []
+        self.interlocks: list[str] = []
 
     def findings(self) -> Findings:
         self._judge_out()
         laid_out = self._judge_positions()
         self._judge_focus_and_force()
         self.warnings += calibration_warnings(self._settings.calibration, datetime.now(UTC))
-        self._judge_interlocks()
+        self.interlocks, doubtful = interlocks_now(self._settings, self._out, self._rig)
+        self.warnings += doubtful
         costs = cost(self._plan, self._field, self._settle_s()) if laid_out else None
         if self._rig is not None:
             self._judge_devices(self._rig)
             if costs is not None:
                 costs = self._judge_disk(self._rig, costs)
-        return Findings(self.problems, self.warnings, costs)
+        return Findings(self.problems, self.warnings, costs, self.interlocks)
 
     def _judge_out(self) -> None:
         if self._out.is_file():
@@ -158,12 +190,6 @@ class _Gate:
                     f"{self._plan.region.key(axis)}: the first tile, at {place_um:g} um, is within {APPROACH_UM:g} um "
                     f"of the scanner's lower limit {low_um:g} um; its backlash cannot be taken up there"
                 )
-
-    def _judge_interlocks(self) -> None:
-        rules = with_disk_floor(self._settings.interlocks, self._disk.total)
-        wrong, doubtful = standing(rules, self._rig, lambda: self._disk.free)
-        self.problems += wrong
-        self.warnings += doubtful
 
     def _judge_devices(self, rig: Rig) -> None:
         self.problems += [found.found for found in check_open_rig(rig) if not found.ok]

@@ -40,11 +40,14 @@ class Taking:
         self._z_follows = store.plan.focus.policy != "none" or store.plan.force.policy != "none"
         self._tries = store.attempts()
         self._last_frame: int | None = None
-        self.begin_counting()
-
-    def begin_counting(self) -> None:
-        """Count the time of the next attempt from now on."""
         self._last_end = time.perf_counter()
+        self._attended_s = 0.0  # for the attempt under way
+
+    def begin_counting(self) -> float:
+        """Count the time of the next attempt from now on; what has passed uncounted, focus, drift and probe apart."""
+        ended, self._last_end = self._last_end, time.perf_counter()
+        attended_s, self._attended_s = self._attended_s, 0.0
+        return self._last_end - ended - attended_s
 
     def take(self, portion: Portion, then: PlannedTile | None = None) -> tuple[list[Taken], DeviceError | None]:
         """Take a tile by stepping there, several by sweeping over them; the attempts, and what went wrong if anything.
@@ -67,19 +70,19 @@ class Taking:
                 self._keeping.head_for(then)
         except DeviceError as error:
             if self._told.interrupting:
-                raise Cut(self._told.reason) from error
+                raise Cut from error
             failure = error
         self._tries.update(tile.index for tile in portion)
         started, self._last_end = self._last_end, time.perf_counter()
+        self._attended_s = 0.0
         share_s = (self._last_end - started) / len(portion)
         return [(replace(attempt, total_s=share_s), pixels) for attempt, pixels in taken], failure
 
-    def given_up(self, tile: PlannedTile, reason: str) -> Attempt:
-        """The attempt at a tile that is not to be taken at all."""
+    def not_at_all(self, tile: PlannedTile) -> Attempt:
+        """The attempt at a tile that is not even tried."""
+        attempt = self._begin(tile)
         self._tries[tile.index] += 1
-        return replace(
-            self._begin(tile), attempt=self._tries[tile.index], verdict="skipped", cause="told", reason=reason
-        )
+        return attempt
 
     def _begin(self, tile: PlannedTile) -> Attempt:
         return Attempt(
@@ -97,6 +100,7 @@ class Taking:
     def _step(self, tile: PlannedTile, attempt: Attempt) -> Taken:
         """Bring the tile's centre under the camera, and expose it while place and force are read."""
         standing = self._keeping.bring_to(tile)
+        self._attended_s = standing.attended_s
         if self._plan.tiles.dwell_s:
             self._keeping.exposing(self._plan.tiles.dwell_s)
             self._told.wait(self._plan.tiles.dwell_s)
@@ -113,7 +117,9 @@ class Taking:
 
     def _sweep(self, row: Portion, attempts: Sequence[Attempt]) -> list[Taken]:
         """Let the scanner sweep over a row and fire the camera; it tells where it was half-way through an exposure."""
-        standing = self._keeping.read_force(self._keeping.bring_to_row(row[0]))
+        standing = self._keeping.bring_to_row(row[0])
+        self._attended_s = standing.attended_s
+        standing = self._keeping.read_force(standing)
         delay_s = middle_s(self._plan.camera.exposure_s, self._rig.camera.skew_s)
         drift_x_um, drift_y_um = standing.drift_um
         sweep = sweep_along([tile.x_um + drift_x_um for tile in row], self._plan, self._pixel_size_um, delay_s)

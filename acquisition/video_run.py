@@ -70,7 +70,7 @@ def follow_video(
     except Exception as error:
         store.journal.note("run_failed", reason=str(error))
         raise
-    store.journal.note("run_completed", reason=told.reason, **run.facts())
+    store.journal.note("run_completed", reason=told.why_ends, **run.facts())
     return Outcome.COMPLETED
 
 

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from acquisition.instructions import Instructions
 from acquisition.interlocks import InterlockWatch, with_disk_floor
 from acquisition.journal import Attempt
 from acquisition.layout import camera_area
-from acquisition.plan import Plan, PlanError
-from acquisition.readiness import Findings, check, check_rest
+from acquisition.plan import Plan
+from acquisition.readiness import Findings, InterlocksStand, check, check_rest, interlocks_now
 from acquisition.run_folder import JOURNAL, discard_unbegun
 from acquisition.run_store import RunStore, ensure_empty
 from acquisition.states import Outcome, State
@@ -76,8 +76,9 @@ def findings(plan: Plan, settings: RigSettings, out: Path, rig: Rig | None = Non
 
 
 def foreseen(plan: Plan, settings: RigSettings, folder: Path) -> Findings:
-    """The same for a run that shall once be made somewhere in `folder`."""
-    return findings(plan, settings, folder / NOT_MADE_YET)
+    """The same for a run that shall once be made somewhere in `folder`; an interlock that stands now is a warning."""
+    found = findings(plan, settings, folder / NOT_MADE_YET)
+    return replace(found, warnings=[*found.interlocks, *found.warnings], interlocks=[])
 
 
 def scan(
@@ -92,18 +93,18 @@ def scan(
     """Acquire the plan into the new run directory `out` while the worker makes the mosaic; how it ended, the summary.
 
     Raises:
-        PlanError, RunError, InputError: bad input; nothing was moved or written.
+        PlanError, RunError, InputError: bad input; nothing was moved or written. InterlocksStand: not now.
         DeviceError, OSError: the acquisition failed; what was taken is in the run, and in its mosaic.
         WorkerFailed: the acquisition is whole, the mosaic is not.
     """
     discard_unbegun(out)
     ensure_empty(out)
-    if found := findings(plan, settings, out).problems:
-        raise PlanError(found)
+    findings(plan, settings, out).refuse()
     with closing(Troubles()) as troubles, holding(settings), open_rig(settings, leave_out=NOT_FOR_TILES) as rig:
+        if stand := interlocks_now(settings, out, rig)[0]:
+            raise InterlocksStand(stand)  # before a device is tried: a job that waits exposes nothing
         ready = findings(plan, settings, out, rig)
-        if ready.problems:
-            raise PlanError(ready.problems)
+        ready.refuse()
         field = field_of(plan, settings)
         with (
             closing(RunStore.create(out, plan, field, settings.model_dump(mode="json"), seed)) as store,
@@ -129,7 +130,7 @@ def resume(
 
     Raises:
         RunError, RigFileError: no run, one that another process acquires, or another rig; nothing was moved.
-        PlanError: what is left cannot be taken on this rig now; nothing was moved.
+        PlanError: what is left cannot be taken on this rig; nothing was moved. InterlocksStand: not now.
         DeviceError, OSError, WorkerFailed: as `scan`.
     """
     with closing(RunStore.reopen(path, mend=mend)) as store:
@@ -145,8 +146,7 @@ def resume(
             open_rig(rig_now, leave_out=NOT_FOR_TILES) as rig,
         ):
             ready = check_rest(store.plan, store.field, store.missing(), rig_now, rig, path)
-            if ready.problems:
-                raise PlanError(ready.problems)
+            ready.refuse()
             _warn([*warnings, *ready.warnings], store, watcher)
             return _acquire(store, rig, told, watcher, world_url)
 
@@ -172,20 +172,23 @@ def is_finished(path: Path) -> bool:
     return bool(json.loads(summary.read_text()).get("outcome") == Outcome.COMPLETED)
 
 
-def was_paused(path: Path) -> str | None:
-    """Why somebody, or a failure, had paused a run when it was cut off; None if it was not. Interlocks hold anew.
+def needs_somebody(path: Path) -> str | None:
+    """Why a run may go on only once a person says so; None if it may by itself.
+
+    A person or a failure had paused it, or was about to, or a manual interlock held it. The others hold anew.
 
     Raises:
         RunError: not a run.
     """
     with closing(RunStore(path)) as store:
-        events = [event for event in store.journal.events() if event.kind in ("paused", "continued", *ENDS)]
-    if events and events[-1].kind == "run_stopped":
-        events.pop()  # how a service that is told to end leaves a run
-    if not events or events[-1].kind != "paused":
-        return None
-    reason = str(events[-1].data.get("reason") or "told to")
-    return None if reason.startswith("interlock ") else reason
+        return _needed_somebody(store)
+
+
+def _needed_somebody(store: RunStore) -> str | None:
+    """As the journal said last."""
+    said = store.journal.events(kind="needs_somebody")
+    reason = said[-1].data["reason"] if said else None
+    return None if reason is None else str(reason)
 
 
 def same_rig(own: RigSettings, given: RigSettings | None) -> tuple[RigSettings, list[str]]:
@@ -218,6 +221,7 @@ def _acquire(
     watcher.started(planned, planned - len(store.missing()))
     options = ["--world", world_url] if world_url else []
     with (
+        told.noted_by(store.journal.note, _needed_somebody(store)),
         Telling(rig.settings.tell, store.path, partial(mosaic_picture, store.path)),
         WorkerProcess(store.path, options, store.journal, watcher.placed) as worker,
     ):

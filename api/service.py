@@ -11,21 +11,23 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
 from acquisition.guardian import Probe
 from acquisition.instructions import PauseAfter
-from acquisition.job import Job
+from acquisition.job import Job, JobState
 from acquisition.plan import Plan
 from acquisition.queue import utc_clock
 from acquisition.queue_errors import JobRefused, NotRunning
+from acquisition.readiness import InterlocksStand, interlocks_now
 from acquisition.states import Outcome, State
 from api.data_folder import DataFolder, Occupied
 from api.errors import RigUnknown, UsageError, lines
 from api.open_queue import open_queue
 from api.running_job import RunningJob
-from api.scan import NOT_FOR_TILES, resume, scan, was_paused
+from api.scan import NOT_FOR_TILES, needs_somebody, resume, scan
 from devices.errors import DeviceError
 from devices.model import FileError
 from devices.rig import RigSettings, open_device, open_rig
@@ -301,11 +303,26 @@ class Service:
         job = self.queue.next_due() if self._halt is None else None
         if job is None:
             return False
+        self._ask_interlocks(job)
         run = job.run or self.folder.new_run(job.name, self._clock())
         claimed = self._claim(job, run)
         if claimed is not None:
             self._run(RunningJob(claimed), stops)
         return True
+
+    def _ask_interlocks(self, job: Job) -> None:
+        """Leave a job where it is while an interlock stands against it, as far as that shows without opening the rig.
+
+        Raises:
+            InterlocksStand: it does.
+        """
+        try:
+            settings = self.settings_for(job.rig)
+        except (FileError, UsageError):
+            return  # it fails by that once it is run
+        begun = job.state is JobState.INTERRUPTED
+        if reasons := interlocks_now(settings, self.folder.runs, begun=begun)[0]:
+            raise InterlocksStand([f"job {job.id} ({job.name}) waits: {reason}" for reason in reasons])
 
     def _make_safe(self, settings: RigSettings) -> None:
         with self._making_safe:  # the engine, and whoever stops everything, one after the other
@@ -329,14 +346,31 @@ class Service:
             halted = self._stops > stops
         if halted or self._end.is_set():
             running.interrupt("stopped before it began")
-        outcome, error = self._acquire(running)
-        if running.interruption and running.ending is None and outcome is not Outcome.COMPLETED:
+        barred: InterlocksStand | None = None
+        try:
+            outcome, error = self._acquire(running)
+        except InterlocksStand as stands:
+            outcome, error, barred = running.ending or Outcome.STOPPED, None, stands
+        if barred and running.ending is None:
+            self._unwritten = partial(self._give_back, running.job, _words(barred))
+        elif running.interruption and running.ending is None and outcome is not Outcome.COMPLETED:
             self._unwritten = lambda: self.queue.interrupt(running.job.id, running.interruption)
         else:
             tiles = self._tiles_of(running.job)
             self._unwritten = lambda: self.queue.finish(running.job.id, outcome, error, tiles)
         self._running = None
         self._write_down()
+        if barred:
+            raise barred  # nor may the next job
+
+    def _give_back(self, job: Job, reason: str) -> None:
+        """Let a job wait that could not begin, or go on."""
+        assert job.run is not None
+        if (self.folder.run(job.run) / "run.json").exists():
+            self.queue.interrupt(job.id, reason)
+        else:
+            self.queue.give_back(job.id, reason)
+            self.folder.clear(job.run)
 
     def _write_down(self) -> None:
         """Tell the queue what it has not been told yet: how the last job ended comes before the next begins."""
@@ -348,14 +382,20 @@ class Service:
         return None if job.run is None else self.folder.tiles_of(job.run)
 
     def _acquire(self, running: RunningJob) -> tuple[Outcome, str | None]:
-        """Run a job to its end; how it ended, and what went wrong. Nothing that goes wrong here ends the service."""
+        """Run a job to its end; how it ended, and what went wrong. Nothing that goes wrong here ends the service.
+
+        Raises:
+            InterlocksStand: it may not begin, or go on, yet.
+        """
         if running.told.stopped:
             return Outcome.STOPPED, None
         settings = None
         try:
             settings = self._latest = self.settings_for(running.job.rig)
             outcome = self._begin_or_go_on(running, settings)
-            return outcome, (running.told.reason or None) if outcome is Outcome.FAILED else None
+            return outcome, (running.told.why_ends or None) if outcome is Outcome.FAILED else None
+        except InterlocksStand:
+            raise
         except Exception as error:
             self._suspect = settings
             _say(f"job {running.job.id} ({running.job.name}): {_words(error)}")
@@ -366,8 +406,8 @@ class Service:
         assert job.run is not None
         run = self.folder.run(job.run)
         if (run / "run.json").exists():
-            if (reason := was_paused(run)) is not None:
-                running.told.pause("now", f"paused before the service ended: {reason}")
+            if (reason := needs_somebody(run)) is not None:
+                running.told.pause("now", reason)
             outcome, _ = self._work.resume(run, settings, running.told, running.watcher(), world_url=self._world_url)
             return outcome
         self.folder.clear(job.run)

@@ -45,9 +45,9 @@ class Bars:
 
         def state(now: State) -> None:
             if now is State.PAUSED:
-                self._say(f"paused: {told.reason or 'told to'}. Enter goes on, Ctrl-C ends the scan.")
-            elif now is State.FINISHING and told.stopped and told.reason:
-                self._say(f"ending: {told.reason}")
+                self._say(f"paused: {told.why_waits or 'told to'}. Enter goes on, Ctrl-C ends the scan.")
+            elif now is State.FINISHING and told.stopped and told.why_ends:
+                self._say(f"ending: {told.why_ends}")
 
         return Watcher(started, acquired, state, self.placed, self.warn)
 

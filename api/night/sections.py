@@ -31,7 +31,7 @@ CAUSES = {
     "drift": "measuring drift",
     "force": "probe and force",
     "retake": "taking doubtful tiles again",
-    "told": "skipped on demand",
+    "told": "skipped or cut short on demand",
     "down": "down, until it was started again",
 }
 

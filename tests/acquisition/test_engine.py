@@ -112,7 +112,7 @@ def test_waiting_before_another_try_counts_as_lost_and_not_as_overhead(new_store
     acquire(store, rig)
     waited_s = 0.1 + 0.2 + 0.4
     facts: Any = run_facts(store)
-    assert facts["lost_time_s"]["back-off"] == pytest.approx(waited_s)
+    assert facts["lost_time_s"]["back-off"] == pytest.approx(waited_s, rel=0.2)  # measured, as it may be cut short
     assert facts["time"]["overhead_ms_p99"] < 1000 * waited_s / 2
 
 

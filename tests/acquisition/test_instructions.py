@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
-from acquisition import timeline
+from acquisition import failures, timeline
 from acquisition.engine import Watcher, run
 from acquisition.instructions import Cut, Instructions
 from acquisition.journal import Attempt
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome, State
+from acquisition.summary import run_facts
 from devices.errors import DeviceRejected, Stopped
 
 NewStore = Callable[..., RunStore]
@@ -137,6 +138,90 @@ def test_a_skip_gives_up_the_tile_for_good(new_store: NewStore, rig: Any) -> Non
     skipped = running.attempts()[2]
     assert (skipped.tile, skipped.verdict, skipped.reason) == (2, "skipped", "told to skip it dirt")
     assert [attempt.tile for attempt in running.attempts()] == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_skip_while_a_failed_tile_is_waited_for_gives_up_that_tile(
+    new_store: NewStore, rig: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which would have come back at the end; the next one has not been tried."""
+    monkeypatch.setattr(failures, "FIRST_WAIT_S", SOON_S)
+    told = Instructions()
+
+    def refuse() -> None:
+        raise DeviceRejected("camera", "too hot")
+
+    at_snap(rig, 3, refuse)
+    running = Running(new_store(on_failure={"rejected": "skip"}), rig, told)
+    deadline = time.monotonic() + SOON_S / 2
+    while "tile_skipped" not in running.events():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    told.skip("this one is bad")
+    assert running.outcome() is Outcome.COMPLETED
+    tried = [(attempt.tile, attempt.attempt, attempt.verdict) for attempt in running.attempts()]
+    assert [attempt for attempt in tried if attempt[2] != "ok"] == [(2, 1, "skipped"), (2, 2, "skipped")]
+    assert [tile for tile, _, verdict in tried if verdict == "ok"] == [0, 1, 3, 4, 5]
+    (backed_off,) = running.store.journal.events(kind="backed_off")
+    assert float(str(backed_off.data["took_s"])) < SOON_S / 2
+
+
+def test_a_skip_that_comes_too_late_to_cut_the_exposure_short_gives_up_that_tile(new_store: NewStore, rig: Any) -> None:
+    told = Instructions()
+    at_snap(rig, 3, lambda: told.skip("dirt"))
+    running = Running(new_store(), rig, told)
+    assert running.outcome() is Outcome.COMPLETED
+    assert [(attempt.tile, attempt.attempt, attempt.verdict) for attempt in running.attempts()] == [
+        (tile, 1, "skipped" if tile == 2 else "ok") for tile in range(6)
+    ]
+
+
+@pytest.mark.parametrize("tell", [lambda told: told.skip(), lambda told: told.pause("now")])
+def test_the_time_of_a_tile_that_was_cut_short_counts_as_told_and_for_no_other(
+    new_store: NewStore, rig: Any, tell: Callable[[Instructions], None]
+) -> None:
+    told, exposed_s = Instructions(), 0.5
+    hang = hang_until_stopped(rig)
+    at_snap(rig, 3, lambda: (time.sleep(exposed_s), tell(told), hang()))  # type: ignore[func-returns-value]
+    running = Running(new_store(), rig, told)
+    deadline = time.monotonic() + SOON_S
+    while "cut_short" not in running.events():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    told.resume()
+    assert running.outcome() is Outcome.COMPLETED
+    facts: Any = run_facts(running.store)
+    assert exposed_s <= facts["lost_time_s"]["told"] < exposed_s + 0.3
+    assert facts["time"]["overhead_ms_p99"] < 300
+
+
+def reasons(running: Running) -> list[object]:
+    """What the journal says of why things happened, in their order."""
+    return [event.data["reason"] for event in running.store.journal.events() if "reason" in event.data]
+
+
+def test_each_thing_that_is_told_keeps_its_own_reason(new_store: NewStore, rig: Any) -> None:
+    told = Instructions()
+    at_snap(rig, 2, lambda: told.pause("tile", "coffee"))
+    running = Running(new_store(), rig, told)
+    running.wait_for(State.PAUSED)
+    told.skip("dirt here")
+    told.pause("tile", "lunch")
+    told.resume()
+    assert running.outcome() is Outcome.COMPLETED
+    assert reasons(running) == ["coffee", "told to skip it dirt here", ""]
+
+
+def test_a_pause_that_gives_no_reason_has_none_of_before(new_store: NewStore, rig: Any) -> None:
+    told = Instructions()
+    at_snap(rig, 2, lambda: told.pause("tile", "lunch"))
+    running = Running(new_store(), rig, told)
+    running.wait_for(State.PAUSED)
+    at_snap(rig, 4, lambda: told.pause("tile"))
+    told.resume()
+    running.wait_for(State.PAUSED, 2)
+    told.stop()
+    assert running.outcome() is Outcome.STOPPED
+    assert reasons(running) == ["lunch", "", ""]
 
 
 def test_a_stop_cuts_the_exposure_short_and_keeps_the_rest(new_store: NewStore, rig: Any) -> None:

@@ -234,7 +234,7 @@ def test_a_rule_survives_an_answer_that_is_none_and_trips(rig: Any, raw: Any, pi
     assert (problems, len(warnings)) == ([], 1)
     with InterlockWatch(rules, rig, told, journal, lambda: PLENTY):
         assert journal.wait_for("interlock_tripped")
-        assert told.reason == "interlock room: the signal cannot be read"
+        assert told.why_waits == "interlock room: the signal cannot be read"
         raw.pieces = [good]
         assert journal.wait_for("interlock_cleared")
 
@@ -270,7 +270,7 @@ def test_a_rule_that_cannot_be_judged_for_any_reason_trips(rig: Any, missing: st
     with InterlockWatch([rule(below=1.0, missing=missing, clear_s=0.0)], rig, told, journal, unforeseen):
         assert journal.wait_for("interlock_tripped")
         assert told.interrupting
-        assert told.reason == "interlock room: it cannot be judged: IndexError: list index out of range"
+        assert told.why_waits == "interlock room: it cannot be judged: IndexError: list index out of range"
         free.append(PLENTY)
         assert journal.wait_for("interlock_cleared")
     assert [kind for kind, _ in journal.noted] == ["interlock_tripped", "interlock_cleared"]
@@ -320,7 +320,7 @@ def test_pauses_while_it_has_tripped_and_goes_on_by_itself(rig: Any, action: str
         disk.free = 0
         assert journal.wait_for("interlock_tripped")
         assert told.interrupting
-        assert "0 is below 1" in told.reason
+        assert "0 is below 1" in told.why_waits
         disk.free = PLENTY
         assert journal.wait_for("interlock_cleared")
         assert told.wait_while_paused(SOON_S)

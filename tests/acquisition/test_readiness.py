@@ -13,7 +13,7 @@ from acquisition.clock_check import Clocks
 from acquisition.disk_trial import Trial, try_disk
 from acquisition.plan import Plan
 from acquisition.preflight import BYTES_PER_PIXEL, MOSAIC_SHARE
-from acquisition.readiness import Findings
+from acquisition.readiness import Findings, InterlocksStand
 from api.twin import Twin, running_twin
 from devices.errors import DeviceRejected, DeviceTimeout
 from devices.rig import Rig, RigSettings, open_rig
@@ -103,7 +103,9 @@ def test_tells_every_reason_at_once(
     wanted = plan(region={"x_um": (90, 130), "y_um": (-5, 20)}, force={"policy": "hover", "limit_nn": 1e6})
     found = check(wanted, locked, tmp_path, rig)
     words = ("output folder", "region.x_um", "region.y_um", "limit_nn", "interlock door", "camera: no frame")
-    assert [word for word in words if not any(word in problem for problem in found.problems)] == []
+    with pytest.raises(InterlocksStand) as refusal:
+        found.refuse()
+    assert [word for word in words if not any(word in reason for reason in refusal.value.reasons)] == []
     assert found.cost is None
 
 

@@ -1,4 +1,4 @@
-"""What is known of a run that was cut off: whether it is finished, and whether somebody had paused it."""
+"""What is known of a run that was cut off: whether it is finished, and whether it waits for somebody."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ from acquisition.plan import Plan, PlanError
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome
 from api import worker_process
-from api.scan import Field, Watcher, field_of, is_finished, resume, same_rig, scan, was_paused
+from api.scan import Field, Watcher, field_of, is_finished, needs_somebody, resume, same_rig, scan
 from api.twin import Twin
 from api.worker_process import WorkerProcess
 from benchmarks.guardian import truth
@@ -56,19 +56,45 @@ def test_a_run_is_finished_when_its_last_mosaic_is_of_all_of_it(
     assert is_finished(run) is finished
 
 
+def told_and_stopped(tell: Callable[[Instructions], None], plan_file: Path, twin: Twin, run: Path) -> None:
+    """Begin a run, tell it something at its second tile, and end it as a service does that is told to end itself."""
+    told, acquired = Instructions(), []
+
+    def second(attempt: Attempt) -> None:
+        acquired.append(attempt)
+        if len(acquired) == 2:
+            tell(told)
+            told.stop("the service ends")
+
+    outcome, _ = scan(Plan.load(plan_file), RigSettings.load(twin.rig), run, told, Watcher(acquired=second))
+    assert outcome is Outcome.STOPPED
+
+
 @pytest.mark.parametrize(
-    ("events", "reason"),
+    ("tell", "reason"),
     [
-        ([("paused", "hands in the rig")], "hands in the rig"),
-        ([("paused", "hands in the rig"), ("run_stopped", "SIGTERM")], "hands in the rig"),
-        ([("paused", "lunch"), ("continued", "")], None),
-        ([("paused", "lunch"), ("continued", ""), ("run_stopped", "SIGTERM")], None),
-        ([("paused", "interlock laser: off is not ok")], None),
-        ([], None),
+        (lambda told: told.pause("row", "hands in the rig"), "hands in the rig"),
+        (lambda told: told.pause("tile", "interlock tests, says Anna"), "interlock tests, says Anna"),
+        (lambda told: (told.hold("room", "interlock room: 30 is above 28"), told.pause("now", "lunch")), "lunch"),
+        (lambda told: told.hold("room", "interlock room: 30 is above 28"), None),
+        (lambda told: (told.pause("row", "lunch"), told.resume()), None),
+        (lambda told: None, None),
     ],
 )
-def test_a_pause_outlives_the_service(new_run: NewRun, events: list[tuple[str, str]], reason: str | None) -> None:
-    assert was_paused(new_run(*events)) == reason
+def test_a_pause_outlives_the_service_even_one_to_come(
+    twin: Twin, plan_file: Path, tmp_path: Path, tell: Callable[[Instructions], None], reason: str | None
+) -> None:
+    run = tmp_path / "run"
+    told_and_stopped(tell, plan_file, twin, run)
+    assert needs_somebody(run) == reason
+
+
+def test_who_resumes_a_run_by_hand_has_let_it_go_on(twin: Twin, plan_file: Path, tmp_path: Path) -> None:
+    run, again = tmp_path / "run", Instructions()
+    told_and_stopped(lambda told: told.pause("row", "lunch"), plan_file, twin, run)
+    outcome, _ = resume(run, RigSettings.load(twin.rig), again, Watcher(acquired=lambda attempt: again.stop("enough")))
+    assert outcome is Outcome.STOPPED
+    assert needs_somebody(run) is None
 
 
 def place_um(twin: Twin) -> Any:

@@ -10,18 +10,23 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from acquisition.instructions import Instructions
+from acquisition.plan import Plan
+from acquisition.readiness import InterlocksStand
 from acquisition.run_store import RunStore
+from api.scan import Watcher, scan
 from api.service import make_rig_safe
 from api.twin import Twin
 from benchmarks.guardian import DOWN_UM, truth
 from devices.errors import DeviceError
 from devices.rig import RigSettings, open_rig
-from devices.rig_lock import holding
+from devices.rig_lock import RigInUse, holding
 from tests.api.conftest import NANORASTER
 from tests.api.service_bench import SOON_S, eventually
 
@@ -79,6 +84,116 @@ def test_a_job_survives_kill_minus_nine_and_sigterm(twin: Twin, tmp_path: Path) 
     with closing(RunStore(run)) as store:
         taken = Counter(attempt.tile for _, attempt in store.journal.attempts() if attempt.frame is not None)
         assert taken == Counter(tile.index for tile in store.tiles())
+
+
+@dataclass
+class Held:
+    """A job on the twin that an interlock holds: it asks for `ok` in the file `signal`."""
+
+    data: Path
+    rig: Path
+    signal: Path
+    job: int
+
+    def end(self, service: Serving, how: signal.Signals) -> None:
+        """End the service, and let the signal be well again before anybody starts another."""
+        service.process.send_signal(how)
+        service.process.wait(SOON_S)
+        self.signal.write_text("ok")
+
+
+@contextmanager
+def held(twin: Twin, data: Path, resume: str) -> Iterator[tuple[Serving, Held]]:
+    rig, laser = data / "rig.toml", data / "laser"
+    laser.write_text("ok")
+    rule = f'signal = {{ kind = "file", path = "{laser}" }}\nother_than = "ok"\nresume = "{resume}"\npoll_s = 0.1'
+    rig.write_text(f'{twin.rig.read_text()}\n[[interlocks]]\nname = "laser"\naction = "retract"\n{rule}\n')
+    with serving(data, "--rig", rig) as service:
+        job = service.ask("/api/v1/jobs", {"plan": SLOW_PLAN})["id"]
+        eventually(lambda: service.tiles() >= 1)
+        laser.write_text("off")
+        eventually(lambda: service.ask("/api/v1/status")["state"] == "paused")
+        with closing(RunStore(data / "runs" / service.ask(f"/api/v1/jobs/{job}")["run"])) as store:
+            eventually(lambda: store.journal.events(kind="interlock_tripped"))
+        yield service, Held(data, rig, laser, job)
+
+
+def waits_and_goes_on_when_told(held: Held, twin: Twin) -> None:
+    """Start the service again; nothing may be exposed until somebody says so."""
+    before = twin.world.exposures()
+    with serving(held.data, "--rig", held.rig) as service:
+        eventually(lambda: service.ask("/api/v1/status")["state"] == "paused")
+        assert twin.world.exposures() == before
+        service.ask(f"/api/v1/jobs/{held.job}/resume", {})
+        eventually(lambda: service.ask(f"/api/v1/jobs/{held.job}")["state"] == "done")
+        assert service.ask(f"/api/v1/jobs/{held.job}")["outcome"] == "completed"
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_manual_interlock_still_waits_for_somebody_after_a_new_start(
+    twin: Twin, tmp_path: Path, how: signal.Signals
+) -> None:
+    with held(twin, tmp_path, "manual") as (service, laser):
+        laser.end(service, how)
+    waits_and_goes_on_when_told(laser, twin)
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_who_paused_a_job_that_an_interlock_held_is_still_waited_for_after_a_new_start(
+    twin: Twin, tmp_path: Path, how: signal.Signals
+) -> None:
+    with held(twin, tmp_path, "auto") as (service, laser):
+        service.ask(f"/api/v1/jobs/{laser.job}/pause", {"after": "row", "reason": "hands in the rig"})
+        laser.end(service, how)
+    waits_and_goes_on_when_told(laser, twin)
+
+
+def test_a_job_waits_in_the_queue_while_an_interlock_of_a_device_stands(twin: Twin, tmp_path: Path) -> None:
+    """The scanner stands where a rule says it must not; nothing is exposed until it has been brought elsewhere."""
+    rule = 'name = "rail"\nsignal = { kind = "device", device = "scanner", reading = "x_um" }\nabove = 60.0\n'
+    rig = tmp_path / "rig.toml"
+    rig.write_text(f"{twin.rig.read_text()}\n[[interlocks]]\n{rule}")
+    with open_rig(RigSettings.load(twin.rig)) as opened:
+        opened.scanner.move_to({"x": 80.0})
+    before = twin.world.exposures()
+    with serving(tmp_path, "--rig", rig) as service:
+        jobs = [service.ask("/api/v1/jobs", {"plan": SLOW_PLAN | {"name": name}})["id"] for name in ("a", "b")]
+        eventually(lambda: "interlock rail" in str(service.ask("/api/v1/status")["troubles"]))
+        waiting = [service.ask(f"/api/v1/jobs/{job}") for job in jobs]
+        assert [(job["state"], job["run"]) for job in waiting] == [("queued", None)] * 2
+        assert "interlock rail: 80" in waiting[0]["error"]
+        assert twin.world.exposures() == before
+        eventually(lambda: moved_away(twin))
+        for job in jobs:
+            eventually(lambda job=job: service.ask(f"/api/v1/jobs/{job}")["state"] == "done")
+            assert service.ask(f"/api/v1/jobs/{job}")["outcome"] == "completed"
+    assert len(list((tmp_path / "runs").iterdir())) == 2
+
+
+def moved_away(twin: Twin) -> bool:
+    """Bring the scanner back to where it may stand, unless the service has the rig open."""
+    settings = RigSettings.load(twin.rig)
+    try:
+        with holding(settings), open_rig(settings) as opened:
+            opened.scanner.move_to({"x": 10.0})
+    except RigInUse:
+        return False
+    return True
+
+
+def test_a_signal_of_now_does_not_keep_a_job_out_of_the_queue(twin: Twin, tmp_path: Path) -> None:
+    room, rig = tmp_path / "room", tmp_path / "rig.toml"
+    room.write_text("28.3")
+    rule = f'name = "room"\nsignal = {{ kind = "file", path = "{room}" }}\nabove = 28.0\n'
+    rig.write_text(f"{twin.rig.read_text()}\n[[interlocks]]\n{rule}")
+    with serving(tmp_path, "--rig", rig) as service:
+        asked = {"plan": SLOW_PLAN, "start_at": "2099-01-01T22:00:00Z"}
+        assert service.ask("/api/v1/jobs", asked)["state"] == "queued"
+        found = service.ask("/api/v1/plans/preview", SLOW_PLAN)
+        assert (found["problems"], found["warnings"][0]) == ([], "interlock room: 28.3 is above 28")
+    with pytest.raises(InterlocksStand, match=r"interlock room: 28\.3 is above 28"):
+        scan(Plan.model_validate(SLOW_PLAN), RigSettings.load(rig), tmp_path / "run", Instructions(), Watcher())
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("from_um", [UP_UM, 0.04])

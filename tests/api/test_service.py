@@ -13,12 +13,13 @@ from sqlalchemy import create_engine
 from acquisition.job import Job, JobState
 from acquisition.queue_database import sqlite_url
 from acquisition.queue_errors import JobRefused, NotRunning
+from acquisition.readiness import InterlocksStand
 from acquisition.states import Outcome, State
 from acquisition.time_window import TimeWindow
 from api.data_folder import DataFolder, Occupied
 from api.errors import UsageError
 from api.open_queue import open_queue
-from api.service import Service
+from api.service import RigWork, Service
 from devices.errors import DeviceLost, DeviceTimeout
 from tests.api.service_bench import Clock, PlayedWork, eventually, frames_of, plan, rig_file
 
@@ -109,6 +110,52 @@ def test_a_job_that_cannot_be_begun_fails_with_its_reason(bench: Bench, wrong: d
         job = bench.job(service, service.queue.add("a", **wrong).id, JobState.DONE)
     assert job.outcome is Outcome.FAILED
     assert said in str(job.error)
+
+
+def test_a_queue_does_not_drain_while_an_interlock_stands(bench: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    room = bench.rig.with_name("room")
+    room.write_text("28.3")
+    signal = f'signal = {{ kind = "file", path = "{room}" }}'
+    bench.rig.write_text(f'{bench.rig.read_text()}\n[[interlocks]]\nname = "room"\nabove = 28\n{signal}\n')
+    with bench.running() as service:
+        jobs = [service.queue.add(name, plan(name)).id for name in ("a", "b", "c")]
+        eventually(lambda: service.status()["troubles"])
+        assert service.status()["troubles"] == ["job 1 (a) waits: interlock room: 28.3 is above 28"]
+        assert [service.queue.get(job_id).state for job_id in jobs] == [JobState.QUEUED] * 3
+        assert list(bench.folder.runs.iterdir()) == []
+        room.write_text("21")
+        assert [bench.job(service, job_id, JobState.DONE).outcome for job_id in jobs] == [Outcome.COMPLETED] * 3
+        assert service.status()["troubles"] == []
+    assert bench.played.scanned == ["a", "b", "c"]
+    assert capsys.readouterr().err.count("28.3") == 1
+
+
+@pytest.mark.parametrize("ending", [None, Outcome.STOPPED])
+def test_a_job_that_an_interlock_keeps_from_beginning_waits_in_its_place_unless_told_to_end(
+    bench: Bench, ending: Outcome | None
+) -> None:
+    """As one of a device, which shows once the rig is open."""
+    refusals = 3
+
+    def scan(*given: Any, **named: Any) -> Any:
+        nonlocal refusals
+        if refusals:
+            refusals -= 1
+            if ending:
+                service.tell(first, "stop")
+                refusals = 0
+            raise InterlocksStand(["interlock force: 5000 is above 2000"])
+        return played.scan(*given, **named)
+
+    played = bench.played.work
+    bench.played.work = RigWork(scan, played.resume, played.make_safe)
+    with bench.running() as service:
+        first, second = (service.queue.add(name, plan(name)).id for name in ("a", "b"))
+        done = bench.job(service, first, JobState.DONE)
+        bench.job(service, second, JobState.DONE)
+    assert (done.outcome, done.error) == (ending or Outcome.COMPLETED, None)
+    assert bench.played.made_safe == 0
+    assert len(list(bench.folder.runs.iterdir())) == (1 if ending else 2)
 
 
 def test_a_job_is_paused_and_goes_on(bench: Bench) -> None:
