@@ -68,7 +68,7 @@ class Reconstruction:
     model_sha256: str | None
     fusion: Fusion
     brightness: Brightness
-    seconds: dict[str, float]  # register, place, draw, total
+    seconds: dict[str, float]  # register, place, draw; until all tiles were shown; total
 
 
 def _task(first: Tile | None, second: Tile | None) -> tuple[int, ...]:
@@ -158,7 +158,7 @@ class _Worker:
         self._blocks_drawn = 0
         self._told_s = -math.inf
         self._drawing_s = 0.0  # that a tile took when it was drawn well while the scan went on
-        self._seconds = {"register": 0.0, "place": 0.0, "draw": 0.0, "total": 0.0}
+        self._seconds = {"register": 0.0, "place": 0.0, "draw": 0.0, "shown": 0.0, "total": 0.0}
 
     def run(self, live: bool) -> Reconstruction:
         started = time.perf_counter()
@@ -184,6 +184,7 @@ class _Worker:
             self._tell(finished=False)
         if live and pending:  # to be seen at once, for all of it is drawn next
             drawing = self._grown(drawing, self._place(self._live.place), DRAFT)
+        self._seconds["shown"] = time.perf_counter() - started
         self._learn_pattern()
         placement = self._place(place)
         self._match(placement)
