@@ -34,7 +34,7 @@ from reconstruction.restore import restorer
 from reconstruction.sources import Tile
 from reconstruction.worker import Progress, Reconstruction, follow
 
-CAMERA = replace(SETS["A"], grid=(6, 7), tile_px=(2160, 2560))
+CAMERA = replace(SETS["A"], grid=(10, 12), tile_px=(2160, 2560))
 MANY = replace(SETS["A"], grid=(100, 100), tile_px=(96, 96), overlap=0.3, jitter_px=1.0, backlash_px=1.0)
 RATE_PER_S = 15.0
 BATCH = 16
