@@ -11,7 +11,7 @@ from devices.errors import DeviceError
 from hardware_sim.fault_kinds import known
 from tests.devices.device_twin import Twin
 
-ANSWER_S = 0.2  # what the drivers wait for an answer
+ANSWER_S = 0.3  # what the drivers wait for an answer; 0.2 s are within the stalls of a machine with a load of six
 SHORT: dict[str, Mapping[str, float]] = {
     "late_answer": {"delay_s": 1.5 * ANSWER_S},
     "stuck_axis": {"for_s": 0.4},
