@@ -5,6 +5,7 @@ from http import HTTPStatus
 from acquisition.plan import PlanError
 from acquisition.queue_errors import JobRefused, NoSuchJob, QueueError
 from acquisition.run_store import RunError
+from api.access.lease import LeaseHeld
 from devices.errors import DeviceError
 from devices.model import FileError
 from devices.rig_lock import RigInUse
@@ -36,6 +37,7 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     JobRefused: HTTPStatus.CONFLICT,
     RigInUse: HTTPStatus.CONFLICT,
     RigUnknown: HTTPStatus.CONFLICT,
+    LeaseHeld: HTTPStatus.CONFLICT,
     DeviceError: HTTPStatus.SERVICE_UNAVAILABLE,
     PlanError: HTTPStatus.UNPROCESSABLE_ENTITY,
     UsageError: HTTPStatus.UNPROCESSABLE_ENTITY,
