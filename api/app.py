@@ -7,15 +7,21 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from api.access.access import Access
+from api.access.gate import Gate
+from api.access.roles import API
 from api.problems import tell_problems
-from api.routes import jobs, plans, runs, status
+from api.routes import jobs, lease, plans, runs, status
 from api.service import Service
 
-PREFIX = "/api/v1"
 
+def create_app(service: Service, access: Access | None = None) -> FastAPI:
+    """An app that begins the work of `service` when it starts, and ends it when it is shut down.
 
-def create_app(service: Service) -> FastAPI:
-    """An app that begins the work of `service` when it starts, and ends it when it is shut down."""
+    Args:
+        access: who is let in; by default, whom the tokens in the service's folder say.
+    """
+    access = access or Access(service.folder.path)
 
     @asynccontextmanager
     async def alive(app: FastAPI) -> AsyncIterator[None]:
@@ -26,9 +32,10 @@ def create_app(service: Service) -> FastAPI:
             await asyncio.to_thread(service.close)
 
     app = FastAPI(title="nanoraster", version=version("nanoraster"), lifespan=alive, docs_url=None, redoc_url=None)
-    app.state.service = service
+    app.state.service, app.state.access = service, access
+    app.add_middleware(Gate, access=access)
     app.include_router(status.health)
-    for routes in (status.router, jobs.router, runs.router, plans.router):
-        app.include_router(routes, prefix=PREFIX)
+    for routes in (status.router, lease.router, jobs.router, runs.router, plans.router):
+        app.include_router(routes, prefix=API)
     tell_problems(app)
     return app

@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, HTTPException
 
+from api.access.access_of import AccessOf
 from api.routes.service_of import ServiceOf
 
 health = APIRouter()
@@ -22,15 +23,16 @@ async def healthz(service: ServiceOf) -> dict[str, Any]:
 
 
 @router.get("/status")
-async def status(service: ServiceOf) -> dict[str, Any]:
-    """State of the run, its job and progress; what holds the queue, and what is in the way."""
-    return service.status()
+async def status(service: ServiceOf, access: AccessOf) -> dict[str, Any]:
+    """State of the run, its job and progress; what holds the queue, who is in control, and what is in the way."""
+    return service.status() | {"lease": access.lease.facts()}
 
 
 @router.post("/stop", status_code=202)
 async def stop(service: ServiceOf) -> dict[str, Any]:
     """Stop everything now and retract the probe; no job begins until `queue/release`.
 
+    Whoever operates may, whatever the lease, the queue and the rate of requests; who only views may not.
     While no job runs, the answer tells whether the rig could be reached; the queue is held either way.
     """
     if not service.stop("stopped over HTTP"):

@@ -35,12 +35,12 @@ class Serving:
 
     def __init__(self, process: subprocess.Popen[str], url: str) -> None:
         self.process = process
-        self._url = url
+        self.url = url
 
     def ask(self, path: str, body: Any = None) -> Any:
         """GET, or POST if there is a body."""
         data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self._url + path, data, {"Content-Type": "application/json"})
+        request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=HTTP_S) as answer:
             return json.load(answer)
 
