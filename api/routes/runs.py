@@ -11,8 +11,7 @@ from fastapi import APIRouter, Query
 
 from acquisition.run_store import RunStore
 from acquisition.summary import run_facts
-from api.data_folder import DataFolder
-from api.errors import NoSuchRun
+from api.existing_run import existing_run
 from api.routes.service_of import ServiceOf
 
 router = APIRouter(prefix="/runs")
@@ -34,7 +33,7 @@ def list_runs(service: ServiceOf) -> dict[str, Any]:
 @router.get("/{name}")
 def get_run(name: str, service: ServiceOf) -> dict[str, Any]:
     """One run: its plan, and what came of it so far."""
-    path = _existing(service.folder, name)
+    path = existing_run(service.folder, name)
     with closing(RunStore(path)) as store:
         return {**_head(path), "plan": store.plan.model_dump(mode="json"), **run_facts(store)}
 
@@ -47,19 +46,12 @@ def get_tiles(
     limit: Annotated[int, Query(ge=1, le=MOST_TILES)] = MOST_TILES,
 ) -> dict[str, Any]:
     """Attempts at tiles in the order in which they ended, those after number `after`; ask again from `last` on."""
-    with closing(RunStore(_existing(service.folder, name))) as store:
+    with closing(RunStore(existing_run(service.folder, name))) as store:
         found = list(islice(store.journal.attempts(after), limit))
     return {
         "tiles": [{"number": number, **asdict(attempt)} for number, attempt in found],
         "last": found[-1][0] if found else after,
     }
-
-
-def _existing(folder: DataFolder, name: str) -> Path:
-    run = folder.run(name)
-    if not (run / "run.json").exists():
-        raise NoSuchRun(f"run {name!r}: there is none")
-    return run
 
 
 def _head(path: Path) -> dict[str, Any]:

@@ -36,7 +36,7 @@ class Route:
 
     @property
     def example(self) -> str:
-        return self.path.format(job_id=1, name="absent")
+        return self.path.format(job_id=1, name="absent", layer="raw", level=0, row=0, col=0)
 
 
 def view(path: str, answer: int = 200, method: str = "GET", body: Any = None) -> Route:
@@ -56,6 +56,8 @@ TABLE = [
     view("/runs"),
     view("/runs/{name}", 404),
     view("/runs/{name}/tiles", 404),
+    view("/runs/{name}/mosaic", 404),
+    view("/runs/{name}/mosaic/{layer}/{level}/{row}/{col}.jpg", 404),
     view("/plans/preview", method="POST", body=plan()),
     operate("POST", "/stop", 202, leased=False),
     operate("POST", "/lease", 200, leased=False),
