@@ -11,7 +11,7 @@ from api.access.access import Access
 from api.access.gate import Gate
 from api.access.roles import API
 from api.problems import tell_problems
-from api.routes import jobs, lease, mosaic, plans, runs, status
+from api.routes import devices, jobs, lease, mosaic, plans, runs, status
 from api.service import Service
 
 
@@ -35,7 +35,7 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
     app.state.service, app.state.access = service, access
     app.add_middleware(Gate, access=access)
     app.include_router(status.health)
-    for routes in (status.router, lease.router, jobs.router, runs.router, mosaic.router, plans.router):
+    for routes in (status.router, lease.router, devices.router, jobs.router, runs.router, mosaic.router, plans.router):
         app.include_router(routes, prefix=API)
     tell_problems(app)
     return app

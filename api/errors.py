@@ -6,7 +6,8 @@ from acquisition.plan import PlanError
 from acquisition.queue_errors import JobRefused, NoSuchJob, QueueError
 from acquisition.run_store import RunError
 from api.access.lease import LeaseHeld
-from devices.errors import DeviceError
+from api.hand.errors import HandRefused, NoSuchDevice, RigTaken
+from devices.errors import DeviceError, OutOfRange, Stopped
 from devices.model import FileError
 from devices.rig_lock import RigInUse
 from reconstruction.errors import InputError
@@ -34,10 +35,15 @@ BAD_INPUT = (UsageError, FileError, RunError, InputError, NoSuchJob, JobRefused)
 STATUS: dict[type[Exception], HTTPStatus] = {
     NoSuchJob: HTTPStatus.NOT_FOUND,
     NoSuchRun: HTTPStatus.NOT_FOUND,
+    NoSuchDevice: HTTPStatus.NOT_FOUND,
     JobRefused: HTTPStatus.CONFLICT,
     RigInUse: HTTPStatus.CONFLICT,
     RigUnknown: HTTPStatus.CONFLICT,
     LeaseHeld: HTTPStatus.CONFLICT,
+    RigTaken: HTTPStatus.CONFLICT,
+    HandRefused: HTTPStatus.CONFLICT,
+    Stopped: HTTPStatus.CONFLICT,
+    OutOfRange: HTTPStatus.UNPROCESSABLE_ENTITY,
     DeviceError: HTTPStatus.SERVICE_UNAVAILABLE,
     PlanError: HTTPStatus.UNPROCESSABLE_ENTITY,
     UsageError: HTTPStatus.UNPROCESSABLE_ENTITY,

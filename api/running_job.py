@@ -23,6 +23,7 @@ class RunningJob:
         """Why it is to be given back and gone on with later."""
         self.noted: tuple[State, Outcome | None] = State.IDLE, None
         """What of this the queue knows."""
+        self.taken_last: Attempt | None = None
         self._planned = 0
         self._taken_before = 0
         self._taken: set[int] = set()
@@ -69,6 +70,7 @@ class RunningJob:
         self._planned, self._taken_before = tiles, taken
 
     def _acquired(self, attempt: Attempt) -> None:
+        self.taken_last = attempt
         if attempt.frame is not None:
             self._taken.add(attempt.tile)
 

@@ -17,12 +17,14 @@ from typing import Any, Literal, Self
 from acquisition.guardian import Probe
 from acquisition.instructions import PauseAfter
 from acquisition.job import Job
+from acquisition.journal import Attempt
 from acquisition.plan import Plan
 from acquisition.queue import utc_clock
 from acquisition.queue_errors import JobRefused, NotRunning
 from acquisition.states import Outcome, State
 from api.data_folder import DataFolder, Occupied
 from api.errors import RigUnknown, UsageError, lines
+from api.hand.by_hand import ByHand
 from api.open_queue import open_queue
 from api.running_job import RunningJob
 from api.scan import NOT_FOR_TILES, resume, scan, was_paused
@@ -111,6 +113,7 @@ class Service:
             opening.callback(self._hold.release)
             self.queue = opening.enter_context(open_queue(folder, database, clock))
             self._opened = opening.pop_all()
+        self.by_hand = ByHand(self._rig_at_hand)
         self._end = threading.Event()
         self._leave_by = float("inf")
         self._changing = threading.Lock()
@@ -145,6 +148,7 @@ class Service:
         self.end()
         for thread in self._threads:
             thread.join(max(0.0, self._leave_by - time.monotonic()))
+        self.by_hand.close()
         if self.over:
             self._opened.close()
 
@@ -171,6 +175,11 @@ class Service:
             "troubles": [_words(trouble) for trouble in list(self._troubles.values())],
             "rig": self.rig,
         }
+
+    def taken_last(self) -> Attempt | None:
+        """What the running job took last."""
+        running = self._running
+        return running.taken_last if running else None
 
     def doing(self, job: Job) -> State:
         """What a job does at this moment."""
@@ -259,8 +268,12 @@ class Service:
 
     def _own_rig(self) -> RigSettings:
         if self.rig is None:
-            raise RigUnknown("stop: the service was started without --rig, and no job has run yet")
+            raise RigUnknown("rig: the service was started without --rig, and no job has run yet")
         return RigSettings.load(self.rig)
+
+    def _rig_at_hand(self) -> RigSettings:
+        """That of people between two jobs: the service's own, or that of the last job."""
+        return self._latest if self.rig is None and self._latest is not None else self._own_rig()
 
     def _give_back_what_was_left(self) -> None:
         """Jobs that this service ran when it died go on first; those that were told to end have ended.
@@ -308,7 +321,8 @@ class Service:
         return True
 
     def _make_safe(self, settings: RigSettings) -> None:
-        with self._making_safe:  # the engine, and whoever stops everything, one after the other
+        # the engine, and whoever stops everything, one after the other
+        with self._making_safe, self.by_hand.away("it is made safe"):
             self._work.make_safe(settings)
 
     def _claim(self, job: Job, run: str) -> Job | None:
@@ -354,7 +368,8 @@ class Service:
         settings = None
         try:
             settings = self._latest = self.settings_for(running.job.rig)
-            outcome = self._begin_or_go_on(running, settings)
+            with self.by_hand.away(f"job {running.job.id} ({running.job.name}) has it"):
+                outcome = self._begin_or_go_on(running, settings)
             return outcome, (running.told.reason or None) if outcome is Outcome.FAILED else None
         except Exception as error:
             self._suspect = settings

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from api.access.roles import Role
 from api.app import create_app
 from api.data_folder import DataFolder
 from api.service import Service
+from devices.errors import DeviceLost
+from devices.rig import Rig, RigSettings
 from tests.api.service_bench import PlayedWork, plan, rig_file
 from tests.api.test_routes import refused
 
@@ -36,7 +39,8 @@ class Route:
 
     @property
     def example(self) -> str:
-        return self.path.format(job_id=1, name="absent", layer="raw", level=0, row=0, col=0)
+        name = "scanner" if "/devices" in self.path and self.method == "POST" else "absent"
+        return self.path.format(job_id=1, name=name, layer="raw", level=0, row=0, col=0)
 
 
 def view(path: str, answer: int = 200, method: str = "GET", body: Any = None) -> Route:
@@ -53,6 +57,11 @@ TABLE = [
     view("/status"),
     view("/jobs"),
     view("/jobs/{job_id}", 404),
+    view("/devices"),
+    view("/devices/{name}", 404),
+    operate("POST", "/devices/{name}/move", 503, {"targets_um": {"x": 1.0}}),
+    operate("POST", "/devices/{name}/home", 503),
+    operate("POST", "/snap", 503),
     view("/runs"),
     view("/runs/{name}", 404),
     view("/runs/{name}/tiles", 404),
@@ -79,9 +88,15 @@ class Bench:
         assert isinstance(app, FastAPI)
         self.app, self.client, self.played, self._folder = app, client, played, folder
         self.access = app.state.access
+        self.opened = 0
+        app.state.service.by_hand._opening = self._open
         self._secrets = {role: self.access.tokens.create(role, role) for role in Role}
         self._secrets["gone"] = self.access.tokens.create("gone", Role.ADMIN)
         self.access.tokens.revoke("gone")
+
+    def _open(self, settings: RigSettings, opened: ExitStack) -> Rig:
+        self.opened += 1
+        raise DeviceLost("scanner", "no connection")
 
     def ask(self, route: Route, who: str | None) -> Any:
         headers = {"Authorization": f"Bearer {self._secrets[who]}"} if who else {}
@@ -108,6 +123,7 @@ class Bench:
             service.status()["held"],
             self.played.made_safe,
             list(self.played.scanned),
+            self.opened,
             sorted(path.name for path in service.folder.runs.iterdir()),
             (self.access.lease.facts() or {}).get("holder"),
         )
