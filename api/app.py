@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -10,8 +10,10 @@ from fastapi import FastAPI
 from api.access.access import Access
 from api.access.gate import Gate
 from api.access.roles import API
+from api.events.collector import Collector
+from api.events.log import EventLog
 from api.problems import tell_problems
-from api.routes import devices, jobs, lease, mosaic, plans, runs, status
+from api.routes import devices, events, jobs, lease, mosaic, plans, runs, status
 from api.service import Service
 
 
@@ -27,15 +29,18 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
     async def alive(app: FastAPI) -> AsyncIterator[None]:
         service.begin()
         try:
-            yield
+            with closing(EventLog(service.folder.path)) as log, Collector(log, service.folder.runs, service.run_now):
+                app.state.events = log
+                yield
         finally:
             await asyncio.to_thread(service.close)
 
     app = FastAPI(title="nanoraster", version=version("nanoraster"), lifespan=alive, docs_url=None, redoc_url=None)
     app.state.service, app.state.access = service, access
+    app.state.listeners = set()
     app.add_middleware(Gate, access=access)
     app.include_router(status.health)
-    for routes in (status.router, lease.router, devices.router, jobs.router, runs.router, mosaic.router, plans.router):
-        app.include_router(routes, prefix=API)
+    for module in (status, lease, devices, events, jobs, runs, mosaic, plans):
+        app.include_router(module.router, prefix=API)
     tell_problems(app)
     return app

@@ -176,6 +176,11 @@ class Service:
             "rig": self.rig,
         }
 
+    def run_now(self) -> str | None:
+        """The run of the running job."""
+        running = self._running
+        return running.job.run if running else None
+
     def taken_last(self) -> Attempt | None:
         """What the running job took last."""
         running = self._running

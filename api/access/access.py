@@ -12,7 +12,7 @@ from api.access.lease import Lease, LeaseHeld
 from api.access.rate import USUAL, Buckets, Rates
 from api.access.refused import Refused
 from api.access.roles import Role, Rule, rule_for
-from api.access.tokens import TokenFileError, Tokens
+from api.access.tokens import Token, TokenFileError, Tokens
 
 ASK_FOR_TOKEN = {"WWW-Authenticate": 'Bearer realm="nanoraster"'}
 
@@ -23,6 +23,7 @@ class Caller:
 
     name: str
     role: Role | None
+    token: Token | None = None
 
 
 ANYBODY = Caller("anybody", None)
@@ -79,6 +80,14 @@ class Access:
             raise
         return caller
 
+    def lets_in(self, caller: Caller) -> bool:
+        """Whether who was let in still would be; for what goes on for long."""
+        try:
+            tokens = self.tokens.all()
+        except TokenFileError:
+            return False
+        return caller.token in tokens if caller.token else not tokens and not self._tokens_required
+
     def _caller(self, asked: Asked, rule: Rule) -> Caller:
         if rule.role is None:
             return ANYBODY
@@ -105,7 +114,7 @@ class Access:
         if token is None:
             challenge = {"WWW-Authenticate": f'{ASK_FOR_TOKEN["WWW-Authenticate"]}, error="invalid_token"'}
             raise Refused(HTTPStatus.UNAUTHORIZED, "Authorization: the token is unknown, or was revoked", challenge)
-        return Caller(token.name, token.role)
+        return Caller(token.name, token.role, token)
 
     def _refuse_unfit(self, caller: Caller, rule: Rule) -> None:
         if rule.role is not None and (caller.role is None or not caller.role.includes(rule.role)):

@@ -57,6 +57,7 @@ TABLE = [
     view("/status"),
     view("/jobs"),
     view("/jobs/{job_id}", 404),
+    view("/events", 101, method="WS"),
     view("/devices"),
     view("/devices/{name}", 404),
     operate("POST", "/devices/{name}/move", 503, {"targets_um": {"x": 1.0}}),

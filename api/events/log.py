@@ -1,0 +1,80 @@
+"""All events and tiles of all runs in one sequence: whoever was cut off goes on after the last number that he saw.
+
+The journals of the runs stay what counts: this is a copy in `events.db`, in the order in which it was made.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+FILE = "events.db"
+BUSY_S = 10.0
+Source = Literal["events", "tiles"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS happened
+    (seq INTEGER PRIMARY KEY AUTOINCREMENT, run, source, number, at, kind, data, UNIQUE (run, source, number));
+"""
+
+
+@dataclass(frozen=True)
+class Happened:
+    """An event of a run's journal, or an attempt at a tile (`kind` is `tile`); its number there, and when."""
+
+    source: Source
+    number: int
+    at: str
+    kind: str
+    data: dict[str, Any]
+
+
+class EventLog:
+    """Open for its one writer, and for the readers in its process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._lock = threading.Lock()
+        self._db = sqlite3.connect(folder / FILE, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=FULL")  # a number that somebody has seen means the same for ever
+        self._db.executescript(_SCHEMA)
+        self.newest: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM happened").fetchone()[0]
+        """The number given last."""
+
+    def known(self, run: str, source: Source) -> int:
+        """Up to which number of a journal it was copied."""
+        query = "SELECT coalesce(max(number), 0) FROM happened WHERE run = ? AND source = ?"
+        with self._lock:
+            return int(self._db.execute(query, (run, source)).fetchone()[0])
+
+    def add(self, run: str, happened: Iterable[Happened]) -> None:
+        """Copy what follows in a journal, all or none; in the order given."""
+        rows = [(run, each.source, each.number, each.at, each.kind, json.dumps(each.data)) for each in happened]
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                into = "INSERT OR IGNORE INTO happened (run, source, number, at, kind, data) VALUES (?, ?, ?, ?, ?, ?)"
+                self._db.executemany(into, rows)
+                newest = self._db.execute("SELECT coalesce(max(seq), 0) FROM happened").fetchone()[0]
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self.newest = newest
+
+    def after(self, seq: int, limit: int) -> list[dict[str, Any]]:
+        """What came after a number, ready for JSON."""
+        query = "SELECT seq, run, at, kind, data FROM happened WHERE seq > ? ORDER BY seq LIMIT ?"
+        with self._lock:
+            rows = self._db.execute(query, (seq, limit)).fetchall()
+        return [
+            {"seq": seq, "run": run, "at": at, "kind": kind, "data": json.loads(data)}
+            for seq, run, at, kind, data in rows
+        ]
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
