@@ -12,8 +12,9 @@ from api.access.gate import Gate
 from api.access.roles import API
 from api.events.collector import Collector
 from api.events.log import EventLog
+from api.metrics import Metrics
 from api.problems import tell_problems
-from api.routes import devices, events, jobs, lease, mosaic, plans, runs, status
+from api.routes import devices, events, health, jobs, lease, mosaic, plans, runs, status
 from api.service import Service
 
 
@@ -29,8 +30,8 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
     async def alive(app: FastAPI) -> AsyncIterator[None]:
         service.begin()
         try:
-            with closing(EventLog(service.folder.path)) as log, Collector(log, service.folder.runs, service.run_now):
-                app.state.events = log
+            with closing(EventLog(service.folder.path)) as log, Collector(log, service.folder.runs, service.running):
+                app.state.events, app.state.metrics = log, Metrics(service, log)
                 yield
         finally:
             await asyncio.to_thread(service.close)
@@ -39,7 +40,7 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
     app.state.service, app.state.access = service, access
     app.state.listeners = set()
     app.add_middleware(Gate, access=access)
-    app.include_router(status.health)
+    app.include_router(health.router)
     for module in (status, lease, devices, events, jobs, runs, mosaic, plans):
         app.include_router(module.router, prefix=API)
     tell_problems(app)

@@ -17,7 +17,6 @@ from typing import Any, Literal, Self
 from acquisition.guardian import Probe
 from acquisition.instructions import PauseAfter
 from acquisition.job import Job
-from acquisition.journal import Attempt
 from acquisition.plan import Plan
 from acquisition.queue import utc_clock
 from acquisition.queue_errors import JobRefused, NotRunning
@@ -176,15 +175,9 @@ class Service:
             "rig": self.rig,
         }
 
-    def run_now(self) -> str | None:
-        """The run of the running job."""
-        running = self._running
-        return running.job.run if running else None
-
-    def taken_last(self) -> Attempt | None:
-        """What the running job took last."""
-        running = self._running
-        return running.taken_last if running else None
+    def running(self) -> RunningJob | None:
+        """The job under way."""
+        return self._running
 
     def doing(self, job: Job) -> State:
         """What a job does at this moment."""
@@ -373,6 +366,7 @@ class Service:
         settings = None
         try:
             settings = self._latest = self.settings_for(running.job.rig)
+            running.devices = tuple(settings.devices.by_role())
             with self.by_hand.away(f"job {running.job.id} ({running.job.name}) has it"):
                 outcome = self._begin_or_go_on(running, settings)
             return outcome, (running.told.reason or None) if outcome is Outcome.FAILED else None

@@ -12,6 +12,7 @@ from typing import Self
 from acquisition.journal import Journal
 from acquisition.run_folder import JOURNAL, RUN
 from api.events.log import EventLog, Happened
+from api.running_job import RunningJob
 
 LOOK_S = 0.2  # at the run under way
 LOOK_AROUND_S = 5.0  # at all others: somebody may go on with one from the command line
@@ -20,8 +21,8 @@ LOOK_AROUND_S = 5.0  # at all others: somebody may go on with one from the comma
 class Collector:
     """A thread of its own, from entering to leaving."""
 
-    def __init__(self, log: EventLog, runs: Path, running: Callable[[], str | None]) -> None:
-        """Follow the runs in a folder; `running` tells which one goes on."""
+    def __init__(self, log: EventLog, runs: Path, running: Callable[[], RunningJob | None]) -> None:
+        """Follow the runs in a folder; `running` tells which job goes on."""
         self._log = log
         self._runs = runs
         self._running = running
@@ -51,8 +52,8 @@ class Collector:
             try:
                 if rounds % round(LOOK_AROUND_S / LOOK_S) == 0:
                     self.look()
-                elif (run := self._running()) is not None:
-                    self._follow(run)
+                elif (running := self._running()) is not None and running.job.run is not None:
+                    self._follow(running.job.run)
                 self._trouble = ""
             except Exception as error:  # a full disk, a damaged run: the service outlives them all
                 self._tell(str(error) or type(error).__name__)

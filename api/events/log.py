@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 FILE = "events.db"
 BUSY_S = 10.0
+WORKER_KINDS = ("worker_started", "worker_died")
 Source = Literal["events", "tiles"]
 
 _SCHEMA = """
@@ -43,6 +44,8 @@ class EventLog:
         self._db.executescript(_SCHEMA)
         self.newest: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM happened").fetchone()[0]
         """The number given last."""
+        self.worker: tuple[str, str] = "", ""
+        """Of which run a worker was heard of last, and what: kept in memory, for those who must not wait for a disk."""
 
     def known(self, run: str, source: Source) -> int:
         """Up to which number of a journal it was copied."""
@@ -52,6 +55,7 @@ class EventLog:
 
     def add(self, run: str, happened: Iterable[Happened]) -> None:
         """Copy what follows in a journal, all or none; in the order given."""
+        happened = list(happened)
         rows = [(run, each.source, each.number, each.at, each.kind, json.dumps(each.data)) for each in happened]
         with self._lock:
             self._db.execute("BEGIN IMMEDIATE")
@@ -64,6 +68,9 @@ class EventLog:
                 self._db.execute("ROLLBACK")
                 raise
             self.newest = newest
+        for each in happened:
+            if each.kind in WORKER_KINDS:
+                self.worker = run, each.kind
 
     def after(self, seq: int, limit: int) -> list[dict[str, Any]]:
         """What came after a number, ready for JSON."""

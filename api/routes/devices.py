@@ -6,8 +6,10 @@ import cv2
 from fastapi import APIRouter, Response
 from pydantic import Field
 
+from acquisition.journal import Attempt
 from api.hand import moving, readings, snapping
 from api.routes.service_of import ServiceOf
+from api.service import Service
 from devices.model import Model, Number
 
 router = APIRouter()
@@ -40,13 +42,13 @@ def get_devices(service: ServiceOf) -> dict[str, Any]:
     While a run has the rig, `reading` is that of the tile taken last. Of a rig that is closed, and would move when it
     is opened, there is none.
     """
-    return {"devices": readings.devices(service.by_hand, service.taken_last())}
+    return {"devices": readings.devices(service.by_hand, _taken_last(service))}
 
 
 @router.get("/devices/{name}")
 def get_device(name: str, service: ServiceOf) -> dict[str, Any]:
     """One device: whether it is well, and what it reads."""
-    return readings.device(service.by_hand, service.taken_last(), name)
+    return readings.device(service.by_hand, _taken_last(service), name)
 
 
 @router.post("/devices/{name}/move")
@@ -74,3 +76,8 @@ def snap(service: ServiceOf, wanted: Exposure = USUAL) -> Response:
     """Take one frame where the rig stands; nothing moves, and it is not kept."""
     pixels = snapping.snap(service.by_hand, wanted.exposure_ms / 1000)
     return Response(cv2.imencode(".png", pixels)[1].tobytes(), media_type="image/png")
+
+
+def _taken_last(service: Service) -> Attempt | None:
+    running = service.running()
+    return running.taken_last if running else None

@@ -54,6 +54,7 @@ def operate(method: str, path: str, answer: int, body: Any = None, leased: bool 
 TABLE = [
     Route("GET", "/healthz", None, 200),
     Route("GET", "/openapi.json", Role.VIEW, 200),
+    Route("GET", "/metrics", Role.VIEW, 200),
     view("/status"),
     view("/jobs"),
     view("/jobs/{job_id}", 404),
