@@ -14,7 +14,8 @@ from api.events.collector import Collector
 from api.events.log import EventLog
 from api.metrics import Metrics
 from api.problems import tell_problems
-from api.routes import devices, events, health, jobs, lease, mosaic, plans, runs, status
+from api.restorations import Restorations
+from api.routes import devices, events, health, jobs, lease, models, mosaic, plans, runs, status
 from api.service import Service
 
 
@@ -30,7 +31,12 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
     async def alive(app: FastAPI) -> AsyncIterator[None]:
         service.begin()
         try:
-            with closing(EventLog(service.folder.path)) as log, Collector(log, service.folder.runs, service.running):
+            with (
+                closing(Restorations(service.folder)) as restorations,
+                closing(EventLog(service.folder.path)) as log,
+                Collector(log, service.folder.runs, service.running),
+            ):
+                app.state.restorations = restorations
                 app.state.events, app.state.metrics = log, Metrics(service, log)
                 yield
         finally:
@@ -41,7 +47,7 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
     app.state.listeners = set()
     app.add_middleware(Gate, access=access)
     app.include_router(health.router)
-    for module in (status, lease, devices, events, jobs, runs, mosaic, plans):
+    for module in (status, lease, devices, events, jobs, runs, mosaic, models, plans):
         app.include_router(module.router, prefix=API)
     tell_problems(app)
     return app

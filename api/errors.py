@@ -25,6 +25,10 @@ class RigUnknown(RuntimeError):
     """Nobody has said which rig is meant."""
 
 
+class Occupied(RuntimeError):
+    """It is being done at this moment, or was done."""
+
+
 class NoSuchRun(LookupError):
     """No run has this name."""
 
@@ -40,6 +44,7 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     RigInUse: HTTPStatus.CONFLICT,
     RigUnknown: HTTPStatus.CONFLICT,
     LeaseHeld: HTTPStatus.CONFLICT,
+    Occupied: HTTPStatus.CONFLICT,
     RigTaken: HTTPStatus.CONFLICT,
     HandRefused: HTTPStatus.CONFLICT,
     Stopped: HTTPStatus.CONFLICT,
@@ -47,6 +52,7 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     DeviceError: HTTPStatus.SERVICE_UNAVAILABLE,
     PlanError: HTTPStatus.UNPROCESSABLE_ENTITY,
     UsageError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    InputError: HTTPStatus.UNPROCESSABLE_ENTITY,
     QueueError: HTTPStatus.SERVICE_UNAVAILABLE,
     FileError: HTTPStatus.INTERNAL_SERVER_ERROR,  # the rig's, which is not the asker's
     RunError: HTTPStatus.INTERNAL_SERVER_ERROR,

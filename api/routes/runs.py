@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, HTTPException, Query
+from fastapi.responses import FileResponse
 
 from acquisition.run_store import RunStore
 from acquisition.summary import run_facts
@@ -18,6 +19,8 @@ router = APIRouter(prefix="/runs")
 
 HEAD = ("plan_hash", "seed", "created_at", "versions")
 """What the list tells of a run, besides its name."""
+ALONE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""A report brings all it needs, and asks nobody for anything."""
 LAST_ROW = 2**63 - 1  # that SQLite can number
 MOST_TILES = 1000
 """In one answer; whoever wants more asks for those after the last."""
@@ -52,6 +55,22 @@ def get_tiles(
         "tiles": [{"number": number, **asdict(attempt)} for number, attempt in found],
         "last": found[-1][0] if found else after,
     }
+
+
+@router.get(
+    "/{name}/report",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {"text/html": {}}, "description": "One page with all its pictures in it."},
+        404: {"description": "No such run, or no report of it yet."},
+    },
+)
+def get_report(name: str, service: ServiceOf) -> FileResponse:
+    """The report of a run as it was written last."""
+    report = existing_run(service.folder, name) / "report" / "report.html"
+    if not report.exists():
+        raise HTTPException(404, "no report was written yet")
+    return FileResponse(report, media_type="text/html", headers={"Content-Security-Policy": ALONE})
 
 
 def _head(path: Path) -> dict[str, Any]:
