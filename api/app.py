@@ -12,10 +12,11 @@ from api.access.gate import Gate
 from api.access.roles import API
 from api.events.collector import Collector
 from api.events.log import EventLog
+from api.live_view import LiveView
 from api.metrics import Metrics
 from api.problems import tell_problems
 from api.restorations import Restorations
-from api.routes import devices, events, health, jobs, lease, models, mosaic, plans, runs, status
+from api.routes import devices, events, health, jobs, lease, live, models, mosaic, plans, runs, status
 from api.service import Service
 
 
@@ -33,10 +34,11 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
         try:
             with (
                 closing(Restorations(service.folder)) as restorations,
+                closing(LiveView(service)) as live,
                 closing(EventLog(service.folder.path)) as log,
                 Collector(log, service.folder.runs, service.running),
             ):
-                app.state.restorations = restorations
+                app.state.restorations, app.state.live = restorations, live
                 app.state.events, app.state.metrics = log, Metrics(service, log)
                 yield
         finally:
@@ -44,10 +46,10 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
 
     app = FastAPI(title="nanoraster", version=version("nanoraster"), lifespan=alive, docs_url=None, redoc_url=None)
     app.state.service, app.state.access = service, access
-    app.state.listeners = set()
+    app.state.listeners, app.state.watchers = set(), set()
     app.add_middleware(Gate, access=access)
     app.include_router(health.router)
-    for module in (status, lease, devices, events, jobs, runs, mosaic, models, plans):
+    for module in (status, lease, devices, live, events, jobs, runs, mosaic, models, plans):
         app.include_router(module.router, prefix=API)
     tell_problems(app)
     return app

@@ -15,6 +15,7 @@ from devices.rig import Rig, RigSettings, open_rig
 from devices.rig_lock import holding
 
 IDLE_S = 10.0  # until the rig is closed again, for others on this machine
+USUAL_S = 0.02  # of exposure
 HALT_AGAIN_S = 0.05  # a halt may meet the moment before a move
 
 
@@ -44,6 +45,8 @@ class ByHand:
         """Held by whoever moves something: one at a time."""
         self.exposing = threading.Lock()
         """Held by whoever takes a frame."""
+        self.exposure_s = USUAL_S
+        """Of the frame that somebody took last; the live view uses it too."""
         self._opening = opening
         self._changed = threading.Condition()
         self._rig: Rig | None = None

@@ -66,7 +66,7 @@ def _from_run(last: Attempt) -> dict[str, dict[str, Any]]:
 
 def _from_rig(hand: ByHand, settings: RigSettings) -> dict[str, dict[str, Any]]:
     """Asked just now; of a rig that is closed only if to open it moves nothing, and nobody else has it."""
-    if hand.taken or not (hand.is_open or _opens_quietly(settings)):
+    if hand.taken or not (hand.is_open or opens_quietly(settings)):
         return {}
     try:
         with hand.rig() as rig:
@@ -76,7 +76,7 @@ def _from_rig(hand: ByHand, settings: RigSettings) -> dict[str, dict[str, Any]]:
         return {}
 
 
-def _opens_quietly(settings: RigSettings) -> bool:
+def opens_quietly(settings: RigSettings) -> bool:
     """Whether connecting to a rig sends queries only."""
     return not any(
         getattr(device, key, None) for device in settings.devices.by_role().values() for key in MOVED_BY_CONNECTING

@@ -22,4 +22,5 @@ def snap(hand: ByHand, exposure_s: float) -> NDArray[np.uint16]:
             hand.note("camera", error.message)
             raise
     hand.note("camera", None)
+    hand.exposure_s = exposure_s
     return pixels

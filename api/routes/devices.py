@@ -8,13 +8,13 @@ from pydantic import Field
 
 from acquisition.journal import Attempt
 from api.hand import moving, readings, snapping
+from api.hand.by_hand import USUAL_S
 from api.routes.service_of import ServiceOf
 from api.service import Service
 from devices.model import Model, Number
 
 router = APIRouter()
 
-USUAL_MS = 20.0
 LONGEST_MS = 60_000.0
 
 Axis = Annotated[str, Field(pattern="^[xyz]$")]
@@ -29,7 +29,7 @@ class Move(Model):
 class Exposure(Model):
     """How long, in milliseconds."""
 
-    exposure_ms: Annotated[Number, Field(gt=0, le=LONGEST_MS, examples=[USUAL_MS])] = USUAL_MS
+    exposure_ms: Annotated[Number, Field(gt=0, le=LONGEST_MS, examples=[20.0])] = 1000 * USUAL_S
 
 
 USUAL = Exposure()

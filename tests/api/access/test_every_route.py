@@ -59,6 +59,7 @@ TABLE = [
     view("/jobs"),
     view("/jobs/{job_id}", 404),
     view("/events", 101, method="WS"),
+    view("/live.mjpg", 503),  # full, or it would never end
     view("/devices"),
     view("/devices/{name}", 404),
     operate("POST", "/devices/{name}/move", 503, {"targets_um": {"x": 1.0}}),
@@ -138,7 +139,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
+    monkeypatch.setattr("api.routes.live.MOST_WATCHERS", 0)
     played = PlayedWork()
     service = Service(DataFolder(tmp_path), rig_file(tmp_path), work=played.work)
     with TestClient(create_app(service)) as client:
