@@ -14,6 +14,7 @@ from api.events.collector import Collector
 from api.events.log import EventLog
 from api.live_view import LiveView
 from api.metrics import Metrics
+from api.openapi import describe
 from api.problems import tell_problems
 from api.restorations import Restorations
 from api.routes import devices, events, health, jobs, lease, live, models, mosaic, plans, runs, status
@@ -52,4 +53,5 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
     for module in (status, lease, devices, live, events, jobs, runs, mosaic, models, plans):
         app.include_router(module.router, prefix=API)
     tell_problems(app)
+    describe(app)
     return app
