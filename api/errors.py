@@ -6,8 +6,8 @@ from acquisition.plan import PlanError
 from acquisition.queue_errors import JobRefused, NoSuchJob, QueueError
 from acquisition.run_store import RunError
 from api.access.lease import LeaseHeld
-from api.hand.errors import HandRefused, NoSuchDevice, RigTaken
-from devices.errors import DeviceError, OutOfRange, Stopped
+from api.hand.errors import BeyondLimits, HandRefused, NoSuchDevice, RigTaken
+from devices.errors import DeviceError, Stopped
 from devices.model import FileError
 from devices.rig_lock import RigInUse
 from reconstruction.errors import InputError
@@ -48,7 +48,7 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     RigTaken: HTTPStatus.CONFLICT,
     HandRefused: HTTPStatus.CONFLICT,
     Stopped: HTTPStatus.CONFLICT,
-    OutOfRange: HTTPStatus.UNPROCESSABLE_ENTITY,
+    BeyondLimits: HTTPStatus.UNPROCESSABLE_ENTITY,
     DeviceError: HTTPStatus.SERVICE_UNAVAILABLE,
     PlanError: HTTPStatus.UNPROCESSABLE_ENTITY,
     UsageError: HTTPStatus.UNPROCESSABLE_ENTITY,

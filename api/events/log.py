@@ -5,6 +5,7 @@ The journals of the runs stay what counts: this is a copy in `events.db`, in the
 
 import json
 import sqlite3
+import sys
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,11 +38,17 @@ class EventLog:
     """Open for its one writer, and for the readers in its process."""
 
     def __init__(self, folder: Path) -> None:
+        """Open it, or begin it; one that is damaged is put aside, and copied anew from the runs."""
+        path = folder / FILE
         self._lock = threading.Lock()
-        self._db = sqlite3.connect(folder / FILE, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")  # a number that somebody has seen means the same for ever
-        self._db.executescript(_SCHEMA)
+        try:
+            self._db = _opened(path)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            sys.stderr.write(f"nanoraster: {path}: {error}; put aside, its numbers begin anew\n")
+            path.replace(path.with_suffix(".damaged"))
+            self._db = _opened(path)
         self.newest: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM happened").fetchone()[0]
         """The number given last."""
         self.worker: tuple[str, str] = "", ""
@@ -85,3 +92,15 @@ class EventLog:
     def close(self) -> None:
         with self._lock:
             self._db.close()
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")  # a number that somebody has seen means the same for ever
+        db.executescript(_SCHEMA)
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db

@@ -9,5 +9,9 @@ class RigTaken(RuntimeError):
     """The rig is not for people now."""
 
 
+class BeyondLimits(ValueError):
+    """A target outside of what an axis may do, or may do by hand."""
+
+
 class HandRefused(RuntimeError):
     """Not by hand, or not now."""

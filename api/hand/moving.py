@@ -7,7 +7,7 @@ from pathlib import Path
 
 from acquisition.interlocks import standing
 from api.hand.by_hand import ByHand
-from api.hand.errors import HandRefused, NoSuchDevice
+from api.hand.errors import BeyondLimits, HandRefused, NoSuchDevice
 from devices.errors import DeviceError, OutOfRange
 from devices.moves import refuse_outside
 from devices.protocols import Positioner
@@ -23,7 +23,7 @@ def move(hand: ByHand, name: str, targets_um: Mapping[str, float], folder: Path)
 
     Raises:
         NoSuchDevice, HandRefused: nothing moved.
-        OutOfRange: beyond the limits, or nearer to the specimen than by hand; nothing was sent.
+        BeyondLimits: of the axis, or nearer to the specimen than by hand; nothing was sent.
         DeviceError: it moved, and did not arrive.
     """
     with _moving(hand, name, folder) as (rig, device):
@@ -67,8 +67,8 @@ def _moving(hand: ByHand, name: str, folder: Path) -> Iterator[tuple[Rig, Positi
             _refuse_open_interlock(rig, folder)
             yield rig, getattr(rig, name)
             hand.note(name, None)
-        except OutOfRange:
-            raise
+        except OutOfRange as error:
+            raise BeyondLimits(str(error)) from error
         except DeviceError as error:
             hand.note(error.device, error.message)
             raise

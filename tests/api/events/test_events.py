@@ -87,6 +87,18 @@ def test_a_copy_that_was_cut_off_goes_on_without_gap_or_repetition(tmp_path: Pat
     log.close()
 
 
+def test_a_damaged_copy_is_put_aside_and_made_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(tmp_path, PlayedWork()) as client:
+        run_job(client)
+    for old in tmp_path.glob("events.db*"):
+        old.unlink()
+    (tmp_path / "events.db").write_text("not a database" * 100)
+    with serving(tmp_path, PlayedWork()) as client:
+        assert [message["seq"] for message in hear(client, 6, after=0)] == [1, 2, 3, 4, 5, 6]
+    assert "put aside" in capsys.readouterr().err
+    assert (tmp_path / "events.damaged").exists()
+
+
 def test_a_damaged_run_is_told_and_keeps_no_other_from_being_heard(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
