@@ -21,6 +21,7 @@ from api.running_job import RunningJob
 from api.service import Service
 
 PERIOD_S = 0.2
+END_S = 0.5
 AGAIN_S = 2.0  # after something that went wrong
 LONG_SIDE_PX = 1024
 QUALITY = 80
@@ -53,10 +54,10 @@ class LiveView:
             self._watchers -= 1
 
     def close(self) -> None:
-        """Show nothing new any more."""
+        """Show nothing new any more; an exposure under way is cut short with the rig that people have."""
         self._over.set()
-        if self._thread is not None:
-            self._thread.join()
+        if (thread := self._thread) is not None:
+            thread.join(END_S)
 
     def _look(self) -> None:
         while not self._over.is_set():

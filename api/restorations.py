@@ -15,7 +15,7 @@ from api.modules import module_command
 from reconstruction.restore import restorer
 
 FOLDER = "restored"
-END_S = 2.0
+END_S = 1.0
 
 
 class Restorations:

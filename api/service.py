@@ -145,9 +145,9 @@ class Service:
     def close(self) -> None:
         """`end`, and wait until the rig is safe; see `over`."""
         self.end()
+        self.by_hand.close()
         for thread in self._threads:
             thread.join(max(0.0, self._leave_by - time.monotonic()))
-        self.by_hand.close()
         if self.over:
             self._opened.close()
 

@@ -179,6 +179,21 @@ def test_a_stop_cuts_a_move_short(twin: Twin, tmp_path: Path) -> None:
         assert client.get("/api/v1/status").json()["held"] == "stopped over HTTP"
 
 
+def test_the_end_of_the_service_cuts_a_long_exposure_short(twin: Twin, tmp_path: Path) -> None:
+    with serving(twin, tmp_path) as client:
+        answers: list[Any] = []
+        body = {"exposure_ms": 2000}
+        snapping = threading.Thread(target=lambda: answers.append(client.post("/api/v1/snap", json=body)))
+        snapping.start()
+        hand = client.app.state.service.by_hand  # type: ignore[attr-defined]
+        eventually(lambda: hand.exposing.locked())
+        began_s = time.monotonic()
+        client.app.state.service.close()  # type: ignore[attr-defined]
+        snapping.join(SOON_S)
+        assert time.monotonic() - began_s < 5
+        refused(answers[0], 409, "camera")
+
+
 def _standing(read: Callable[[], float]) -> Callable[[], float | None]:
     """Where something stands, once it does: a heavy stage slows down first."""
 
