@@ -6,10 +6,16 @@ from pathlib import Path
 PARTIAL = ".partial"  # ends the name of a file that is being written
 
 
-def write_durably(path: Path, content: str | bytes) -> None:
-    """Write a whole file and return once it is on the disk; a reader finds what was there before, or all of it."""
+def write_durably(path: Path, content: str | bytes, private: bool = False) -> None:
+    """Write a whole file and return once it is on the disk; a reader finds what was there before, or all of it.
+
+    Args:
+        private: for the eyes of its owner alone.
+    """
     partial = path.with_suffix(PARTIAL)
     with partial.open("wb") as file:
+        if private:
+            os.fchmod(file.fileno(), 0o600)
         file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())

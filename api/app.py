@@ -2,33 +2,56 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from importlib.metadata import version
 
 from fastapi import FastAPI
 
+from api.access.access import Access
+from api.access.gate import Gate
+from api.access.roles import API
+from api.events.collector import Collector
+from api.events.log import EventLog
+from api.live_view import LiveView
+from api.metrics import Metrics
+from api.openapi import describe
 from api.problems import tell_problems
-from api.routes import jobs, plans, runs, status
+from api.restorations import Restorations
+from api.routes import devices, events, health, jobs, lease, live, models, mosaic, plans, runs, status
 from api.service import Service
 
-PREFIX = "/api/v1"
 
+def create_app(service: Service, access: Access | None = None) -> FastAPI:
+    """An app that begins the work of `service` when it starts, and ends it when it is shut down.
 
-def create_app(service: Service) -> FastAPI:
-    """An app that begins the work of `service` when it starts, and ends it when it is shut down."""
+    Args:
+        access: who is let in; by default, whom the tokens in the service's folder say.
+    """
+    access = access or Access(service.folder.path)
 
     @asynccontextmanager
     async def alive(app: FastAPI) -> AsyncIterator[None]:
         service.begin()
         try:
-            yield
+            with (
+                closing(Restorations(service.folder)) as restorations,
+                closing(LiveView(service)) as live,
+                closing(EventLog(service.folder.path)) as log,
+                Collector(log, service.folder.runs, service.running),
+            ):
+                app.state.restorations, app.state.live = restorations, live
+                app.state.events, app.state.metrics = log, Metrics(service, log)
+                yield
         finally:
             await asyncio.to_thread(service.close)
 
     app = FastAPI(title="nanoraster", version=version("nanoraster"), lifespan=alive, docs_url=None, redoc_url=None)
-    app.state.service = service
-    app.include_router(status.health)
-    for routes in (status.router, jobs.router, runs.router, plans.router):
-        app.include_router(routes, prefix=PREFIX)
+    app.state.service, app.state.access = service, access
+    app.state.listeners, app.state.watchers = set(), set()
+    app.add_middleware(Gate, access=access)
+    app.include_router(health.router)
+    for module in (status, lease, devices, live, events, jobs, runs, mosaic, models, plans):
+        app.include_router(module.router, prefix=API)
     tell_problems(app)
+    describe(app)
     return app

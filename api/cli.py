@@ -20,7 +20,7 @@ from acquisition.plan import Plan, PlanError
 from acquisition.states import Outcome
 from acquisition.telling_trial import try_channels
 from api import demo as demonstration
-from api import queue_commands
+from api import queue_commands, token_commands
 from api.calibrate import place, run_calibration
 from api.errors import BAD_INPUT, DevicesFailed, UsageError, lines
 from api.export import export as export_from
@@ -304,6 +304,7 @@ def sim(context: typer.Context) -> None:
 
 app.command()(serve)
 app.add_typer(queue_commands.app, name="queue")
+app.add_typer(token_commands.app, name="token")
 
 
 def report_run(run: Path, outcome: Outcome, summary: dict[str, Any], as_json: bool) -> None:

@@ -14,7 +14,7 @@ from acquisition.run_store import RunError, RunStore
 from api.errors import NoSuchRun, UsageError
 
 LONGEST_SLUG = 40
-RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 
 LONGEST_SERVICE_NAME = 100
 SERVICE_NAME = re.compile(rb"[\w.-]{1,%d}" % LONGEST_SERVICE_NAME)

@@ -5,7 +5,9 @@ from http import HTTPStatus
 from acquisition.plan import PlanError
 from acquisition.queue_errors import JobRefused, NoSuchJob, QueueError
 from acquisition.run_store import RunError
-from devices.errors import DeviceError
+from api.access.lease import LeaseHeld
+from api.hand.errors import BeyondLimits, HandRefused, NoSuchDevice, RigTaken
+from devices.errors import DeviceError, Stopped
 from devices.model import FileError
 from devices.rig_lock import RigInUse
 from reconstruction.errors import InputError
@@ -23,6 +25,10 @@ class RigUnknown(RuntimeError):
     """Nobody has said which rig is meant."""
 
 
+class Occupied(RuntimeError):
+    """It is being done at this moment, or was done."""
+
+
 class NoSuchRun(LookupError):
     """No run has this name."""
 
@@ -33,12 +39,20 @@ BAD_INPUT = (UsageError, FileError, RunError, InputError, NoSuchJob, JobRefused)
 STATUS: dict[type[Exception], HTTPStatus] = {
     NoSuchJob: HTTPStatus.NOT_FOUND,
     NoSuchRun: HTTPStatus.NOT_FOUND,
+    NoSuchDevice: HTTPStatus.NOT_FOUND,
     JobRefused: HTTPStatus.CONFLICT,
     RigInUse: HTTPStatus.CONFLICT,
     RigUnknown: HTTPStatus.CONFLICT,
+    LeaseHeld: HTTPStatus.CONFLICT,
+    Occupied: HTTPStatus.CONFLICT,
+    RigTaken: HTTPStatus.CONFLICT,
+    HandRefused: HTTPStatus.CONFLICT,
+    Stopped: HTTPStatus.CONFLICT,
+    BeyondLimits: HTTPStatus.UNPROCESSABLE_ENTITY,
     DeviceError: HTTPStatus.SERVICE_UNAVAILABLE,
     PlanError: HTTPStatus.UNPROCESSABLE_ENTITY,
     UsageError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    InputError: HTTPStatus.UNPROCESSABLE_ENTITY,
     QueueError: HTTPStatus.SERVICE_UNAVAILABLE,
     FileError: HTTPStatus.INTERNAL_SERVER_ERROR,  # the rig's, which is not the asker's
     RunError: HTTPStatus.INTERNAL_SERVER_ERROR,

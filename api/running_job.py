@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any
 
+from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Instructions
 from acquisition.job import Job
 from acquisition.journal import Attempt
@@ -23,6 +24,10 @@ class RunningJob:
         """Why it is to be given back and gone on with later."""
         self.noted: tuple[State, Outcome | None] = State.IDLE, None
         """What of this the queue knows."""
+        self.devices: tuple[str, ...] = ()
+        self.taken_last: Attempt | None = None
+        self.heart: Heartbeat | None = None
+        """That the run shares with its guardian; rests on a rig without a probe."""
         self._planned = 0
         self._taken_before = 0
         self._taken: set[int] = set()
@@ -30,7 +35,7 @@ class RunningJob:
 
     def watcher(self) -> Watcher:
         """Who listens to the scan."""
-        return Watcher(self._started, self._acquired, self._is_now, self._placed_so_far)
+        return Watcher(self._started, self._acquired, self._is_now, self._placed_so_far, guarded=self._guarded)
 
     def stop(self, reason: str) -> None:
         """Let it end cleanly; what was taken is made into a mosaic."""
@@ -69,11 +74,15 @@ class RunningJob:
         self._planned, self._taken_before = tiles, taken
 
     def _acquired(self, attempt: Attempt) -> None:
+        self.taken_last = attempt
         if attempt.frame is not None:
             self._taken.add(attempt.tile)
 
     def _placed_so_far(self, said: dict[str, Any]) -> None:
         self._placed = said["placed"]
+
+    def _guarded(self, heart: Heartbeat) -> None:
+        self.heart = heart
 
     def _is_now(self, state: State) -> None:
         self.state = state

@@ -12,6 +12,7 @@ from typing import Any
 
 from acquisition import engine as engine_module
 from acquisition.field import Field
+from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Instructions
 from acquisition.interlocks import InterlockWatch, with_disk_floor
 from acquisition.journal import Attempt
@@ -50,6 +51,7 @@ class Watcher:
     state: Callable[[State], None] = lambda state: None
     placed: Callable[[dict[str, Any]], None] = lambda said: None
     warned: Callable[[str], None] = lambda warning: None
+    guarded: Callable[[Heartbeat], None] = lambda heart: None
 
 
 def field_of(plan: Plan, settings: RigSettings) -> Field:
@@ -243,6 +245,7 @@ def _guarded_engine(store: RunStore, rig: Rig, told: Instructions, watcher: Watc
         InterlockWatch(rules, rig, told, note, lambda: disk().free),
         ThreadPoolExecutor(1, "engine") as engine,
     ):
+        watcher.guarded(heart)
         return engine.submit(engine_module.run, store, rig, told, listener, heart).result()
 
 

@@ -1,6 +1,5 @@
 """`serve`: a service and its API in one process, until it is told to end."""
 
-import ipaddress
 import os
 import shlex
 import socket
@@ -14,6 +13,9 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from api.access.access import Access
+from api.access.foreign_pages import is_loopback
+from api.access.tokens import Tokens
 from api.app import create_app
 from api.data_folder import DataFolder
 from api.errors import UsageError
@@ -44,7 +46,7 @@ def serve(asked: Serving, ready: Callable[[str], None]) -> None:
         UsageError, RigFileError: an argument cannot be used; the port may be taken.
         QueueError: the database does not answer.
     """
-    _refuse_strangers(asked.host)
+    _refuse_strangers(asked)
     if asked.sim and asked.rig:
         raise UsageError("--sim brings its own rig; leave --rig out")
     with ExitStack() as opened:
@@ -56,8 +58,9 @@ def serve(asked: Serving, ready: Callable[[str], None]) -> None:
             RigSettings.load(rig)
         door = opened.enter_context(_listening(asked.host, asked.port))
         service = Service(DataFolder(asked.data), rig, asked.database, world_url)
+        access = Access(service.folder.path, tokens_required=not is_loopback(asked.host), loopback_names_only=True)
         with suppress(KeyboardInterrupt):  # how uvicorn passes on the signal that ended it
-            _Server(create_app(service), service, ready).run([door])
+            _Server(create_app(service, access), service, ready).run([door])
     if not service.over:
         sys.stderr.write("nanoraster: ended before the job under way had; it goes on at the next start\n")
         sys.stderr.flush()
@@ -93,11 +96,11 @@ def _listening(host: str, port: int) -> socket.socket:
         raise UsageError(f"--host {host} --port {port}: {error.strerror}") from error
 
 
-def _refuse_strangers(host: str) -> None:
+def _refuse_strangers(asked: Serving) -> None:
     """Off loopback anybody could drive the rig: not before there are tokens."""
-    try:
-        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    if not local:
-        raise UsageError(f"--host {host}: should be 127.0.0.1, ::1 or localhost; others could drive the rig unasked")
+    if is_loopback(asked.host) or any(token.is_valid for token in Tokens(asked.data).all()):
+        return
+    raise UsageError(
+        f"--host {asked.host}: others could drive the rig unasked, for nobody has a token yet; first "
+        f"`nanoraster token create --name NAME --role operate --data {asked.data}`, or serve on 127.0.0.1"
+    )

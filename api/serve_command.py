@@ -11,7 +11,7 @@ from api.show import result
 def serve(
     rig: Annotated[Path | None, typer.Option(help="Rig file (TOML) for jobs that name none.")] = None,
     data: Annotated[Path, typer.Option(metavar="DIR", envvar="NANORASTER_DATA", help="Queue and runs.")] = Path(),
-    host: Annotated[str, typer.Option(help="127.0.0.1, ::1 or localhost.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Beyond loopback only once there are tokens.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free.")] = 8600,
     sim: Annotated[bool, typer.Option("--sim", help="Start the twin too, and use it as the rig.")] = False,
     sim_options: Annotated[str, typer.Option(help="What `nanoraster sim` understands, in quotes.")] = "",

@@ -25,6 +25,7 @@ from acquisition.readiness import InterlocksStand, interlocks_now
 from acquisition.states import Outcome, State
 from api.data_folder import DataFolder, Occupied
 from api.errors import RigUnknown, UsageError, lines
+from api.hand.by_hand import ByHand
 from api.open_queue import open_queue
 from api.running_job import RunningJob
 from api.scan import NOT_FOR_TILES, needs_somebody, resume, scan
@@ -113,6 +114,7 @@ class Service:
             opening.callback(self._hold.release)
             self.queue = opening.enter_context(open_queue(folder, database, clock))
             self._opened = opening.pop_all()
+        self.by_hand = ByHand(self._rig_at_hand)
         self._end = threading.Event()
         self._leave_by = float("inf")
         self._changing = threading.Lock()
@@ -145,6 +147,7 @@ class Service:
     def close(self) -> None:
         """`end`, and wait until the rig is safe; see `over`."""
         self.end()
+        self.by_hand.close()
         for thread in self._threads:
             thread.join(max(0.0, self._leave_by - time.monotonic()))
         if self.over:
@@ -173,6 +176,10 @@ class Service:
             "troubles": [_words(trouble) for trouble in list(self._troubles.values())],
             "rig": self.rig,
         }
+
+    def running(self) -> RunningJob | None:
+        """The job under way."""
+        return self._running
 
     def doing(self, job: Job) -> State:
         """What a job does at this moment."""
@@ -261,8 +268,12 @@ class Service:
 
     def _own_rig(self) -> RigSettings:
         if self.rig is None:
-            raise RigUnknown("stop: the service was started without --rig, and no job has run yet")
+            raise RigUnknown("rig: the service was started without --rig, and no job has run yet")
         return RigSettings.load(self.rig)
+
+    def _rig_at_hand(self) -> RigSettings:
+        """That of people between two jobs: the service's own, or that of the last job."""
+        return self._latest if self.rig is None and self._latest is not None else self._own_rig()
 
     def _give_back_what_was_left(self) -> None:
         """Jobs that this service ran when it died go on first; those that were told to end have ended.
@@ -325,7 +336,8 @@ class Service:
             raise InterlocksStand([f"job {job.id} ({job.name}) waits: {reason}" for reason in reasons])
 
     def _make_safe(self, settings: RigSettings) -> None:
-        with self._making_safe:  # the engine, and whoever stops everything, one after the other
+        # the engine, and whoever stops everything, one after the other
+        with self._making_safe, self.by_hand.away("it is made safe"):
             self._work.make_safe(settings)
 
     def _claim(self, job: Job, run: str) -> Job | None:
@@ -392,7 +404,9 @@ class Service:
         settings = None
         try:
             settings = self._latest = self.settings_for(running.job.rig)
-            outcome = self._begin_or_go_on(running, settings)
+            running.devices = tuple(settings.devices.by_role())
+            with self.by_hand.away(f"job {running.job.id} ({running.job.name}) has it"):
+                outcome = self._begin_or_go_on(running, settings)
             return outcome, (running.told.why_ends or None) if outcome is Outcome.FAILED else None
         except InterlocksStand:
             raise

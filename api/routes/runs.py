@@ -7,18 +7,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, HTTPException, Query
+from fastapi.responses import FileResponse
 
 from acquisition.run_store import RunStore
 from acquisition.summary import run_facts
-from api.data_folder import DataFolder
-from api.errors import NoSuchRun
+from api.existing_run import existing_run
 from api.routes.service_of import ServiceOf
 
 router = APIRouter(prefix="/runs")
 
 HEAD = ("plan_hash", "seed", "created_at", "versions")
 """What the list tells of a run, besides its name."""
+ALONE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+"""A report brings all it needs, and asks nobody for anything."""
 LAST_ROW = 2**63 - 1  # that SQLite can number
 MOST_TILES = 1000
 """In one answer; whoever wants more asks for those after the last."""
@@ -34,7 +36,7 @@ def list_runs(service: ServiceOf) -> dict[str, Any]:
 @router.get("/{name}")
 def get_run(name: str, service: ServiceOf) -> dict[str, Any]:
     """One run: its plan, and what came of it so far."""
-    path = _existing(service.folder, name)
+    path = existing_run(service.folder, name)
     with closing(RunStore(path)) as store:
         return {**_head(path), "plan": store.plan.model_dump(mode="json"), **run_facts(store)}
 
@@ -47,7 +49,7 @@ def get_tiles(
     limit: Annotated[int, Query(ge=1, le=MOST_TILES)] = MOST_TILES,
 ) -> dict[str, Any]:
     """Attempts at tiles in the order in which they ended, those after number `after`; ask again from `last` on."""
-    with closing(RunStore(_existing(service.folder, name))) as store:
+    with closing(RunStore(existing_run(service.folder, name))) as store:
         found = list(islice(store.journal.attempts(after), limit))
     return {
         "tiles": [{"number": number, **asdict(attempt)} for number, attempt in found],
@@ -55,11 +57,20 @@ def get_tiles(
     }
 
 
-def _existing(folder: DataFolder, name: str) -> Path:
-    run = folder.run(name)
-    if not (run / "run.json").exists():
-        raise NoSuchRun(f"run {name!r}: there is none")
-    return run
+@router.get(
+    "/{name}/report",
+    response_class=FileResponse,
+    responses={
+        200: {"content": {"text/html": {}}, "description": "One page with all its pictures in it."},
+        404: {"description": "No such run, or no report of it yet."},
+    },
+)
+def get_report(name: str, service: ServiceOf) -> FileResponse:
+    """The report of a run as it was written last."""
+    report = existing_run(service.folder, name) / "report" / "report.html"
+    if not report.exists():
+        raise HTTPException(404, "no report was written yet")
+    return FileResponse(report, media_type="text/html", headers={"Content-Security-Policy": ALONE})
 
 
 def _head(path: Path) -> dict[str, Any]:

@@ -3,34 +3,33 @@
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, HTTPException
+from fastapi import APIRouter, Request
 
+from api.access.access_of import AccessOf
+from api.hand import readings
+from api.health import health
 from api.routes.service_of import ServiceOf
 
-health = APIRouter()
 router = APIRouter()
 
 HELD = "held over HTTP"
 
 
-@health.get("/healthz")
-async def healthz(service: ServiceOf) -> dict[str, Any]:
-    """Whether the service works; what is in its way does not make it sick."""
-    if service.over:
-        raise HTTPException(503, "the service does not work any more")
-    return {"ok": True}
-
-
 @router.get("/status")
-async def status(service: ServiceOf) -> dict[str, Any]:
-    """State of the run, its job and progress; what holds the queue, and what is in the way."""
-    return service.status()
+async def status(request: Request, service: ServiceOf, access: AccessOf) -> dict[str, Any]:
+    """State of the run, its job and progress; what holds the queue, who is in control, and what is in the way.
+
+    `health` tells how service, worker, guardian and devices are, `devices` what was wrong with them when asked last.
+    """
+    parts = {"lease": access.lease.facts(), "health": health(service, request.app.state.events)}
+    return service.status() | parts | {"devices": readings.health(service.by_hand)}
 
 
 @router.post("/stop", status_code=202)
 async def stop(service: ServiceOf) -> dict[str, Any]:
     """Stop everything now and retract the probe; no job begins until `queue/release`.
 
+    Whoever operates may, whatever the lease, the queue and the rate of requests; who only views may not.
     While no job runs, the answer tells whether the rig could be reached; the queue is held either way.
     """
     if not service.stop("stopped over HTTP"):

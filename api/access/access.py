@@ -1,0 +1,132 @@
+"""Whether a request is let through, and as whose."""
+
+import math
+from dataclasses import dataclass
+from http import HTTPStatus
+from pathlib import Path
+
+from api.access.asked import Asked
+from api.access.audit import AuditLog
+from api.access.foreign_pages import refuse_other_names, refuse_other_origins
+from api.access.lease import Lease, LeaseHeld
+from api.access.rate import USUAL, Buckets, Rates
+from api.access.refused import Refused
+from api.access.roles import Role, Rule, rule_for
+from api.access.tokens import Token, TokenFileError, Tokens
+
+ASK_FOR_TOKEN = {"WWW-Authenticate": 'Bearer realm="nanoraster"'}
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asks."""
+
+    name: str
+    role: Role | None
+    token: Token | None = None
+
+
+ANYBODY = Caller("anybody", None)
+LOCAL = Caller("local", Role.ADMIN)
+"""Who is on this machine, as long as there are no tokens: they are all one."""
+
+
+class Access:
+    """What the gate asks, from the one thread of the event loop."""
+
+    def __init__(
+        self,
+        folder: Path,
+        tokens_required: bool = False,
+        loopback_names_only: bool = False,
+        rates: Rates = USUAL,
+        lease: Lease | None = None,
+    ) -> None:
+        """Ask for the tokens of a data folder.
+
+        Args:
+            tokens_required: also if there is none; else all is allowed then.
+            loopback_names_only: where no token is asked for, answer to no name that others could have given us.
+        """
+        self.tokens = Tokens(folder)
+        self.lease = lease or Lease()
+        self.audit = AuditLog(folder)
+        self._tokens_required = tokens_required
+        self._loopback_names_only = loopback_names_only
+        self._viewing, self._commands, self._strangers = map(Buckets, (rates.viewing, rates.commands, rates.strangers))
+
+    def admit(self, asked: Asked) -> Caller:
+        """Who asks, and may.
+
+        Raises:
+            Refused: it is in the log, unless it only came too often.
+        """
+        rule = rule_for(asked.method, asked.path)
+        caller = ANYBODY
+        try:
+            try:
+                caller = self._caller(asked, rule)
+            except Refused:
+                _refuse_haste(self._strangers.take(asked.client))
+                raise
+            if rule.is_limited:
+                _refuse_haste((self._commands if rule.is_command else self._viewing).take(caller.name))
+            self._refuse_unfit(caller, rule)
+        except Refused as refusal:
+            if refusal.status is not HTTPStatus.TOO_MANY_REQUESTS:
+                self.audit.write(
+                    caller.name, asked.what, "refused", status=refusal.status, reason=str(refusal), client=asked.client
+                )
+            raise
+        return caller
+
+    def lets_in(self, caller: Caller) -> bool:
+        """Whether who was let in still would be; for what goes on for long."""
+        try:
+            tokens = self.tokens.all()
+        except TokenFileError:
+            return False
+        return caller.token in tokens if caller.token else not tokens and not self._tokens_required
+
+    def _caller(self, asked: Asked, rule: Rule) -> Caller:
+        if rule.role is None:
+            return ANYBODY
+        try:
+            if not self._tokens_required and not self.tokens.all():
+                self._refuse_foreign_pages(asked, rule)
+                return LOCAL
+            return self._bearer(asked.authorization)
+        except TokenFileError as error:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"nobody is let in: {error}") from error
+
+    def _refuse_foreign_pages(self, asked: Asked, rule: Rule) -> None:
+        if self._loopback_names_only:
+            refuse_other_names(asked)
+        if rule.is_command or asked.is_websocket:
+            refuse_other_origins(asked)
+
+    def _bearer(self, authorization: str | None) -> Caller:
+        """Whose token a header shows (RFC 6750)."""
+        scheme, _, secret = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not secret.strip():
+            raise Refused(HTTPStatus.UNAUTHORIZED, "Authorization: should be Bearer TOKEN", ASK_FOR_TOKEN)
+        token = self.tokens.owner_of(secret.strip())
+        if token is None:
+            challenge = {"WWW-Authenticate": f'{ASK_FOR_TOKEN["WWW-Authenticate"]}, error="invalid_token"'}
+            raise Refused(HTTPStatus.UNAUTHORIZED, "Authorization: the token is unknown, or was revoked", challenge)
+        return Caller(token.name, token.role, token)
+
+    def _refuse_unfit(self, caller: Caller, rule: Rule) -> None:
+        if rule.role is not None and (caller.role is None or not caller.role.includes(rule.role)):
+            raise Refused(HTTPStatus.FORBIDDEN, f"{caller.name} has the role {caller.role}; this needs {rule.role}")
+        if rule.needs_control:
+            try:
+                self.lease.refuse_others(caller.name)
+            except LeaseHeld as held:
+                raise Refused(HTTPStatus.CONFLICT, str(held)) from held
+
+
+def _refuse_haste(wait_s: float) -> None:
+    if wait_s:
+        headers = {"Retry-After": str(math.ceil(wait_s))}
+        raise Refused(HTTPStatus.TOO_MANY_REQUESTS, f"too many requests; again in {math.ceil(wait_s)} s", headers)

@@ -1,0 +1,39 @@
+"""A request as far as it matters for letting it through: read from its head, before any of its body."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from starlette.requests import HTTPConnection
+from starlette.types import Scope
+
+LONGEST = 500  # characters of a path that anybody wants to read in a log
+
+
+@dataclass(frozen=True)
+class Asked:
+    method: str  # of a WebSocket, GET
+    path: str
+    what: str  # as logged
+    client: str
+    host: str
+    origin: str | None
+    authorization: str | None
+    is_websocket: bool
+
+    @classmethod
+    def of(cls, scope: Scope) -> Self:
+        """Read an ASGI scope."""
+        connection = HTTPConnection(scope)
+        method = scope.get("method", "GET")
+        query = scope["query_string"].decode("latin-1")
+        what = f"{method} {scope['path']}{'?' if query else ''}{query}"
+        return cls(
+            method,
+            scope["path"],
+            what[:LONGEST],
+            connection.client.host if connection.client else "",
+            connection.headers.get("host", ""),
+            connection.headers.get("origin"),
+            connection.headers.get("authorization"),
+            scope["type"] == "websocket",
+        )

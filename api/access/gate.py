@@ -1,0 +1,73 @@
+"""The gate in front of every route: nothing of a request is acted on before it was let through, and then logged."""
+
+import secrets
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.access.access import Access, Caller
+from api.access.asked import Asked
+from api.access.body import read_body, replayed
+from api.access.refused import Refused
+from api.access.roles import READING, rule_for
+from api.problems import problem
+
+LOGGED_CHARACTERS = 2000  # of a body: a move whole, of a plan its beginning; the queue has the rest
+POLICY_VIOLATION = 1008  # RFC 6455; before it was accepted, a WebSocket that is closed answers 403
+
+
+class Gate:
+    """ASGI middleware; `scope["caller"]` is who was let through."""
+
+    def __init__(self, app: ASGIApp, access: Access) -> None:
+        self._app = app
+        self._access = access
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            return await self._app(scope, receive, send)
+        asked = Asked.of(scope)
+        try:
+            caller = self._access.admit(asked)
+            body = b"" if asked.method in READING else await read_body(receive)
+        except Refused as refusal:
+            return await _refuse(refusal, asked, scope, receive, send)
+        scope["caller"] = caller
+        if asked.method in READING:
+            return await self._app(scope, receive, send)
+        receive = replayed(body, receive)
+        if not rule_for(asked.method, asked.path).is_command:
+            return await self._app(scope, receive, send)
+        return await self._logged(asked, caller, body, scope, receive, send)
+
+    async def _logged(
+        self, asked: Asked, caller: Caller, body: bytes, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Log a command before it begins, for then it may be cut off, and when it has been answered."""
+        command = secrets.token_hex(8)
+        text = body[:LOGGED_CHARACTERS].decode(errors="backslashreplace")
+        who, what, client = caller.name, asked.what, asked.client
+        self._access.audit.write(who, what, "begun", command=command, role=caller.role, client=client, body=text)
+        status: int = 500
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                outcome = "done" if status < 400 else "refused" if status < 500 else "failed"
+                self._access.audit.write(who, what, outcome, command=command, status=status)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noting)
+        except Exception as error:
+            self._access.audit.write(who, what, "failed", command=command, status=500, reason=str(error))
+            raise
+
+
+async def _refuse(refusal: Refused, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
+    if asked.is_websocket:
+        await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": ""})
+        return
+    answer = problem(refusal.status, str(refusal))
+    answer.headers.update(refusal.headers)
+    await answer(scope, receive, send)

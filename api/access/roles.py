@@ -1,0 +1,51 @@
+"""Roles, each of which may do what the one before may, and what each request needs."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+API = "/api/v1"
+READING = ("GET", "HEAD", "OPTIONS")
+
+
+class Role(StrEnum):
+    VIEW = "view"
+    OPERATE = "operate"
+    ADMIN = "admin"
+
+    def includes(self, needed: "Role") -> bool:
+        """Whether whoever has this role may do what `needed` may."""
+        order = list(Role)
+        return order.index(self) >= order.index(needed)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a request needs."""
+
+    role: Role | None
+    """None: anybody may."""
+    is_command: bool
+    """It moves or changes something, so it is logged, and rarely asked for."""
+    needs_control: bool
+    """Not while somebody else holds the lease."""
+    is_limited: bool = True
+
+
+OPEN = Rule(None, is_command=False, needs_control=False)
+VIEWING = Rule(Role.VIEW, is_command=False, needs_control=False)
+OPERATING = Rule(Role.OPERATE, is_command=True, needs_control=True)
+LEASING = Rule(Role.OPERATE, is_command=True, needs_control=False)
+STOPPING = Rule(Role.OPERATE, is_command=True, needs_control=False, is_limited=False)
+
+EXCEPTIONS = {
+    ("GET", "/healthz"): OPEN,
+    ("POST", f"{API}/plans/preview"): VIEWING,
+    ("POST", f"{API}/stop"): STOPPING,
+    ("POST", f"{API}/lease"): LEASING,
+    ("DELETE", f"{API}/lease"): LEASING,
+}
+
+
+def rule_for(method: str, path: str) -> Rule:
+    """What a request needs; whatever is not listed needs a viewer if it reads, else an operator in control."""
+    return EXCEPTIONS.get((method, path)) or (VIEWING if method in READING else OPERATING)

@@ -1,0 +1,51 @@
+"""Which grey values a viewer sees as black and white: the same for all tiles of a run, from its first to its last."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from acquisition.run_folder import RAW
+
+DARKEST, BRIGHTEST = 0.1, 99.9  # percentiles of the first frame
+MARGIN = 0.25  # of what lies between, on either side, for frames that are darker or brighter than the first
+EVERY = 4  # pixels
+MOST_KNOWN = 64  # runs
+
+
+def display_range(run: Path) -> tuple[int, int] | None:
+    """Black and white of a run, as its first frame has it; None: there is no frame yet."""
+    try:
+        return _known_range(run)
+    except _NoFrame:
+        return None
+
+
+def as_shown(image: NDArray[Any], black: int, white: int) -> NDArray[np.uint8]:
+    """8 bit grey (y, x); nothing stays black: what is covered is at least 1."""
+    scaled = (image.astype(np.float32) - black) * (255.0 / (white - black))
+    shown: NDArray[np.uint8] = np.clip(np.rint(scaled), 1, 255).astype(np.uint8)
+    shown[image == 0] = 0
+    return shown
+
+
+class _NoFrame(Exception):
+    """Not to be remembered."""
+
+
+@lru_cache(MOST_KNOWN)
+def _known_range(run: Path) -> tuple[int, int]:
+    try:
+        array = zarr.open_array(run / RAW, mode="r")
+        first = np.asarray(array[0])[::EVERY, ::EVERY] if array.shape[0] else np.zeros(0)
+    except FileNotFoundError:
+        raise _NoFrame from None
+    if not first.any():
+        raise _NoFrame
+    low, high = np.percentile(first, [DARKEST, BRIGHTEST])
+    margin = MARGIN * (high - low)
+    black = max(round(low - margin), 0)
+    return black, max(round(high + margin), black + 1)

@@ -1,0 +1,1 @@
+"""What happens in all runs of a data folder, in one numbered sequence, for those who follow it."""

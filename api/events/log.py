@@ -1,0 +1,106 @@
+"""All events and tiles of all runs in one sequence: whoever was cut off goes on after the last number that he saw.
+
+The journals of the runs stay what counts: this is a copy in `events.db`, in the order in which it was made.
+"""
+
+import json
+import sqlite3
+import sys
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+FILE = "events.db"
+BUSY_S = 10.0
+WORKER_KINDS = ("worker_started", "worker_died")
+Source = Literal["events", "tiles"]
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS happened
+    (seq INTEGER PRIMARY KEY AUTOINCREMENT, run, source, number, at, kind, data, UNIQUE (run, source, number));
+"""
+
+
+@dataclass(frozen=True)
+class Happened:
+    """An event of a run's journal, or an attempt at a tile (`kind` is `tile`); its number there, and when."""
+
+    source: Source
+    number: int
+    at: str
+    kind: str
+    data: dict[str, Any]
+
+
+class EventLog:
+    """Open for its one writer, and for the readers in its process."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open it, or begin it; one that is damaged is put aside, and copied anew from the runs."""
+        path = folder / FILE
+        self._lock = threading.Lock()
+        try:
+            self._db = _opened(path)
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as error:
+            sys.stderr.write(f"nanoraster: {path}: {error}; put aside, its numbers begin anew\n")
+            path.replace(path.with_suffix(".damaged"))
+            self._db = _opened(path)
+        self.newest: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM happened").fetchone()[0]
+        """The number given last."""
+        self.worker: tuple[str, str] = "", ""
+        """Of which run a worker was heard of last, and what: kept in memory, for those who must not wait for a disk."""
+
+    def known(self, run: str, source: Source) -> int:
+        """Up to which number of a journal it was copied."""
+        query = "SELECT coalesce(max(number), 0) FROM happened WHERE run = ? AND source = ?"
+        with self._lock:
+            return int(self._db.execute(query, (run, source)).fetchone()[0])
+
+    def add(self, run: str, happened: Iterable[Happened]) -> None:
+        """Copy what follows in a journal, all or none; in the order given."""
+        happened = list(happened)
+        rows = [(run, each.source, each.number, each.at, each.kind, json.dumps(each.data)) for each in happened]
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                into = "INSERT OR IGNORE INTO happened (run, source, number, at, kind, data) VALUES (?, ?, ?, ?, ?, ?)"
+                self._db.executemany(into, rows)
+                newest = self._db.execute("SELECT coalesce(max(seq), 0) FROM happened").fetchone()[0]
+                self._db.execute("COMMIT")
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self.newest = newest
+        for each in happened:
+            if each.kind in WORKER_KINDS:
+                self.worker = run, each.kind
+
+    def after(self, seq: int, limit: int) -> list[dict[str, Any]]:
+        """What came after a number, ready for JSON."""
+        query = "SELECT seq, run, at, kind, data FROM happened WHERE seq > ? ORDER BY seq LIMIT ?"
+        with self._lock:
+            rows = self._db.execute(query, (seq, limit)).fetchall()
+        return [
+            {"seq": seq, "run": run, "at": at, "kind": kind, "data": json.loads(data)}
+            for seq, run, at, kind, data in rows
+        ]
+
+    def close(self) -> None:
+        with self._lock:
+            self._db.close()
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=BUSY_S, check_same_thread=False, isolation_level=None)
+    try:
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")  # a number that somebody has seen means the same for ever
+        db.executescript(_SCHEMA)
+    except sqlite3.Error:
+        db.close()
+        raise
+    return db

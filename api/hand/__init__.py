@@ -1,0 +1,1 @@
+"""The rig in people's hands, between two jobs."""

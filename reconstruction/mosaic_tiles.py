@@ -1,0 +1,89 @@
+"""A mosaic on disk as a viewer asks for it: which layers there are, and a tile at a time, also while it grows."""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorstore as ts
+from numpy.typing import NDArray
+
+from reconstruction.canvas import BLOCK_PX
+from reconstruction.whole_shard import CHUNK_PX
+
+TILE_PX = CHUNK_PX  # what a reader gets at the price of one read
+MOST_OPEN = 64  # levels of mosaics
+
+
+def layers(mosaic: Path) -> dict[str, list[dict[str, Any]]]:
+    """Of each image its levels, from full resolution on: `shape_px` (y, x), `pixel_size_um`, and `origin_um` (y, x).
+
+    The origin is the centre of the first pixel. Sizes are None where they are not known. Empty: there is no mosaic.
+    """
+    try:
+        names = json.loads((mosaic / "OME" / "zarr.json").read_text())["attributes"]["ome"]["series"]
+        return {name: _levels(mosaic / name) for name in names}
+    except FileNotFoundError:  # there is none yet, or it gives way to a larger one at this moment
+        return {}
+
+
+def version_of_tile(mosaic: Path, layer: str, level: int, row: int, column: int) -> str | None:
+    """What changes whenever a tile's pixels may have; None: nothing was drawn there yet."""
+    try:
+        shard = _shard(mosaic, layer, level, row, column).stat()
+    except OSError:
+        return None
+    return f"{shard.st_ino:x}-{shard.st_mtime_ns:x}"
+
+
+def tile(mosaic: Path, layer: str, level: int, row: int, column: int) -> NDArray[Any] | None:
+    """The pixels of a tile, `TILE_PX` each way, 0 beyond the rim; None: nothing was drawn there yet."""
+    if version_of_tile(mosaic, layer, level, row, column) is None:
+        return None
+    try:
+        array = _opened(mosaic / layer / str(level))
+    except FileNotFoundError:
+        return None
+    top, left = row * TILE_PX, column * TILE_PX
+    rows, columns = array.shape
+    if top >= rows or left >= columns:
+        return None
+    found = np.asarray(array[top : min(top + TILE_PX, rows), left : min(left + TILE_PX, columns)].read().result())
+    if not found.any():
+        return None
+    whole = np.zeros((TILE_PX, TILE_PX), found.dtype)
+    whole[: found.shape[0], : found.shape[1]] = found
+    return whole
+
+
+def _levels(image: Path) -> list[dict[str, Any]]:
+    multiscale = json.loads((image / "zarr.json").read_text())["attributes"]["ome"]["multiscales"][0]
+    is_sized = "unit" in multiscale["axes"][0]
+    levels = []
+    for dataset in multiscale["datasets"]:
+        scale, translation = (step[step["type"]] for step in dataset["coordinateTransformations"])
+        levels.append(
+            {
+                "shape_px": json.loads((image / dataset["path"] / "zarr.json").read_text())["shape"],
+                "pixel_size_um": scale[0] if is_sized else None,
+                "origin_um": translation if is_sized else None,
+            }
+        )
+    return levels
+
+
+def _shard(mosaic: Path, layer: str, level: int, row: int, column: int) -> Path:
+    per_side = BLOCK_PX // TILE_PX
+    return mosaic / layer / str(level) / "c" / str(row // per_side) / str(column // per_side)
+
+
+def _opened(array: Path) -> Any:
+    there = (array / "zarr.json").stat()
+    return _opened_as(str(array), there.st_ino, there.st_mtime_ns)
+
+
+@lru_cache(MOST_OPEN)
+def _opened_as(array: str, inode: int, mtime_ns: int) -> Any:
+    """Open one array; another one that has come into its place is another file."""
+    return ts.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": array}}, open=True).result()

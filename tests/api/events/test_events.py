@@ -1,0 +1,151 @@
+"""Events over a WebSocket: each once, in order, and from where one was cut off."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+from starlette.websockets import WebSocketDisconnect
+
+from acquisition.journal import Journal
+from api.access.roles import Role
+from api.app import create_app
+from api.data_folder import DataFolder
+from api.events.collector import Collector
+from api.events.log import EventLog, Happened
+from api.routes import events
+from api.service import Service
+from tests.api.service_bench import PlayedWork, eventually, plan, rig_file
+
+URL = "/api/v1/events"
+
+
+@contextmanager
+def serving(folder: Path, played: PlayedWork) -> Iterator[TestClient]:
+    service = Service(DataFolder(folder), rig_file(folder), work=played.work)
+    with TestClient(create_app(service)) as client:
+        yield client
+
+
+def run_job(client: TestClient) -> str:
+    job = client.post("/api/v1/jobs", json={"plan": plan()}).json()["id"]
+    eventually(lambda: client.get(f"/api/v1/jobs/{job}").json()["state"] == "done")
+    return str(client.get(f"/api/v1/jobs/{job}").json()["run"])
+
+
+def hear(client: TestClient, count: int, **query: Any) -> list[dict[str, Any]]:
+    with client.websocket_connect(f"{URL}?{'&'.join(f'{key}={value}' for key, value in query.items())}") as socket:
+        return [socket.receive_json() for _ in range(count)]
+
+
+def test_each_event_comes_once_and_one_goes_on_after_the_last_that_one_saw(tmp_path: Path) -> None:
+    with serving(tmp_path, PlayedWork()) as client:
+        first = run_job(client)
+        heard = hear(client, 3, after=0)
+        heard += hear(client, 3, after=heard[-1]["seq"])
+        assert [message["seq"] for message in heard] == [1, 2, 3, 4, 5, 6]
+        assert [message["data"]["tile"] for message in heard] == list(range(6))
+        assert {(message["run"], message["kind"]) for message in heard} == {(first, "tile")}
+    with serving(tmp_path, PlayedWork()) as client:  # numbers outlive the service
+        second = run_job(client)
+        later = hear(client, 6, after=6)
+        assert [message["seq"] for message in later] == [7, 8, 9, 10, 11, 12]
+        assert {message["run"] for message in later} == {second}
+
+
+def test_who_listens_hears_what_comes(tmp_path: Path) -> None:
+    played = PlayedWork()
+    with serving(tmp_path, played) as client:
+        run_job(client)
+        eventually(lambda: client.app.state.events.newest == 6)  # type: ignore[attr-defined]
+        with client.websocket_connect(URL) as socket:
+            run = run_job(client)
+            assert (first := socket.receive_json())["run"] == run
+            assert first["seq"] == 7
+
+
+def test_the_events_of_a_journal_are_among_them(tmp_path: Path) -> None:
+    with serving(tmp_path, PlayedWork()) as client:
+        run = run_job(client)
+        with closing(Journal(tmp_path / "runs" / run / "journal.db")) as journal:  # as another process would
+            journal.add_event("tile_skipped", tile=3)
+        told = hear(client, 7, after=0)[-1]
+        assert (told["kind"], told["data"]) == ("tile_skipped", {"tile": 3})
+
+
+def test_a_copy_that_was_cut_off_goes_on_without_gap_or_repetition(tmp_path: Path) -> None:
+    log = EventLog(tmp_path)
+    log.add("a", [Happened("events", 1, "t", "paused", {}), Happened("events", 2, "t", "continued", {})])
+    log.close()
+    log = EventLog(tmp_path)
+    assert (log.newest, log.known("a", "events"), log.known("a", "tiles")) == (2, 2, 0)
+    log.add("a", [Happened("events", 2, "t", "continued", {}), Happened("events", 3, "t", "paused", {})])
+    assert [message["kind"] for message in log.after(0, 10)] == ["paused", "continued", "paused"]
+    assert len(log.after(0, 2)) == 2
+    log.close()
+
+
+def test_a_damaged_copy_is_put_aside_and_made_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with serving(tmp_path, PlayedWork()) as client:
+        run_job(client)
+    for old in tmp_path.glob("events.db*"):
+        old.unlink()
+    (tmp_path / "events.db").write_text("not a database" * 100)
+    with serving(tmp_path, PlayedWork()) as client:
+        assert [message["seq"] for message in hear(client, 6, after=0)] == [1, 2, 3, 4, 5, 6]
+    assert "put aside" in capsys.readouterr().err
+    assert (tmp_path / "events.damaged").exists()
+
+
+def test_a_damaged_run_is_told_and_keeps_no_other_from_being_heard(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with serving(tmp_path, PlayedWork()) as client:
+        run_job(client)
+    damaged = tmp_path / "runs" / "0"
+    damaged.mkdir()
+    (damaged / "run.json").write_text("{}")
+    (damaged / "journal.db").write_text("not a database, by far")
+    (tmp_path / "events.db").unlink()
+    log = EventLog(tmp_path)
+    Collector(log, tmp_path / "runs", lambda: None).look()
+    assert log.newest == 6
+    log.close()
+    assert str(damaged) in capsys.readouterr().err
+
+
+def test_a_listener_whose_token_is_revoked_is_cut_off(tmp_path: Path) -> None:
+    with serving(tmp_path, PlayedWork()) as client:
+        tokens = client.app.state.access.tokens  # type: ignore[attr-defined]
+        header = {"Authorization": f"Bearer {tokens.create('mia', Role.VIEW)}"}
+        with client.websocket_connect(URL, headers=header) as socket:
+            tokens.revoke("mia")
+            with pytest.raises(WebSocketDisconnect) as ending:
+                socket.receive_json()
+        assert ending.value.code == events.REVOKED
+
+
+def test_listeners_are_counted_and_those_that_leave_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "MOST_LISTENERS", 1)
+    with serving(tmp_path, PlayedWork()) as client:
+        listeners = client.app.state.listeners  # type: ignore[attr-defined]
+        with client.websocket_connect(URL):
+            eventually(lambda: len(listeners) == 1)
+            with client.websocket_connect(URL) as other, pytest.raises(WebSocketDisconnect) as refusal:
+                other.receive_json()
+            assert refusal.value.code == events.TOO_MANY
+        eventually(lambda: not listeners)
+
+
+@pytest.mark.parametrize("after", ["-1", "x", "1e3", "99999999999999999999"])
+def test_a_number_that_cannot_be_is_refused(tmp_path: Path, after: str) -> None:
+    with (
+        serving(tmp_path, PlayedWork()) as client,
+        pytest.raises(WebSocketDisconnect),
+        client.websocket_connect(f"{URL}?after={after}"),
+    ):
+        pass
