@@ -52,13 +52,16 @@ class Collector:
             try:
                 if rounds % round(LOOK_AROUND_S / LOOK_S) == 0:
                     self.look()
-                elif (running := self._running()) is not None and running.job.run is not None:
-                    self._follow(running.job.run)
+                elif (running := self._running()) is not None and self._is_made(running.job.run):
+                    self._follow(str(running.job.run))
                 self._trouble = ""
             except Exception as error:  # a full disk, a damaged run: the service outlives them all
                 self._tell(str(error) or type(error).__name__)
             rounds += 1
             self._over.wait(LOOK_S)
+
+    def _is_made(self, run: str | None) -> bool:
+        return run is not None and (self._runs / run / RUN).exists()  # written when all else of a run is there
 
     def _follow(self, run: str) -> None:
         changed = _state_of(self._runs / run / JOURNAL)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -114,6 +115,23 @@ def test_a_damaged_run_is_told_and_keeps_no_other_from_being_heard(
     assert log.newest == 6
     log.close()
     assert str(damaged) in capsys.readouterr().err
+
+
+def test_a_run_that_is_just_being_made_is_waited_for_in_silence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    half_made = tmp_path / "runs" / "half"
+    half_made.mkdir(parents=True)
+    (half_made / "journal.db").touch()
+    asked: list[int] = []
+
+    def running() -> Any:
+        asked.append(1)
+        return SimpleNamespace(job=SimpleNamespace(run="half"))
+
+    with closing(EventLog(tmp_path)) as log, Collector(log, tmp_path / "runs", running):
+        eventually(lambda: len(asked) > 2)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_listener_whose_token_is_revoked_is_cut_off(tmp_path: Path) -> None:
