@@ -38,11 +38,16 @@ def no_picture() -> None:
 
 
 def follow(
-    channel: Webhook | Mail, skipped_every_s: float, run: Path, picture: Picture, ending: threading.Event
+    channel: Webhook | Mail,
+    skipped_every_s: float,
+    run: Path,
+    memory: ToldMemory,
+    picture: Picture,
+    ending: threading.Event,
 ) -> None:
     """Tell a channel what happens in a run until `ending` is set, and then what is left, for `END_S` at most."""
     with closing(RunStore(run)) as store:
-        teller = _Teller(channel, skipped_every_s, store, picture)
+        teller = _Teller(channel, skipped_every_s, store, memory, picture)
         while not ending.is_set():
             teller.tell_due()
             ending.wait(POLL_S)
@@ -83,12 +88,14 @@ class _Pending:
 class _Teller:
     """Gathers what its channel is to be told, and tells it when it is due."""
 
-    def __init__(self, channel: Webhook | Mail, skipped_every_s: float, store: RunStore, picture: Picture) -> None:
+    def __init__(
+        self, channel: Webhook | Mail, skipped_every_s: float, store: RunStore, memory: ToldMemory, picture: Picture
+    ) -> None:
         self._channel = channel
         self._every_s = {Class.SKIPPED: skipped_every_s}
         self._store = store
         self._picture = picture
-        self._memory = ToldMemory(store.path)
+        self._memory = memory
         self._pending = {Class(name): _Pending() for name in channel.classes}
         self._read = min(self._memory.last(channel.name).get(name, 0) for name in channel.classes)
         self._wait_s = FIRST_WAIT_S

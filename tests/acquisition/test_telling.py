@@ -201,6 +201,25 @@ def test_a_run_that_starts_again_tells_nothing_twice(new_store: NewStore, hook: 
     assert sorted(hook.classes()) == ["interlock", "skipped", "started"]
 
 
+def test_what_many_channels_are_told_at_once_is_remembered_of_each(
+    new_store: NewStore, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_store()
+    channels = [f"chat {number}" for number in range(6)]
+    together = threading.Barrier(len(channels))
+
+    def post(settings: Webhook, message: Message) -> None:
+        together.wait(SOON_S)
+
+    monkeypatch.setattr(telling_channel, "post", post)
+    with Telling(
+        TellingSettings.model_validate({"webhooks": [{"name": name, "url": hook.url} for name in channels]}), store.path
+    ):
+        store.journal.add_event("run_started")
+    told = json.loads((store.path / "told.json").read_text())
+    assert told == {name: {"started": 1} for name in channels}
+
+
 def test_skipped_tiles_are_summed_up(new_store: NewStore, hook: Hook) -> None:
     store = new_store()
     with Telling(to_hook(hook, skipped_every_min=10), store.path):
