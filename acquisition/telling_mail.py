@@ -2,11 +2,11 @@
 
 import hashlib
 import smtplib
-import socket
 import ssl
 from email.message import EmailMessage
 from email.utils import formatdate
 
+from acquisition.smtp import Exchange, SafeExchange
 from acquisition.telling_message import Message
 from acquisition.telling_webhook import TIMEOUT_S, NotTold, in_words, secret
 from devices.telling_settings import Mail
@@ -18,7 +18,7 @@ def mail(settings: Mail, message: Message) -> None:
     """Send a message; returns once the server has taken it.
 
     Raises:
-        NotTold: no server, no encryption where it was asked for, refused, or the password is not set.
+        NotTold: no server, or a slow one, no encryption where it was asked for, refused, or the password is not set.
     """
     password = secret(settings.password_env) if settings.password_env else None
     try:
@@ -49,6 +49,8 @@ def letter(settings: Mail, message: Message) -> EmailMessage:
 
 def _in_words(error: OSError) -> str:
     match error:
+        case smtplib.SMTPServerDisconnected(__context__=TimeoutError() as late):
+            return in_words(late)
         case smtplib.SMTPAuthenticationError(smtp_code=code):  # what is said may echo the password
             return f"the server says {code}: user or password refused"
         case smtplib.SMTPResponseException(smtp_code=code, smtp_error=said):
@@ -61,12 +63,10 @@ def _in_words(error: OSError) -> str:
 
 
 def _connected(settings: Mail) -> smtplib.SMTP:
-    """A connection, encrypted as far as asked for; our name is not looked up, which can take minutes."""
-    name = socket.gethostname()
+    """A connection, encrypted as far as asked for."""
     if settings.security == "tls":
-        context = ssl.create_default_context()
-        return smtplib.SMTP_SSL(settings.host, settings.port, name, timeout=TIMEOUT_S, context=context)
-    server = smtplib.SMTP(settings.host, settings.port, name, timeout=TIMEOUT_S)
+        return SafeExchange(settings.host, settings.port, TIMEOUT_S)
+    server = Exchange(settings.host, settings.port, TIMEOUT_S)
     if settings.security == "starttls":
         try:
             server.starttls(context=ssl.create_default_context())

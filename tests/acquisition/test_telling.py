@@ -373,6 +373,39 @@ def test_a_mail_carries_text_and_picture(new_store: NewStore, smtp: Any) -> None
     assert picture.get_content() == PICTURE
 
 
+@pytest.mark.parametrize("security", ["none", "starttls", "tls"])
+def test_a_mail_server_that_drips_is_not_waited_for(
+    new_store: NewStore, monkeypatch: pytest.MonkeyPatch, security: str
+) -> None:
+    monkeypatch.setattr("acquisition.telling_mail.TIMEOUT_S", 0.3)
+    over = threading.Event()
+
+    class Drip(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                while not over.wait(0.02):
+                    self.request.sendall(b"220-wait\r\n" if security != "tls" else b"\x16\x03\x03")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drip) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        mail = {"host": "127.0.0.1", "port": server.server_address[1], "security": security}
+        told = TellingSettings.model_validate({"mails": [mail | {"sender": "a@b.c", "to": ["d@e.f"]}]})
+        began_s = time.monotonic()
+        (trial,) = try_channels(told, "rig 2")
+        assert time.monotonic() - began_s < SOON_S / 4
+        store = new_store()
+        with Telling(told, store.path):
+            store.journal.add_event("run_completed")
+        over.set()
+        server.shutdown()
+        thread.join()
+    assert trial.trouble == "timed out" if security != "tls" else trial.trouble
+    assert [event.data for event in events_of(store, "telling_failed")] == [
+        {"channel": "mail", "reason": trial.trouble}
+    ]
+
+
 def test_a_name_of_several_lines_makes_no_header() -> None:
     settings = Mail(host="x", sender="a@b", to=("c@d",))
     event = Event(1, utc_now(), "run_failed", {})
