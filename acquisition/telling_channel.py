@@ -54,16 +54,16 @@ def follow(
         teller.finish()
 
 
-def deliver(channel: Webhook | Mail, message: Message) -> None:
-    """Send one message; returns once it was taken.
+def deliver(channel: Webhook | Mail, message: Message) -> str:
+    """Send one message; returns once it was taken: who will not get it though, in words, empty if all will.
 
     Raises:
         NotTold: it did not get through.
     """
     if isinstance(channel, Webhook):
         post(channel, message)
-    else:
-        mail(channel, message)
+        return ""
+    return mail(channel, message)
 
 
 @dataclass
@@ -101,6 +101,7 @@ class _Teller:
         self._wait_s = FIRST_WAIT_S
         self._retry_at_s = 0.0
         self._down = False
+        self._partly = ""
 
     def tell_due(self) -> None:
         """Tell each class of which something is pending, unless it was told a moment ago or the channel is down."""
@@ -134,11 +135,14 @@ class _Teller:
 
     def _tell(self, told_class: Class, pending: _Pending) -> None:
         try:
-            deliver(self._channel, self._message(told_class, pending))
+            partly = deliver(self._channel, self._message(told_class, pending))
         except (NotTold, JournalError) as error:
             self._failed(told_class, pending, error)
             return
         self._wait_s, self._down = FIRST_WAIT_S, False
+        if partly and partly != self._partly:
+            self._say(partly, partly=True)
+        self._partly = partly
         self._done(told_class, pending)
 
     def _message(self, told_class: Class, pending: _Pending) -> Message:
@@ -157,13 +161,16 @@ class _Teller:
         now_s = time.monotonic()
         if not self._down:
             self._down = True
-            with suppress(JournalError):
-                self._store.journal.add_event("telling_failed", channel=self._channel.name, reason=str(error))
+            self._say(str(error), partly=False)
         self._retry_at_s = now_s + self._wait_s
         self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
         pending.failing_since_s = pending.failing_since_s or now_s
         if now_s - pending.failing_since_s > KEPT_S:
             self._done(told_class, pending)
+
+    def _say(self, reason: str, partly: bool) -> None:
+        with suppress(JournalError):
+            self._store.journal.add_event("telling_failed", channel=self._channel.name, reason=reason, partly=partly)
 
     def _done(self, told_class: Class, pending: _Pending) -> None:
         """Take a message off the list."""

@@ -94,6 +94,8 @@ class Postman(socketserver.StreamRequestHandler):
             match line.split()[0].upper():
                 case "EHLO":
                     self._say(server.hello)
+                case "RCPT" if "nobody@" in line:
+                    self._say("550 no such user")
                 case "DATA":
                     self._say("354 go on")
                     server.mails.append(email.message_from_bytes(self._data(), policy=email.policy.default))
@@ -246,7 +248,7 @@ def test_a_webhook_that_is_down_is_told_once_it_is_back(new_store: NewStore, hoo
         until(lambda: hook.classes() == ["started"])
     failures = events_of(store, "telling_failed")
     assert [event.data for event in failures] == [
-        {"channel": "webhook", "reason": "HTTP Error 503: Service Unavailable"}
+        {"channel": "webhook", "reason": "HTTP Error 503: Service Unavailable", "partly": False}
     ]
 
 
@@ -300,7 +302,7 @@ def test_a_webhook_that_never_answers_does_not_hold_up_the_end(
         until(lambda: hook.asked >= 1)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("telling")]
     assert [event.data for event in events_of(store, "telling_failed")] == [
-        {"channel": "webhook", "reason": "timed out"}
+        {"channel": "webhook", "reason": "timed out", "partly": False}
     ]
 
 
@@ -402,7 +404,24 @@ def test_a_mail_server_that_drips_is_not_waited_for(
         thread.join()
     assert trial.trouble == "timed out" if security != "tls" else trial.trouble
     assert [event.data for event in events_of(store, "telling_failed")] == [
-        {"channel": "mail", "reason": trial.trouble}
+        {"channel": "mail", "reason": trial.trouble, "partly": False}
+    ]
+
+
+def test_a_recipient_whom_the_server_refuses_is_named_once(new_store: NewStore, smtp: Any) -> None:
+    mail = {"host": "127.0.0.1", "port": smtp.server_address[1], "security": "none"}
+    mail |= {"sender": "rig@lab.example", "to": ["anna@lab.example", "nobody@lab.example"]}
+    told = TellingSettings.model_validate({"mails": [mail]})
+    (trial,) = try_channels(told, "rig 2")
+    assert trial.trouble == "the server refused nobody@lab.example"
+    store = new_store()
+    with Telling(told, store.path):
+        store.journal.add_event("run_started")
+        until(lambda: len(smtp.mails) == 2)
+        store.journal.add_event("run_completed")
+    assert len(smtp.mails) == 3, "anna is told each thing once"
+    assert [event.data for event in events_of(store, "telling_failed")] == [
+        {"channel": "mail", "reason": trial.trouble, "partly": True}
     ]
 
 
