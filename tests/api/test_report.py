@@ -157,7 +157,7 @@ def test_tells_what_a_night_was_like(store: RunStore) -> None:
     counts = re.findall(r'<i class="(\w+)"></i>(\d+) ', page)
     assert dict(counts) == {"ok": "6", "retried": "1", "flagged": "1", "skipped": "1"}
     assert page.count('<rect class="ok"') == 6
-    for chart in ("Time per attempt", "Drift of the specimen", "Force of the probe"):
+    for chart in ("Time per attempt", "Drift of the specimen", "Force of the probe", "Sharpness of the tiles"):
         assert chart in page
     assert "Focus, z in um" not in page  # it was not sought
     assert page.count('class="kept"') >= 6  # of 12 pairs of neighbours, a tile with four of them is missing
