@@ -75,6 +75,7 @@ def run(
     except Exception as error:
         note("run_failed", reason=str(error))
         raise
+    store.journal.note_clock_jump()
     note(f"run_{outcome}", reason="" if outcome is Outcome.COMPLETED else told.why_ends)
     return outcome
 
@@ -132,6 +133,7 @@ class _Engine:
         """Take one portion after the other until none is left, or the run is to pause or to end."""
         taking = None
         while not self._told.stopped:
+            self._store.journal.note_clock_jump()
             row_ended = not self._todo or self._todo[0][0].row != self._last_row
             if self._told.wants_pause(row_ended) and (self._todo or self._failures.disk_fails):
                 return
@@ -330,4 +332,5 @@ class _Engine:
         """Wait until the run may go on or is to end; the journal tells from time to time that it still waits."""
         began_s = time.monotonic()
         while not self._told.wait_while_paused(sign_of_life_s(time.monotonic() - began_s)):
+            self._store.journal.note_clock_jump()
             self._store.journal.note("still_paused")

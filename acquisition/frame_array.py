@@ -18,6 +18,7 @@ from zarr.codecs import BloscCodec, ShardingCodecIndexLocation
 from acquisition.chunks import Chunk, Pages
 from acquisition.durable import PARTIAL, make_folders, sync, write_durably
 from acquisition.shard import CHUNK_HEAD, FRAMES_PER_SHARD, DamagedShard, Shard, cut, lost_slots, mend, read_slots
+from reconstruction.sharpness import sampled_sharpness
 
 DESCRIPTION = "zarr.json"
 Compression = Literal["none", "lz4"]
@@ -36,6 +37,7 @@ class EncodedFrame:
     chunk: Chunk
     mean: float
     sd: float
+    focus_score: float
 
 
 class FrameArray:
@@ -97,7 +99,7 @@ class FrameArray:
         pixels = np.ascontiguousarray(pixels)
         mean, sd = cv2.meanStdDev(pixels)
         parts = [_chunk(pixels, level=1)] if self._compresses else [self._plain_head, pixels.reshape(-1).view(np.uint8)]
-        return EncodedFrame(self._pages.filled(*parts), mean.item(), sd.item())
+        return EncodedFrame(self._pages.filled(*parts), mean.item(), sd.item(), sampled_sharpness(pixels))
 
     def write(self, first: int, frames: Sequence[EncodedFrame]) -> None:
         """Put encoded frames at the end, as number `first` and those after it; return once they are on the disk.

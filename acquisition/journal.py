@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from acquisition.events import KINDS
+from acquisition.run_clock import RunClock, iso_utc
 from reconstruction.registration import Edge, LocalShift
 
 T = TypeVar("T")
@@ -89,6 +90,7 @@ class Journal:
 
     def __init__(self, path: Path, mode: Literal["create", "open"] = "open") -> None:
         self._path = path
+        self.clock = RunClock()
         self._lock = threading.Lock()
         self._notes: deque[tuple[str, str, str]] = deque(maxlen=MOST_NOTES)
         with self._telling():
@@ -136,7 +138,7 @@ class Journal:
         Raises:
             ValueError: nobody would know whom to tell of this kind; `events.KINDS` lists those that exist.
         """
-        self._insert(_INTO_EVENTS, _event(kind, data))
+        self._insert(_INTO_EVENTS, self._event(kind, data))
 
     def note(self, kind: str, **data: object) -> None:
         """Commit one event soon: at once, or, where the journal is busy or cannot be written, with what comes next.
@@ -144,9 +146,15 @@ class Journal:
         Raises:
             ValueError: as `add_event`; never `JournalError`.
         """
-        self._notes.append(_event(kind, data))
+        self._notes.append(self._event(kind, data))
         with suppress(JournalError):
             self._commit_notes(NOTE_S)
+
+    def note_clock_jump(self) -> None:
+        """Note by how much the machine's clock was set, if it was since this was last called."""
+        if (by_s := self.clock.jump_s()) is not None:
+            reason = f"the machine's clock jumped by {by_s:+.1f} s during the run, whose times go on as they began"
+            self.note("clock_jumped", by_s=round(by_s, 3), reason=reason)
 
     def events(self, after: int = 0, kind: str | None = None) -> list[Event]:
         """Events in their order; only those after number `after`, and of one kind if it is given."""
@@ -174,6 +182,11 @@ class Journal:
         row = f"(a, b) = ({values['a']}, {values['b']})"
         local = tuple(LocalShift(*part) for part in self._parsed("edges", row, values.pop("local", "[]"), list))
         return Edge(**values | {"accepted": bool(values["accepted"]), "local": local})
+
+    def _event(self, kind: str, data: dict[str, object]) -> tuple[str, str, str]:
+        if kind not in KINDS:
+            raise ValueError(f"event {kind!r} is not listed in acquisition/events.py")
+        return self.clock.now(), kind, json.dumps(data)
 
     def _parsed(self, table: str, row: object, text: str, kind: type[T]) -> T:
         """Read JSON that stands in a row; `JournalError` if it is damaged, or another kind of thing."""
@@ -253,12 +266,6 @@ def _address(path: Path, mode: str) -> str:
     return f"{path.absolute().as_uri()}?{how}"
 
 
-def _event(kind: str, data: dict[str, object]) -> tuple[str, str, str]:
-    if kind not in KINDS:
-        raise ValueError(f"event {kind!r} is not listed in acquisition/events.py")
-    return utc_now(), kind, json.dumps(data)
-
-
 def utc_now() -> str:
     """The time as the journal writes it: ISO 8601, UTC, microseconds."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+    return iso_utc(datetime.now(UTC))

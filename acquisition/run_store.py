@@ -169,7 +169,7 @@ class RunStore:
     def record_all(self, taken: Sequence[tuple[Attempt, NDArray[np.uint16] | EncodedFrame | None]]) -> list[Attempt]:
         """Store attempts and, of those that are to be kept, their frames (y, x); returns when all are durable.
 
-        Mean and standard deviation of a frame are entered where the attempt has none.
+        Mean, standard deviation and sharpness of a frame are entered where the attempt has none.
 
         Raises:
             OSError: one of them could not be stored, so none counts; the same attempts may be recorded again.
@@ -277,7 +277,8 @@ class RunStore:
 def _with_frame(attempt: Attempt, number: int, frame: EncodedFrame) -> Attempt:
     mean = frame.mean if attempt.mean is None else attempt.mean
     sd = frame.sd if attempt.sd is None else attempt.sd
-    return replace(attempt, frame=number, mean=mean, sd=sd)
+    score = frame.focus_score if attempt.focus_score is None else attempt.focus_score
+    return replace(attempt, frame=number, mean=mean, sd=sd, focus_score=score)
 
 
 def _field(noted: Mapping[str, Any]) -> Field:

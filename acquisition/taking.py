@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from acquisition.instructions import Cut, Instructions
-from acquisition.journal import Attempt, utc_now
+from acquisition.journal import Attempt
 from acquisition.keeping import Keeping, Standing
 from acquisition.overlap import PlannedTile
 from acquisition.run_store import RunStore
@@ -35,6 +35,7 @@ class Taking:
         self._told = told
         self._before_exposure = before_exposure
         self._plan = store.plan
+        self._clock = store.journal.clock
         self._pixel_size_um = store.field.pixel_size_um
         self._z_um = rig.scanner.read_position_um().get("z")
         self._z_follows = store.plan.focus.policy != "none" or store.plan.force.policy != "none"
@@ -90,7 +91,7 @@ class Taking:
             attempt=self._tries[tile.index] + 1,
             row=tile.row,
             col=tile.col,
-            started_at=utc_now(),
+            started_at=self._clock.now(),
             target_x_um=tile.x_um,
             target_y_um=tile.y_um,
             target_z_um=self._z_um,

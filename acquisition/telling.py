@@ -12,6 +12,7 @@ from typing import Self
 
 from acquisition.run_store import RunError, RunStore
 from acquisition.telling_channel import END_S, Picture, follow, no_picture
+from acquisition.telling_memory import ToldMemory
 from acquisition.telling_webhook import TIMEOUT_S
 from devices.telling_settings import TellingSettings
 
@@ -29,10 +30,11 @@ class Telling:
             picture: a PNG of the mosaic so far, for messages that carry one; called from the channels' threads.
         """
         self._ending = threading.Event()
+        memory = ToldMemory(run)
         self._threads = [
             threading.Thread(
                 target=follow,
-                args=(channel, settings.skipped_every_min * 60, run, picture, self._ending),
+                args=(channel, settings.skipped_every_min * 60, run, memory, picture, self._ending),
                 name=f"telling {channel.name}",
                 daemon=True,
             )

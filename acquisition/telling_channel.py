@@ -38,27 +38,32 @@ def no_picture() -> None:
 
 
 def follow(
-    channel: Webhook | Mail, skipped_every_s: float, run: Path, picture: Picture, ending: threading.Event
+    channel: Webhook | Mail,
+    skipped_every_s: float,
+    run: Path,
+    memory: ToldMemory,
+    picture: Picture,
+    ending: threading.Event,
 ) -> None:
     """Tell a channel what happens in a run until `ending` is set, and then what is left, for `END_S` at most."""
     with closing(RunStore(run)) as store:
-        teller = _Teller(channel, skipped_every_s, store, picture)
+        teller = _Teller(channel, skipped_every_s, store, memory, picture)
         while not ending.is_set():
             teller.tell_due()
             ending.wait(POLL_S)
         teller.finish()
 
 
-def deliver(channel: Webhook | Mail, message: Message) -> None:
-    """Send one message; returns once it was taken.
+def deliver(channel: Webhook | Mail, message: Message) -> str:
+    """Send one message; returns once it was taken: who will not get it though, in words, empty if all will.
 
     Raises:
         NotTold: it did not get through.
     """
     if isinstance(channel, Webhook):
         post(channel, message)
-    else:
-        mail(channel, message)
+        return ""
+    return mail(channel, message)
 
 
 @dataclass
@@ -83,17 +88,20 @@ class _Pending:
 class _Teller:
     """Gathers what its channel is to be told, and tells it when it is due."""
 
-    def __init__(self, channel: Webhook | Mail, skipped_every_s: float, store: RunStore, picture: Picture) -> None:
+    def __init__(
+        self, channel: Webhook | Mail, skipped_every_s: float, store: RunStore, memory: ToldMemory, picture: Picture
+    ) -> None:
         self._channel = channel
         self._every_s = {Class.SKIPPED: skipped_every_s}
         self._store = store
         self._picture = picture
-        self._memory = ToldMemory(store.path)
+        self._memory = memory
         self._pending = {Class(name): _Pending() for name in channel.classes}
         self._read = min(self._memory.last(channel.name).get(name, 0) for name in channel.classes)
         self._wait_s = FIRST_WAIT_S
         self._retry_at_s = 0.0
         self._down = False
+        self._partly = ""
 
     def tell_due(self) -> None:
         """Tell each class of which something is pending, unless it was told a moment ago or the channel is down."""
@@ -127,11 +135,14 @@ class _Teller:
 
     def _tell(self, told_class: Class, pending: _Pending) -> None:
         try:
-            deliver(self._channel, self._message(told_class, pending))
+            partly = deliver(self._channel, self._message(told_class, pending))
         except (NotTold, JournalError) as error:
             self._failed(told_class, pending, error)
             return
         self._wait_s, self._down = FIRST_WAIT_S, False
+        if partly and partly != self._partly:
+            self._say(partly, partly=True)
+        self._partly = partly
         self._done(told_class, pending)
 
     def _message(self, told_class: Class, pending: _Pending) -> Message:
@@ -150,13 +161,16 @@ class _Teller:
         now_s = time.monotonic()
         if not self._down:
             self._down = True
-            with suppress(JournalError):
-                self._store.journal.add_event("telling_failed", channel=self._channel.name, reason=str(error))
+            self._say(str(error), partly=False)
         self._retry_at_s = now_s + self._wait_s
         self._wait_s = min(2 * self._wait_s, LONGEST_WAIT_S)
         pending.failing_since_s = pending.failing_since_s or now_s
         if now_s - pending.failing_since_s > KEPT_S:
             self._done(told_class, pending)
+
+    def _say(self, reason: str, partly: bool) -> None:
+        with suppress(JournalError):
+            self._store.journal.add_event("telling_failed", channel=self._channel.name, reason=reason, partly=partly)
 
     def _done(self, told_class: Class, pending: _Pending) -> None:
         """Take a message off the list."""

@@ -2,11 +2,12 @@
 
 import hashlib
 import smtplib
-import socket
 import ssl
+from collections.abc import Collection
 from email.message import EmailMessage
 from email.utils import formatdate
 
+from acquisition.smtp import Exchange, SafeExchange
 from acquisition.telling_message import Message
 from acquisition.telling_webhook import TIMEOUT_S, NotTold, in_words, secret
 from devices.telling_settings import Mail
@@ -14,18 +15,18 @@ from devices.telling_settings import Mail
 ID_DIGITS = 32  # of 64 that a digest has: no two messages of a lab will share them
 
 
-def mail(settings: Mail, message: Message) -> None:
-    """Send a message; returns once the server has taken it.
+def mail(settings: Mail, message: Message) -> str:
+    """Send a message; returns once the server has taken it: whom it refused, in words, empty if nobody.
 
     Raises:
-        NotTold: no server, no encryption where it was asked for, refused, or the password is not set.
+        NotTold: no server, or a slow one, no encryption where it was asked for, all refused, or no password set.
     """
     password = secret(settings.password_env) if settings.password_env else None
     try:
         with _connected(settings) as server:
             if settings.user is not None and password is not None:
                 server.login(settings.user, password)
-            server.send_message(letter(settings, message))
+            return _refusing(server.send_message(letter(settings, message)))
     except OSError as error:  # SMTPException is one
         raise NotTold(_in_words(error)) from None
     except ValueError:  # its own words would quote letters of the password
@@ -47,26 +48,30 @@ def letter(settings: Mail, message: Message) -> EmailMessage:
     return found
 
 
+def _refusing(recipients: Collection[str]) -> str:
+    return f"the server refused {', '.join(recipients)}" if recipients else ""
+
+
 def _in_words(error: OSError) -> str:
     match error:
+        case smtplib.SMTPServerDisconnected(__context__=TimeoutError() as late):
+            return in_words(late)
         case smtplib.SMTPAuthenticationError(smtp_code=code):  # what is said may echo the password
             return f"the server says {code}: user or password refused"
         case smtplib.SMTPResponseException(smtp_code=code, smtp_error=said):
             return f"the server says {code} {said.decode(errors='replace') if isinstance(said, bytes) else said}"
         case smtplib.SMTPRecipientsRefused(recipients=refused):
-            return f"the server refused {', '.join(refused)}"
+            return _refusing(refused)
         case smtplib.SMTPException():
             return str(error)
     return in_words(error)
 
 
 def _connected(settings: Mail) -> smtplib.SMTP:
-    """A connection, encrypted as far as asked for; our name is not looked up, which can take minutes."""
-    name = socket.gethostname()
+    """A connection, encrypted as far as asked for."""
     if settings.security == "tls":
-        context = ssl.create_default_context()
-        return smtplib.SMTP_SSL(settings.host, settings.port, name, timeout=TIMEOUT_S, context=context)
-    server = smtplib.SMTP(settings.host, settings.port, name, timeout=TIMEOUT_S)
+        return SafeExchange(settings.host, settings.port, TIMEOUT_S)
+    server = Exchange(settings.host, settings.port, TIMEOUT_S)
     if settings.security == "starttls":
         try:
             server.starttls(context=ssl.create_default_context())

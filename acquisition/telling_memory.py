@@ -8,7 +8,10 @@ from acquisition.durable import write_durably
 
 
 class ToldMemory:
-    """`told.json` in the run directory: for each channel and class, the number of the last event that was told."""
+    """`told.json` in the run directory: for each channel and class, the number of the last event that was told.
+
+    One for a run: the threads of all its channels share it.
+    """
 
     def __init__(self, run: Path) -> None:
         self._path = run / "told.json"

@@ -15,7 +15,7 @@ from devices.telling_settings import TellingSettings
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of a test message; `trouble` is empty if it arrived."""
+    """What came of a test message; `trouble` is empty if it arrived everywhere."""
 
     channel: str
     trouble: str
@@ -27,11 +27,10 @@ def try_channels(settings: TellingSettings, rig: str) -> Iterator[Trial]:
     message = Message(rig, "none", Class.STARTED, [event], 1, Progress(0, 0, None), None)
     for channel in settings.channels:
         try:
-            deliver(channel, message)
-        except NotTold as trouble:
-            yield Trial(channel.name, str(trouble))
-        else:
-            yield Trial(channel.name, "")
+            trouble = deliver(channel, message)
+        except NotTold as error:
+            trouble = str(error)
+        yield Trial(channel.name, trouble)
 
 
 def unset_secrets(settings: TellingSettings) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from acquisition.field import Field
 from acquisition.instructions import Instructions
-from acquisition.journal import Attempt, utc_now
+from acquisition.journal import Attempt
 from acquisition.plan import Plan
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome
@@ -171,7 +171,7 @@ class _VideoRun:
             attempt=1,
             row=self._row,
             col=self._col,
-            started_at=utc_now(),
+            started_at=self._store.journal.clock.now(),
             target_x_um=x_um,
             target_y_um=y_um,
             target_z_um=None,
@@ -186,6 +186,7 @@ class _VideoRun:
         )
         attempt = self._store.record(attempt, chosen.picture.pixels.astype(np.uint16, copy=False))
         self._taken, self._tile_s = self._taken + 1, now_s
+        self._store.journal.note_clock_jump()
         speed_um_s = [value * field.pixel_size_um for value in chosen.speed_px_s]
         self._store.journal.note(
             "video_overlap",

@@ -17,6 +17,8 @@ from urllib.request import (
     UnknownHandler,
 )
 
+from acquisition.deadline import Until, left_s
+
 
 def opener(within_s: float, *handlers: BaseHandler) -> OpenerDirector:
     """For one exchange, all of which, its redirects included, ends within `within_s` or in a TimeoutError.
@@ -38,52 +40,25 @@ def opener(within_s: float, *handlers: BaseHandler) -> OpenerDirector:
     return found
 
 
-def _left_s(deadline_s: float) -> float:
-    left_s = deadline_s - time.monotonic()
-    if left_s <= 0:
-        raise TimeoutError("timed out")
-    return left_s
-
-
-class _Until(io.RawIOBase):
-    """What comes out of a socket until the deadline: a socket's own timeout begins anew with every byte."""
-
-    def __init__(self, sock: socket.socket, deadline_s: float) -> None:
-        self._sock = sock
-        self._deadline_s = deadline_s
-        self._raw = sock.makefile("rb", buffering=0)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        self._sock.settimeout(_left_s(self._deadline_s))
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
-
-
 class _Connection(HTTPConnection):
     """A connection on which every step has what is left until the deadline."""
 
     deadline_s = float("inf")
 
     def connect(self) -> None:
-        self.timeout = _left_s(self.deadline_s)
+        self.timeout = left_s(self.deadline_s)
         super().connect()
-        self.sock.settimeout(_left_s(self.deadline_s))  # of TLS
+        self.sock.settimeout(left_s(self.deadline_s))  # of TLS
 
     def send(self, data: Any) -> None:
         if self.sock is not None:
-            self.sock.settimeout(_left_s(self.deadline_s))
+            self.sock.settimeout(left_s(self.deadline_s))
         super().send(data)
 
     def response_class(self, sock: socket.socket, *args: Any, **keys: Any) -> HTTPResponse:  # type: ignore[override]
         answer = HTTPResponse(sock, *args, **keys)
         answer.fp.close()
-        answer.fp = io.BufferedReader(_Until(sock, self.deadline_s))
+        answer.fp = io.BufferedReader(Until(sock, self.deadline_s))
         return answer
 
 

@@ -112,8 +112,10 @@ def _machinery(night: Night) -> list[str]:
     found = []
     if died := night.of("worker_died"):
         found.append(f"The mosaic's worker died {_times(len(died))}: {died[-1].data.get('reason')}.")
-    down = {event.data.get("channel"): event.data.get("reason") for event in night.of("telling_failed")}
-    found += [f"Nobody could be told by {channel}: {reason}." for channel, reason in down.items()]
+    failed = night.of("telling_failed")
+    down = {(event.data.get("channel"), bool(event.data.get("partly"))): event.data.get("reason") for event in failed}
+    for (channel, partly), reason in down.items():
+        found.append(f"{'Not everybody' if partly else 'Nobody'} could be told by {channel}: {reason}.")
     lost_s = sum(night.summary["lost_time_s"].values()) - night.summary["lost_time_s"].get("down", 0.0)
     working_s = night.timeline.working_s
     if working_s and lost_s > SLOW * working_s:

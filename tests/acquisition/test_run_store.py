@@ -23,6 +23,7 @@ from acquisition.run_frames import RunFrames
 from acquisition.run_store import RunStore
 from acquisition.shard import PAGE
 from reconstruction.registration import Edge, LocalShift
+from reconstruction.sharpness import sharpness
 
 NewStore = Callable[..., RunStore]
 
@@ -343,3 +344,14 @@ def test_the_writers_hold_ends_with_its_process(tmp_path: Path) -> None:
     os.kill(writer.pid, signal.SIGKILL)
     writer.communicate()
     assert not store.is_being_acquired()
+
+
+def test_enters_how_sharp_a_frame_is_by_the_measure_of_the_focus(new_store: NewStore) -> None:
+    x_px = np.arange(32)
+    wave = np.tile(1000 + 300 * np.sin(2 * np.pi * 0.25 * x_px), (24, 1)).astype(np.uint16)
+    with closing(new_store()) as store:
+        stored = store.record(attempt(0, 20, 30), wave)
+        assert stored.focus_score == pytest.approx(sharpness(wave))
+        assert stored.focus_score == pytest.approx(2 * np.pi * 0.25 * 0.3 / np.sqrt(2), rel=0.2)  # rms slope; tapered
+        assert store.journal.attempts()[0][1].focus_score == stored.focus_score
+        assert store.record(attempt(1, 25, 30, verdict="retry"), None).focus_score is None

@@ -94,6 +94,8 @@ class Postman(socketserver.StreamRequestHandler):
             match line.split()[0].upper():
                 case "EHLO":
                     self._say(server.hello)
+                case "RCPT" if "nobody@" in line:
+                    self._say("550 no such user")
                 case "DATA":
                     self._say("354 go on")
                     server.mails.append(email.message_from_bytes(self._data(), policy=email.policy.default))
@@ -201,6 +203,25 @@ def test_a_run_that_starts_again_tells_nothing_twice(new_store: NewStore, hook: 
     assert sorted(hook.classes()) == ["interlock", "skipped", "started"]
 
 
+def test_what_many_channels_are_told_at_once_is_remembered_of_each(
+    new_store: NewStore, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_store()
+    channels = [f"chat {number}" for number in range(6)]
+    together = threading.Barrier(len(channels))
+
+    def post(settings: Webhook, message: Message) -> None:
+        together.wait(SOON_S)
+
+    monkeypatch.setattr(telling_channel, "post", post)
+    with Telling(
+        TellingSettings.model_validate({"webhooks": [{"name": name, "url": hook.url} for name in channels]}), store.path
+    ):
+        store.journal.add_event("run_started")
+    told = json.loads((store.path / "told.json").read_text())
+    assert told == {name: {"started": 1} for name in channels}
+
+
 def test_skipped_tiles_are_summed_up(new_store: NewStore, hook: Hook) -> None:
     store = new_store()
     with Telling(to_hook(hook, skipped_every_min=10), store.path):
@@ -227,7 +248,7 @@ def test_a_webhook_that_is_down_is_told_once_it_is_back(new_store: NewStore, hoo
         until(lambda: hook.classes() == ["started"])
     failures = events_of(store, "telling_failed")
     assert [event.data for event in failures] == [
-        {"channel": "webhook", "reason": "HTTP Error 503: Service Unavailable"}
+        {"channel": "webhook", "reason": "HTTP Error 503: Service Unavailable", "partly": False}
     ]
 
 
@@ -281,7 +302,7 @@ def test_a_webhook_that_never_answers_does_not_hold_up_the_end(
         until(lambda: hook.asked >= 1)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("telling")]
     assert [event.data for event in events_of(store, "telling_failed")] == [
-        {"channel": "webhook", "reason": "timed out"}
+        {"channel": "webhook", "reason": "timed out", "partly": False}
     ]
 
 
@@ -352,6 +373,56 @@ def test_a_mail_carries_text_and_picture(new_store: NewStore, smtp: Any) -> None
     assert "failed camera: gone" in found.get_body().get_content()
     (picture,) = found.iter_attachments()
     assert picture.get_content() == PICTURE
+
+
+@pytest.mark.parametrize("security", ["none", "starttls", "tls"])
+def test_a_mail_server_that_drips_is_not_waited_for(
+    new_store: NewStore, monkeypatch: pytest.MonkeyPatch, security: str
+) -> None:
+    monkeypatch.setattr("acquisition.telling_mail.TIMEOUT_S", 0.3)
+    over = threading.Event()
+
+    class Drip(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            with suppress(OSError):
+                while not over.wait(0.02):
+                    self.request.sendall(b"220-wait\r\n" if security != "tls" else b"\x16\x03\x03")
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Drip) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        mail = {"host": "127.0.0.1", "port": server.server_address[1], "security": security}
+        told = TellingSettings.model_validate({"mails": [mail | {"sender": "a@b.c", "to": ["d@e.f"]}]})
+        began_s = time.monotonic()
+        (trial,) = try_channels(told, "rig 2")
+        assert time.monotonic() - began_s < SOON_S / 4
+        store = new_store()
+        with Telling(told, store.path):
+            store.journal.add_event("run_completed")
+        over.set()
+        server.shutdown()
+        thread.join()
+    assert trial.trouble == "timed out" if security != "tls" else trial.trouble
+    assert [event.data for event in events_of(store, "telling_failed")] == [
+        {"channel": "mail", "reason": trial.trouble, "partly": False}
+    ]
+
+
+def test_a_recipient_whom_the_server_refuses_is_named_once(new_store: NewStore, smtp: Any) -> None:
+    mail = {"host": "127.0.0.1", "port": smtp.server_address[1], "security": "none"}
+    mail |= {"sender": "rig@lab.example", "to": ["anna@lab.example", "nobody@lab.example"]}
+    told = TellingSettings.model_validate({"mails": [mail]})
+    (trial,) = try_channels(told, "rig 2")
+    assert trial.trouble == "the server refused nobody@lab.example"
+    store = new_store()
+    with Telling(told, store.path):
+        store.journal.add_event("run_started")
+        until(lambda: len(smtp.mails) == 2)
+        store.journal.add_event("run_completed")
+    assert len(smtp.mails) == 3, "anna is told each thing once"
+    assert [event.data for event in events_of(store, "telling_failed")] == [
+        {"channel": "mail", "reason": trial.trouble, "partly": True}
+    ]
 
 
 def test_a_name_of_several_lines_makes_no_header() -> None:

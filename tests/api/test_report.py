@@ -157,7 +157,7 @@ def test_tells_what_a_night_was_like(store: RunStore) -> None:
     counts = re.findall(r'<i class="(\w+)"></i>(\d+) ', page)
     assert dict(counts) == {"ok": "6", "retried": "1", "flagged": "1", "skipped": "1"}
     assert page.count('<rect class="ok"') == 6
-    for chart in ("Time per attempt", "Drift of the specimen", "Force of the probe"):
+    for chart in ("Time per attempt", "Drift of the specimen", "Force of the probe", "Sharpness of the tiles"):
         assert chart in page
     assert "Focus, z in um" not in page  # it was not sought
     assert page.count('class="kept"') >= 6  # of 12 pairs of neighbours, a tile with four of them is missing
@@ -225,6 +225,7 @@ def test_everything_that_a_run_went_on_without_is_worth_a_look(store: RunStore) 
         journal.add_event("focus_refused", tile=0, reason="nothing stands out")
         journal.add_event("telling_failed", channel="lab chat", reason="Connection refused")
         journal.add_event("quality_refused", tile=5, reason="black")
+    journal.add_event("telling_failed", channel="mail", reason="the server refused d@e.f", partly=True)
     journal.add_event("drift_refused", reason="anchor: nothing to hold on to")
     journal.add_event("overlap_unknown", row=1, missing=2, waited_s=10.0)
     journal.add_event("calibration_doubtful", row=1, reason="pixels are 5 % larger than the calibration says")
@@ -245,6 +246,7 @@ def test_everything_that_a_run_went_on_without_is_worth_a_look(store: RunStore) 
         "The focus was not found 2 of 4 times: nothing stands out.",
         "The overlaps of 1 row were not known in time",
         "Pixels are 5 % larger than the calibration says.",
+        "Not everybody could be told by mail: the server refused d@e.f.",
     ):
         assert f"<li>{said}" in worth_a_look, said
     assert worth_a_look.count("Nobody could be told by lab chat: Connection refused.") == 1

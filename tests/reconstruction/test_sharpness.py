@@ -9,7 +9,8 @@ from hardware_sim.optics import Microscope
 from hardware_sim.sensor import Region, Sensor
 from hardware_sim.settings import CameraSettings, OpticsSettings
 from hardware_sim.specimen import load_specimen
-from reconstruction.sharpness import sharpness, sharpness_part
+from reconstruction.sharpness import sampled_sharpness, sharpness, sharpness_part
+from tests.reconstruction.scenes import texture
 
 SHAPE = (256, 256)
 DEFOCUS_UM = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0)
@@ -43,6 +44,16 @@ def test_the_score_falls_with_every_step_out_of_focus(name: str, spread: str, pi
     scores = [sharpness(frame(name, optics, pixel_nm, defocus_um)) for defocus_um in DEFOCUS_UM]
     assert all(nearer > farther for nearer, farther in pairwise(scores)), scores
     assert scores[-1] < 0.7 * scores[0]
+
+
+def test_a_quick_score_falls_with_every_step_out_of_focus_too() -> None:
+    scores = [sampled_sharpness(frame("chip", OpticsSettings(), 40.0, defocus_um)) for defocus_um in DEFOCUS_UM]
+    assert all(nearer > farther for nearer, farther in pairwise(scores)), scores
+
+
+def test_a_quick_score_is_that_of_the_whole_image_where_all_of_it_is_alike() -> None:
+    scene = 1000.0 * texture("grains", (1500, 1800), seed=3)
+    assert sampled_sharpness(scene) == pytest.approx(sharpness(scene), rel=0.1)  # chance of 4 * 128 * 128 px
 
 
 def test_the_score_minds_neither_light_nor_noise() -> None:
