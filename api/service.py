@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,7 +20,7 @@ from acquisition.instructions import PauseAfter
 from acquisition.job import Job, JobState
 from acquisition.plan import Plan
 from acquisition.queue import utc_clock
-from acquisition.queue_errors import JobRefused, NotRunning
+from acquisition.queue_errors import JobRefused, NotRunning, QueueError
 from acquisition.readiness import InterlocksStand, interlocks_now
 from acquisition.states import Outcome, State
 from api.data_folder import DataFolder, Occupied
@@ -111,7 +111,11 @@ class Service:
             folder.make()
             self._hold = Occupied(folder)
             opening.callback(self._hold.release)
-            self.queue = opening.enter_context(open_queue(folder, database, clock))
+            try:
+                self.queue = opening.enter_context(open_queue(folder, database, clock))
+            except QueueError as error:
+                error.add_note(self._own_made_safe())
+                raise
             self._opened = opening.pop_all()
         self._end = threading.Event()
         self._leave_by = float("inf")
@@ -122,6 +126,7 @@ class Service:
         self._halt: str | None = None  # why; until the queue knows it
         self._held: str | None = None  # as the queue says
         self._unwritten: Callable[[], None] | None = self._give_back_what_was_left
+        self._left_seen = False  # whether the queue has said which rig was left behind
         self._suspect: RigSettings | None = None
         self._latest: RigSettings | None = None  # the rig of the last job
         self._troubles: dict[str, Exception] = {}
@@ -264,16 +269,19 @@ class Service:
             raise RigUnknown("stop: the service was started without --rig, and no job has run yet")
         return RigSettings.load(self.rig)
 
-    def _give_back_what_was_left(self) -> None:
-        """Jobs that this service ran when it died go on first; those that were told to end have ended.
+    def _own_made_safe(self) -> str:
+        """Make our own rig safe before we give up: a job may have run on it when we died; what came of it."""
+        if self.rig is None:
+            return "the service has no rig of its own to make safe"
+        try:
+            self._work.make_safe(self._own_rig())
+        except (DeviceError, FileError, RigInUse) as error:
+            return f"the rig could not be made safe: {_words(error)}"
+        return "the rig was made safe"
 
-        Whichever it is, the probe may still be down: the rig is made safe before anything else.
-        """
+    def _give_back_what_was_left(self) -> None:
+        """Jobs that this service ran when it died go on first; those that were told to end have ended."""
         for job in self.queue.running(self._hold.name):
-            try:
-                self._suspect = self.settings_for(job.rig)
-            except (FileError, UsageError) as error:
-                _say(f"job {job.id} ({job.name}): the rig cannot be made safe: {_words(error)}")
             if job.ending is None:
                 self.queue.interrupt(job.id, "the service was gone")
             else:
@@ -295,10 +303,13 @@ class Service:
 
     def _take_next(self) -> bool:
         """Run the next due job, if there is one; whether there was something to do."""
+        try:
+            self._see_to_the_rig()
+        except Exception:
+            with suppress(QueueError):  # the rig is what people are told of; this is tried again
+                self._write_down()
+            raise
         self._write_down()
-        if self._suspect is not None:
-            self._make_safe(self._suspect)
-            self._suspect = None
         stops = self._stops
         job = self.queue.next_due() if self._halt is None else None
         if job is None:
@@ -309,6 +320,29 @@ class Service:
         if claimed is not None:
             self._run(RunningJob(claimed), stops)
         return True
+
+    def _see_to_the_rig(self) -> None:
+        """Make a rig safe that may not be; before anything else, for a database may take no writes all night."""
+        if not self._left_seen:
+            self._suspect_what_was_left()
+        if self._suspect is not None:
+            self._make_safe(self._suspect)
+            self._suspect = None
+
+    def _suspect_what_was_left(self) -> None:
+        """The probe of a job that ran when this service died may be down; our own, while the queue cannot say whose."""
+        try:
+            left = self.queue.running(self._hold.name)
+        except QueueError:
+            if self._latest is None and self.rig is not None:
+                self._suspect = self._latest = self._own_rig()
+            return
+        self._left_seen = True
+        for job in left:
+            try:
+                self._suspect = self._latest = self.settings_for(job.rig)
+            except (FileError, UsageError) as error:
+                _say(f"job {job.id} ({job.name}): the rig cannot be made safe: {_words(error)}")
 
     def _ask_interlocks(self, job: Job) -> None:
         """Leave a job where it is while an interlock stands against it, as far as that shows without opening the rig.

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
 import urllib.error
 import urllib.request
@@ -20,6 +21,8 @@ from acquisition.instructions import Instructions
 from acquisition.plan import Plan
 from acquisition.readiness import InterlocksStand
 from acquisition.run_store import RunStore
+from api.data_folder import DataFolder, Occupied
+from api.open_queue import open_queue
 from api.scan import Watcher, scan
 from api.service import make_rig_safe
 from api.twin import Twin
@@ -204,6 +207,21 @@ def test_a_stop_between_two_jobs_retracts_the_probe(twin: Twin, from_um: float, 
     with serving(tmp_path, "--rig", twin.rig) as service:
         assert service.ask("/api/v1/stop", {})["held"] == "stopped over HTTP"
     assert truth(twin)["scanner_um"][2] < 0.01  # the last 40 nm are 1.7 uN
+
+
+def test_a_probe_that_was_left_down_is_retracted_though_the_database_is_locked(twin: Twin, tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path)
+    folder.make()
+    killed = Occupied(folder)
+    with open_queue(folder) as queue:
+        queue.claim(queue.add("pads", SLOW_PLAN).id, killed.name, "the-run")
+    killed.release()
+    with open_rig(RigSettings.load(twin.rig)) as rig:
+        rig.scanner.move_to({"z": UP_UM})
+    with closing(sqlite3.connect(folder.database, isolation_level=None)) as locker:
+        locker.execute("BEGIN EXCLUSIVE")
+        with serving(tmp_path, "--rig", twin.rig):
+            eventually(lambda: truth(twin)["scanner_um"][2] < DOWN_UM)
 
 
 def test_a_dead_camera_does_not_keep_the_probe_from_being_retracted(twin: Twin, tmp_path: Path) -> None:

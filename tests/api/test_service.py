@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import create_engine
 
 from acquisition.job import Job, JobState
+from acquisition.queue import Queue
 from acquisition.queue_database import sqlite_url
-from acquisition.queue_errors import JobRefused, NotRunning
+from acquisition.queue_errors import JobRefused, NotRunning, QueueError
 from acquisition.readiness import InterlocksStand
 from acquisition.states import Outcome, State
 from acquisition.time_window import TimeWindow
@@ -307,6 +308,44 @@ def test_a_job_left_behind_by_a_killed_service_goes_on_first(bench: Bench) -> No
         bench.job(service, job_id, JobState.DONE)
     assert bench.played.scanned == ["left behind"]
     assert bench.played.made_safe == 1  # before: the probe may still have been down
+
+
+def test_the_rig_is_made_safe_at_the_start_though_the_database_takes_no_writes(bench: Bench) -> None:
+    job_id = left_behind(bench, "the-run")
+    other = create_engine(sqlite_url(bench.folder.database))
+    with bench.running() as service:
+        with other.connect() as holder:
+            holder.exec_driver_sql("BEGIN IMMEDIATE")
+            eventually(lambda: bench.played.made_safe and service.status()["troubles"])
+            assert service.queue.get(job_id).state is JobState.RUNNING
+        bench.job(service, job_id, JobState.DONE)
+    other.dispose()
+    assert bench.played.made_safe == 1
+
+
+def test_the_own_rig_is_made_safe_while_the_queue_cannot_say_which_was_left(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = left_behind(bench, "the-run")
+    with monkeypatch.context() as broken:
+        broken.setattr(Queue, "running", refuse)
+        with bench.running() as service:
+            eventually(lambda: bench.played.made_safe and service.status()["troubles"])
+            assert bench.played.made_safe == 1
+    with bench.running() as service:
+        bench.job(service, job_id, JobState.DONE)
+
+
+def test_the_own_rig_is_made_safe_by_a_service_whose_database_does_not_open(bench: Bench) -> None:
+    bench.folder.make()
+    bench.folder.database.write_text("no database")
+    with pytest.raises(QueueError) as failure:
+        Service(bench.folder, bench.rig, None, None, bench.clock, bench.played.work)
+    assert (bench.played.made_safe, failure.value.__notes__) == (1, ["the rig was made safe"])
+
+
+def refuse(*_: object) -> None:
+    raise QueueError("queue: the disk is full")
 
 
 def test_a_run_that_never_began_is_begun_anew(bench: Bench) -> None:
