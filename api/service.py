@@ -4,7 +4,6 @@ Two threads: the *engine's* runs one job after the other, the *clerk's* keeps th
 does, whether its window is still open). Whatever they cannot do now is said once, and tried again.
 """
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -24,10 +23,11 @@ from acquisition.queue_errors import JobRefused, NotRunning, QueueError
 from acquisition.readiness import InterlocksStand, interlocks_now
 from acquisition.states import Outcome, State
 from api.data_folder import DataFolder, Occupied
-from api.errors import RigUnknown, UsageError, lines
+from api.errors import BAD_INPUT, RigUnknown, UsageError, lines, say
 from api.open_queue import open_queue
 from api.running_job import RunningJob
 from api.scan import NOT_FOR_TILES, needs_somebody, resume, scan
+from api.untold import tell_unbegun
 from devices.errors import DeviceError
 from devices.model import FileError
 from devices.rig import RigSettings, open_device, open_rig
@@ -130,6 +130,7 @@ class Service:
         self._suspect: RigSettings | None = None
         self._latest: RigSettings | None = None  # the rig of the last job
         self._troubles: dict[str, Exception] = {}
+        self._tellers: list[threading.Thread] = []  # each ends by itself
         self._threads = [
             threading.Thread(target=self._repeat, args=(who, step), name=who, daemon=True)
             for who, step in (("engine", self._take_next), ("clerk", self._keep_books))
@@ -150,7 +151,7 @@ class Service:
     def close(self) -> None:
         """`end`, and wait until the rig is safe; see `over`."""
         self.end()
-        for thread in self._threads:
+        for thread in (*self._threads, *self._tellers):
             thread.join(max(0.0, self._leave_by - time.monotonic()))
         if self.over:
             self._opened.close()
@@ -297,7 +298,7 @@ class Service:
             except Exception as error:  # a locked database, a dead rig, a bug: the service outlives them all
                 pause_s = AGAIN_S
                 if type(self._troubles.get(who)) is not type(error):
-                    _say(_words(error))
+                    say(_words(error))
                 self._troubles[who] = error
             self._end.wait(pause_s)
 
@@ -342,7 +343,7 @@ class Service:
             try:
                 self._suspect = self._latest = self.settings_for(job.rig)
             except (FileError, UsageError) as error:
-                _say(f"job {job.id} ({job.name}): the rig cannot be made safe: {_words(error)}")
+                say(f"job {job.id} ({job.name}): the rig cannot be made safe: {_words(error)}")
 
     def _ask_interlocks(self, job: Job) -> None:
         """Leave a job where it is while an interlock stands against it, as far as that shows without opening the rig.
@@ -387,7 +388,7 @@ class Service:
             outcome, error, barred = running.ending or Outcome.STOPPED, None, stands
         if barred and running.ending is None:
             self._unwritten = partial(self._give_back, running.job, _words(barred))
-        elif running.interruption and running.ending is None and outcome is not Outcome.COMPLETED:
+        elif running.goes_on_later and outcome is not Outcome.COMPLETED:
             self._unwritten = lambda: self.queue.interrupt(running.job.id, running.interruption)
         else:
             tiles = self._tiles_of(running.job)
@@ -432,8 +433,17 @@ class Service:
             raise
         except Exception as error:
             self._suspect = settings
-            _say(f"job {running.job.id} ({running.job.name}): {_words(error)}")
+            say(f"job {running.job.id} ({running.job.name}): {_words(error)}")
+            if settings and not running.goes_on_later:
+                self._tell_if_unbegun(running.job, settings, error)
             return Outcome.FAILED, _words(error)
+
+    def _tell_if_unbegun(self, job: Job, settings: RigSettings, error: Exception) -> None:
+        """Tell people of a failure of which no run could; the rig is made safe meanwhile."""
+        assert job.run is not None
+        run = self.folder.run(job.run)
+        if isinstance(error, BAD_INPUT) or not (run / "run.json").exists():
+            self._tellers = tell_unbegun(job.name, job.plan, settings, run, _words(error))
 
     def _begin_or_go_on(self, running: RunningJob, settings: RigSettings) -> Outcome:
         job = running.job
@@ -471,8 +481,3 @@ class Service:
 
 def _words(error: Exception) -> str:
     return "; ".join(lines(error))
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"nanoraster: {text}\n")
-    sys.stderr.flush()
