@@ -120,6 +120,7 @@ class Service:
         self._end = threading.Event()
         self._leave_by = float("inf")
         self._changing = threading.Lock()
+        self._holding = threading.Lock()  # a release waits for a hold that was told before it, and is written after it
         self._making_safe = threading.Lock()
         self._running: RunningJob | None = None
         self._stops = 0  # how often everything was stopped
@@ -243,15 +244,22 @@ class Service:
             raise
 
     def release(self) -> None:
-        """Let jobs begin again.
+        """Let jobs begin again, unless everything is stopped once more meanwhile.
 
         Raises:
             QueueError: the database does not answer; nothing begins.
         """
+        stops = self._stops
+        with self._holding:
+            self.queue.release()
+            self._held = None
+            self._let_go(stops)
+
+    def _let_go(self, stops: int) -> None:
+        """The queue knows whether it is held, as far as it was told with the stop of this number."""
         with self._changing:
-            self._halt = None
-        self.queue.release()
-        self._held = None
+            if self._stops == stops:
+                self._halt = None
 
     def settings_for(self, rig: str | None) -> RigSettings:
         """The rig on which a job runs.
@@ -468,14 +476,13 @@ class Service:
             if (now := (running.state, running.ending)) != running.noted:
                 self.queue.note(running.job.id, *now)
                 running.noted = now
-        with self._changing:
-            stops, halt = self._stops, self._halt
-        if halt is not None:
-            self.queue.hold(halt)
+        with self._holding:
             with self._changing:
-                if self._stops == stops:
-                    self._halt = None
-        self._held = self.queue.held()
+                stops, halt = self._stops, self._halt
+            if halt is not None:
+                self.queue.hold(halt)
+                self._let_go(stops)
+            self._held = self.queue.held()
         return False
 
 
