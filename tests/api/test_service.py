@@ -421,6 +421,12 @@ def test_two_services_do_not_share_a_folder(bench: Bench) -> None:
         Service(bench.folder, bench.rig)
 
 
+def test_a_folder_in_which_nobody_can_write_is_refused_in_words(bench: Bench) -> None:
+    (bench.folder.path / "service.lock").mkdir(parents=True)  # refuses root too, as a read-only disk does
+    with pytest.raises(UsageError, match=r"service\.lock: Is a directory; a service needs a data folder that it can"):
+        Service(bench.folder, bench.rig)
+
+
 def test_status_tells_how_far_a_job_is_also_after_it_was_gone_on_with(bench: Bench) -> None:
     bench.played.gate.clear()
     with bench.running() as service:
