@@ -80,7 +80,7 @@ def timeline_of(attempts: Iterable[Attempt], events: Sequence[Event]) -> Timelin
 
 def _sessions(attempts: Iterable[Attempt], events: Sequence[Event]) -> list[Span]:
     """From each start to its end; one that was cut off ends with the last sign of life in it."""
-    signs_s = [epoch_s(event.at) for event in events if event.kind not in FROM_OTHERS]
+    signs_s = [epoch_s(event.at) for event in events if event.kind not in FROM_OTHERS and "before" not in event.data]
     signs_s += [epoch_s(attempt.started_at) for attempt in attempts]
     starts = [event for event in events if event.kind in STARTS]
     found = []
@@ -88,6 +88,7 @@ def _sessions(attempts: Iterable[Attempt], events: Sequence[Event]) -> list[Span
         until = following.seq if following else float("inf")
         start_s, until_s = epoch_s(start.at), epoch_s(following.at) if following else float("inf")
         ends = [event for event in events if event.kind in ENDS and start.seq < event.seq < until]
+        ends = [event for event in ends if not _unbegun(event)]
         if ends:
             found.append(Span(start_s, epoch_s(ends[-1].at), ENDS[ends[-1].kind]))
         else:
@@ -95,6 +96,11 @@ def _sessions(attempts: Iterable[Attempt], events: Sequence[Event]) -> list[Span
                 Span(start_s, max((sign_s for sign_s in signs_s if sign_s < until_s), default=start_s), CUT_OFF)
             )
     return found
+
+
+def _unbegun(event: Event) -> bool:
+    """Whether it is a failure before the engine began, which may come days after the last session."""
+    return event.kind == "run_failed" and "before" in event.data
 
 
 def _pauses(events: Sequence[Event], sessions: Sequence[Span]) -> list[Span]:

@@ -83,10 +83,13 @@ class Occupied:
         """Take hold.
 
         Raises:
-            UsageError: another service has it, or its name there is damaged.
+            UsageError: another service has it, its name there is damaged, or nobody may write there.
         """
         path = folder.path / "service.lock"
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            self._file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}; a service needs a data folder that it can write to") from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -1,5 +1,6 @@
 """What is said to the user when something is wrong, with which exit code, and with which HTTP status."""
 
+import sys
 from http import HTTPStatus
 
 from acquisition.plan import PlanError
@@ -68,3 +69,9 @@ def lines(error: Exception) -> list[str]:
         return error.reasons
     said = [str(error) or type(error).__name__, *getattr(error, "__notes__", [])]
     return [" ".join("; ".join(said).split())]
+
+
+def say(text: str) -> None:
+    """Say something on stderr, at once."""
+    sys.stderr.write(f"nanoraster: {text}\n")
+    sys.stderr.flush()

@@ -13,12 +13,16 @@ from typing import Self
 
 from acquisition.heartbeat import SIZE_BYTES, Heartbeat
 from api.modules import module_command
+from devices.errors import DeviceError
 from devices.rig_file import RigSettings
+from devices.troubles import overcome
 
 HEARTBEAT_VARIABLE = "NANORASTER_HEARTBEAT"
 """Where a guardian on its own keeps the heartbeat; unset, each run starts a guardian for itself."""
 START_S = 20.0
 """It is ready in a fraction of a second; this is for a machine that is busy with something else."""
+START_TRIES = 3
+"""Before a run; during one it is started again and again."""
 BESIDE_S = 2.0
 """One that runs on its own is there before the service."""
 LOOK_S = 0.1
@@ -99,7 +103,7 @@ class GuardianProcess:
 
     def __enter__(self) -> Self:
         try:
-            self._process = self._start()
+            self._process = self._start_at_last()
         except GuardianFailed:
             os.close(self._file)
             raise
@@ -130,6 +134,15 @@ class GuardianProcess:
                 return
             print("nanoraster: the guardian is still at work", file=sys.stderr)
         _close_pipes(process)
+
+    def _start_at_last(self) -> subprocess.Popen[str]:
+        """Start one; tried a few times, as the opening of a device is."""
+        for _ in range(START_TRIES - 1):
+            try:
+                return self._start()
+            except GuardianFailed:
+                overcome(DeviceError("guardian", "did not get ready, and is started again"))
+        return self._start()
 
     def _start(self) -> subprocess.Popen[str]:
         """Start one and wait until it has its connection."""

@@ -53,6 +53,11 @@ class RunningJob:
         if not self.told.stopped:
             self.told.stop(reason)
 
+    @property
+    def goes_on_later(self) -> bool:
+        """Whether it is to be given back when it ends, unless it completes."""
+        return bool(self.interruption) and self.ending is None
+
     def outlived(self, now: datetime) -> bool:
         """Whether its window has closed."""
         return self.job.window is not None and not self.job.window.contains(now)

@@ -2,9 +2,9 @@
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,7 @@ from acquisition.troubles import Troubles
 from api.guardian_process import guarded
 from api.night.report import mosaic_picture
 from api.worker_process import WorkerProcess
+from devices.model import FileError
 from devices.rig import Rig, RigFileError, RigSettings, open_rig
 from devices.rig_lock import holding
 from devices.settings import DeflectionSettings
@@ -38,6 +39,8 @@ from reconstruction.restore import restorer
 NOT_MADE_YET = ".run-to-be"
 NOT_FOR_TILES = ("video",)
 """Roles that a scan has no use for: a video that nobody reads would be decoded all night."""
+UNBEGUN = {"before": "the engine began"}
+"""What a `run_failed` says beside its reason when the engine, which notes its own end, was never reached."""
 FORCE_SCALE = ("stiffness_n_per_m", "sensitivity_nm_per_v", "offset_v")
 """What makes nanonewton of volts; set-point and limit of a run were promised in its own."""
 
@@ -111,6 +114,7 @@ def scan(
         with (
             closing(RunStore.create(out, plan, field, settings.model_dump(mode="json"), seed)) as store,
             troubles.noted_by(store.journal.note),
+            _telling(store, settings),
         ):
             _warn(ready.warnings, store, watcher)
             return _acquire(store, rig, told, watcher, world_url)
@@ -142,6 +146,7 @@ def resume(
         rig_now, differences = same_rig(own, settings)
         warnings = [f"goes on as it began, though the rig file now has {'; '.join(differences)}"] if differences else []
         with (
+            _telling(store, rig_now),
             closing(Troubles()) as troubles,
             troubles.noted_by(store.journal.note),
             holding(rig_now),
@@ -151,6 +156,29 @@ def resume(
             ready.refuse()
             _warn([*warnings, *ready.warnings], store, watcher)
             return _acquire(store, rig, told, watcher, world_url)
+
+
+@contextmanager
+def _telling(store: RunStore, settings: RigSettings) -> Iterator[None]:
+    """Tell people what happens to a run; also that it failed before the engine began, which nobody else notes.
+
+    Not of bad input or an interlock: nothing was moved, and the run is as it was.
+    """
+    with Telling(settings.tell, store.path, partial(mosaic_picture, store.path)):
+        before = _last_end(store)
+        try:
+            yield
+        except (FileError, InterlocksStand):
+            raise
+        except Exception as error:
+            if _last_end(store) == before:
+                store.journal.note("run_failed", **UNBEGUN, reason=str(error))
+            raise
+
+
+def _last_end(store: RunStore) -> int:
+    """The number of the last event that ended a session; 0 if none has."""
+    return max((event.seq for event in store.journal.events() if event.kind in ENDS), default=0)
 
 
 def _warn(warnings: Sequence[str], store: RunStore, watcher: Watcher) -> None:
@@ -224,7 +252,6 @@ def _acquire(
     options = ["--world", world_url] if world_url else []
     with (
         told.noted_by(store.journal.note, _needed_somebody(store)),
-        Telling(rig.settings.tell, store.path, partial(mosaic_picture, store.path)),
         WorkerProcess(store.path, options, store.journal, watcher.placed) as worker,
     ):
         try:

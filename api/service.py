@@ -4,11 +4,10 @@ Two threads: the *engine's* runs one job after the other, the *clerk's* keeps th
 does, whether its window is still open). Whatever they cannot do now is said once, and tried again.
 """
 
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,15 +19,16 @@ from acquisition.instructions import PauseAfter
 from acquisition.job import Job, JobState
 from acquisition.plan import Plan
 from acquisition.queue import utc_clock
-from acquisition.queue_errors import JobRefused, NotRunning
+from acquisition.queue_errors import JobRefused, NotRunning, QueueError
 from acquisition.readiness import InterlocksStand, interlocks_now
 from acquisition.states import Outcome, State
 from api.data_folder import DataFolder, Occupied
-from api.errors import RigUnknown, UsageError, lines
+from api.errors import BAD_INPUT, RigUnknown, UsageError, lines, say
 from api.hand.by_hand import ByHand
 from api.open_queue import open_queue
 from api.running_job import RunningJob
 from api.scan import NOT_FOR_TILES, needs_somebody, resume, scan
+from api.untold import tell_unbegun
 from devices.errors import DeviceError
 from devices.model import FileError
 from devices.rig import RigSettings, open_device, open_rig
@@ -112,21 +112,28 @@ class Service:
             folder.make()
             self._hold = Occupied(folder)
             opening.callback(self._hold.release)
-            self.queue = opening.enter_context(open_queue(folder, database, clock))
+            try:
+                self.queue = opening.enter_context(open_queue(folder, database, clock))
+            except QueueError as error:
+                error.add_note(self._own_made_safe())
+                raise
             self._opened = opening.pop_all()
         self.by_hand = ByHand(self._rig_at_hand)
         self._end = threading.Event()
         self._leave_by = float("inf")
         self._changing = threading.Lock()
+        self._holding = threading.Lock()  # a release waits for a hold that was told before it, and is written after it
         self._making_safe = threading.Lock()
         self._running: RunningJob | None = None
         self._stops = 0  # how often everything was stopped
         self._halt: str | None = None  # why; until the queue knows it
         self._held: str | None = None  # as the queue says
         self._unwritten: Callable[[], None] | None = self._give_back_what_was_left
+        self._left_seen = False  # whether the queue has said which rig was left behind
         self._suspect: RigSettings | None = None
         self._latest: RigSettings | None = None  # the rig of the last job
         self._troubles: dict[str, Exception] = {}
+        self._tellers: list[threading.Thread] = []  # each ends by itself
         self._threads = [
             threading.Thread(target=self._repeat, args=(who, step), name=who, daemon=True)
             for who, step in (("engine", self._take_next), ("clerk", self._keep_books))
@@ -148,7 +155,7 @@ class Service:
         """`end`, and wait until the rig is safe; see `over`."""
         self.end()
         self.by_hand.close()
-        for thread in self._threads:
+        for thread in (*self._threads, *self._tellers):
             thread.join(max(0.0, self._leave_by - time.monotonic()))
         if self.over:
             self._opened.close()
@@ -244,15 +251,22 @@ class Service:
             raise
 
     def release(self) -> None:
-        """Let jobs begin again.
+        """Let jobs begin again, unless everything is stopped once more meanwhile.
 
         Raises:
             QueueError: the database does not answer; nothing begins.
         """
+        stops = self._stops
+        with self._holding:
+            self.queue.release()
+            self._held = None
+            self._let_go(stops)
+
+    def _let_go(self, stops: int) -> None:
+        """The queue knows whether it is held, as far as it was told with the stop of this number."""
         with self._changing:
-            self._halt = None
-        self.queue.release()
-        self._held = None
+            if self._stops == stops:
+                self._halt = None
 
     def settings_for(self, rig: str | None) -> RigSettings:
         """The rig on which a job runs.
@@ -275,16 +289,19 @@ class Service:
         """That of people between two jobs: the service's own, or that of the last job."""
         return self._latest if self.rig is None and self._latest is not None else self._own_rig()
 
-    def _give_back_what_was_left(self) -> None:
-        """Jobs that this service ran when it died go on first; those that were told to end have ended.
+    def _own_made_safe(self) -> str:
+        """Make our own rig safe before we give up: a job may have run on it when we died; what came of it."""
+        if self.rig is None:
+            return "the service has no rig of its own to make safe"
+        try:
+            self._work.make_safe(self._own_rig())
+        except (DeviceError, FileError, RigInUse) as error:
+            return f"the rig could not be made safe: {_words(error)}"
+        return "the rig was made safe"
 
-        Whichever it is, the probe may still be down: the rig is made safe before anything else.
-        """
+    def _give_back_what_was_left(self) -> None:
+        """Jobs that this service ran when it died go on first; those that were told to end have ended."""
         for job in self.queue.running(self._hold.name):
-            try:
-                self._suspect = self.settings_for(job.rig)
-            except (FileError, UsageError) as error:
-                _say(f"job {job.id} ({job.name}): the rig cannot be made safe: {_words(error)}")
             if job.ending is None:
                 self.queue.interrupt(job.id, "the service was gone")
             else:
@@ -300,16 +317,19 @@ class Service:
             except Exception as error:  # a locked database, a dead rig, a bug: the service outlives them all
                 pause_s = AGAIN_S
                 if type(self._troubles.get(who)) is not type(error):
-                    _say(_words(error))
+                    say(_words(error))
                 self._troubles[who] = error
             self._end.wait(pause_s)
 
     def _take_next(self) -> bool:
         """Run the next due job, if there is one; whether there was something to do."""
+        try:
+            self._see_to_the_rig()
+        except Exception:
+            with suppress(QueueError):  # the rig is what people are told of; this is tried again
+                self._write_down()
+            raise
         self._write_down()
-        if self._suspect is not None:
-            self._make_safe(self._suspect)
-            self._suspect = None
         stops = self._stops
         job = self.queue.next_due() if self._halt is None else None
         if job is None:
@@ -320,6 +340,29 @@ class Service:
         if claimed is not None:
             self._run(RunningJob(claimed), stops)
         return True
+
+    def _see_to_the_rig(self) -> None:
+        """Make a rig safe that may not be; before anything else, for a database may take no writes all night."""
+        if not self._left_seen:
+            self._suspect_what_was_left()
+        if self._suspect is not None:
+            self._make_safe(self._suspect)
+            self._suspect = None
+
+    def _suspect_what_was_left(self) -> None:
+        """The probe of a job that ran when this service died may be down; our own, while the queue cannot say whose."""
+        try:
+            left = self.queue.running(self._hold.name)
+        except QueueError:
+            if self._latest is None and self.rig is not None:
+                self._suspect = self._latest = self._own_rig()
+            return
+        self._left_seen = True
+        for job in left:
+            try:
+                self._suspect = self._latest = self.settings_for(job.rig)
+            except (FileError, UsageError) as error:
+                say(f"job {job.id} ({job.name}): the rig cannot be made safe: {_words(error)}")
 
     def _ask_interlocks(self, job: Job) -> None:
         """Leave a job where it is while an interlock stands against it, as far as that shows without opening the rig.
@@ -365,7 +408,7 @@ class Service:
             outcome, error, barred = running.ending or Outcome.STOPPED, None, stands
         if barred and running.ending is None:
             self._unwritten = partial(self._give_back, running.job, _words(barred))
-        elif running.interruption and running.ending is None and outcome is not Outcome.COMPLETED:
+        elif running.goes_on_later and outcome is not Outcome.COMPLETED:
             self._unwritten = lambda: self.queue.interrupt(running.job.id, running.interruption)
         else:
             tiles = self._tiles_of(running.job)
@@ -412,8 +455,17 @@ class Service:
             raise
         except Exception as error:
             self._suspect = settings
-            _say(f"job {running.job.id} ({running.job.name}): {_words(error)}")
+            say(f"job {running.job.id} ({running.job.name}): {_words(error)}")
+            if settings and not running.goes_on_later:
+                self._tell_if_unbegun(running.job, settings, error)
             return Outcome.FAILED, _words(error)
+
+    def _tell_if_unbegun(self, job: Job, settings: RigSettings, error: Exception) -> None:
+        """Tell people of a failure of which no run could; the rig is made safe meanwhile."""
+        assert job.run is not None
+        run = self.folder.run(job.run)
+        if isinstance(error, BAD_INPUT) or not (run / "run.json").exists():
+            self._tellers = tell_unbegun(job.name, job.plan, settings, run, _words(error))
 
     def _begin_or_go_on(self, running: RunningJob, settings: RigSettings) -> Outcome:
         job = running.job
@@ -438,21 +490,15 @@ class Service:
             if (now := (running.state, running.ending)) != running.noted:
                 self.queue.note(running.job.id, *now)
                 running.noted = now
-        with self._changing:
-            stops, halt = self._stops, self._halt
-        if halt is not None:
-            self.queue.hold(halt)
+        with self._holding:
             with self._changing:
-                if self._stops == stops:
-                    self._halt = None
-        self._held = self.queue.held()
+                stops, halt = self._stops, self._halt
+            if halt is not None:
+                self.queue.hold(halt)
+                self._let_go(stops)
+            self._held = self.queue.held()
         return False
 
 
 def _words(error: Exception) -> str:
     return "; ".join(lines(error))
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"nanoraster: {text}\n")
-    sys.stderr.flush()

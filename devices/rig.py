@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from devices.drivers import driver_named
-from devices.errors import DeviceError, DeviceLost, DeviceTimeout, ProtocolError
+from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, ProtocolError, Stopped
 from devices.protocols import Camera, ForceSensor, Positioner, VideoSource
 from devices.rig_file import Calibration, RigFileError, RigSettings
 from devices.settings import DriverSettings
@@ -127,8 +127,8 @@ def open_rig(settings: RigSettings, leave_out: Collection[str] = ()) -> Rig:
 def open_device(role: str, settings: DriverSettings) -> Any:
     """Open one device; moves nothing.
 
-    Tried a few times where nobody answers or the answer makes no sense: whoever used the line last may have left
-    something on it.
+    Tried a few times where nobody answers, or the answer makes no sense or is a refusal: whoever used the line last may
+    have left something on it, an error of its own too. Not if it was stopped: somebody wants it to stand still.
 
     Raises:
         DeviceError: it does not open.
@@ -139,8 +139,12 @@ def open_device(role: str, settings: DriverSettings) -> Any:
         raise RigFileError([f"devices.{role}: no driver {settings.driver!r}"])
     _, factory = driver
     for _ in range(OPENING_TRIES - 1):
-        with overcoming(DeviceTimeout, DeviceLost, ProtocolError):
+        try:
             return factory(role, settings)
+        except Stopped:
+            raise
+        except (DeviceTimeout, DeviceLost, ProtocolError, DeviceRejected) as trouble:
+            overcome(trouble)
     return factory(role, settings)
 
 

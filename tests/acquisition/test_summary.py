@@ -115,6 +115,14 @@ def test_a_run_that_somebody_stopped_was_not_down() -> None:
     assert line.working_s == 20
 
 
+def test_a_failure_before_the_engine_began_makes_no_session_longer() -> None:
+    refused = 90_000, "run_failed", {"before": "the engine began", "reason": "guardian: did not get ready"}
+    for last in ((10, "run_stopped"), (10, "focus_measured")):
+        events = told((0, "run_started"), last, refused)
+        assert timeline_of([], events).working_s == 10
+        assert outcome_of(events) == "failed"
+
+
 def test_a_run_that_goes_on_has_no_outcome_even_after_an_earlier_one() -> None:
     assert outcome_of(told((0, "run_started"))) is None
     assert outcome_of(told((0, "run_started"), (5, "run_failed"))) == "failed"

@@ -1,8 +1,10 @@
 """The guardian as a process: over a service that dies, stands still or ends well, and over its own end."""
 
+import json
 import os
 import signal
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -16,10 +18,12 @@ from api.guardian_process import HEARTBEAT_VARIABLE, GuardianFailed, guarded
 from api.modules import module_command
 from api.twin import Twin
 from benchmarks.guardian import DOWN_UM, engaged_service, truth
-from devices.rig import RigSettings, open_rig
+from devices.rig import OPENING_TRIES, RigSettings, open_rig
 
 UP_UM = 6.0
 """Off the specimen; where the probe is does not matter to the guardian."""
+REFUSED_START = 2 * OPENING_TRIES
+"""Errors that keep one start from going well: the query that opens a connection is asked twice."""
 SOON_S = 20.0
 """For a machine that is busy with other tests; how soon it really is, is the benchmark's."""
 
@@ -113,6 +117,24 @@ def test_a_guardian_whose_service_dies_while_it_starts_retracts_and_ends_quietly
     assert process.returncode == 0
     assert said == "nanoraster guardian: the probe is retracted, because the service is gone\n"
     assert z_um(twin) < DOWN_UM
+
+
+def test_a_guardian_that_the_controller_refuses_at_first_is_started_again(
+    twin: Twin, journal: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusals = {"name": "controller_error", "device": "scanner", "times": REFUSED_START}
+    asked = urllib.request.Request(f"{twin.world.url}/faults", json.dumps(refusals).encode())
+    urllib.request.urlopen(asked, timeout=SOON_S).close()
+    before = injected(twin)
+    with guarded(RigSettings.load(twin.rig), journal, lambda *_, **__: None) as heart:
+        assert not heart.guardian.resting
+    assert injected(twin) - before == REFUSED_START
+    assert [record.getMessage() for record in caplog.records] == ["guardian: did not get ready, and is started again"]
+
+
+def injected(twin: Twin) -> int:
+    """How many faults the world has acted out."""
+    return len(twin.world.faults())
 
 
 def test_no_guardian_no_run(twin: Twin, journal: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -4,13 +4,16 @@ import json
 import os
 import re
 import signal
+import sqlite3
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,9 @@ from acquisition.instructions import Instructions
 from acquisition.plan import Plan
 from acquisition.readiness import InterlocksStand
 from acquisition.run_store import RunStore
+from api.data_folder import DataFolder, Occupied
+from api.guardian_process import HEARTBEAT_VARIABLE
+from api.open_queue import open_queue
 from api.scan import Watcher, scan
 from api.service import make_rig_safe
 from api.twin import Twin
@@ -206,6 +212,21 @@ def test_a_stop_between_two_jobs_retracts_the_probe(twin: Twin, from_um: float, 
     assert truth(twin)["scanner_um"][2] < 0.01  # the last 40 nm are 1.7 uN
 
 
+def test_a_probe_that_was_left_down_is_retracted_though_the_database_is_locked(twin: Twin, tmp_path: Path) -> None:
+    folder = DataFolder(tmp_path)
+    folder.make()
+    killed = Occupied(folder)
+    with open_queue(folder) as queue:
+        queue.claim(queue.add("pads", SLOW_PLAN).id, killed.name, "the-run")
+    killed.release()
+    with open_rig(RigSettings.load(twin.rig)) as rig:
+        rig.scanner.move_to({"z": UP_UM})
+    with closing(sqlite3.connect(folder.database, isolation_level=None)) as locker:
+        locker.execute("BEGIN EXCLUSIVE")
+        with serving(tmp_path, "--rig", twin.rig):
+            eventually(lambda: truth(twin)["scanner_um"][2] < DOWN_UM)
+
+
 def test_a_dead_camera_does_not_keep_the_probe_from_being_retracted(twin: Twin, tmp_path: Path) -> None:
     settings = RigSettings.load(twin.rig)
     with open_rig(settings) as rig:
@@ -228,6 +249,78 @@ def test_a_stop_says_which_process_moves_the_rig(twin: Twin, tmp_path: Path) -> 
         assert service.ask("/api/v1/status")["held"] == "stopped over HTTP"
     assert problem["status"] == 409
     assert f"process {os.getpid()}" in problem["detail"]
+
+
+class Told:
+    """A chat service that keeps what it is posted."""
+
+    def __init__(self) -> None:
+        self.posted: list[dict[str, Any]] = []
+        posted = self.posted
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *words: object) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+
+    def said(self) -> list[tuple[str, str, str]]:
+        return [(post["run"], post["class"], post["reason"] or "") for post in self.posted]
+
+
+@pytest.fixture
+def told() -> Iterator[Told]:
+    told = Told()
+    serving = threading.Thread(target=told.server.serve_forever)
+    serving.start()
+    yield told
+    told.server.shutdown()
+    serving.join()
+    told.server.server_close()
+
+
+def telling_rig(twin: Twin, told: Told, folder: Path, **scanner: str) -> Path:
+    """The twin's rig, with a channel, and with changed lines."""
+    path, text = folder / "rig.toml", twin.rig.read_text()
+    for key, value in scanner.items():
+        text = re.sub(rf"(?m)^{key} = .*$", f"{key} = {value}", text, count=1)
+    path.write_text(f'{text}\n[[tell.webhooks]]\nurl = "http://127.0.0.1:{told.server.server_port}/"\n')
+    return path
+
+
+def test_a_job_whose_rig_does_not_open_is_told_as_failed_once(twin: Twin, told: Told, tmp_path: Path) -> None:
+    with serving(tmp_path, "--rig", telling_rig(twin, told, tmp_path, port="1")) as service:
+        job = service.ask("/api/v1/jobs", {"plan": SLOW_PLAN | {"name": "die 4"}})["id"]
+        eventually(lambda: service.ask(f"/api/v1/jobs/{job}")["state"] == "done")
+        eventually(lambda: told.posted)
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(SOON_S) == 0
+    ((run, told_class, reason),) = told.said()
+    assert (run, told_class) == ("die 4", "failed")
+    assert "scanner: no connection to 127.0.0.1:1" in reason
+    assert told.posted[0]["progress"] == {"done": 0, "planned": 9}
+
+
+def test_a_run_that_fails_for_want_of_a_guardian_says_so_and_is_told_once(
+    twin: Twin, told: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(HEARTBEAT_VARIABLE, str(tmp_path / "nobody beats here"))
+    with serving(tmp_path, "--rig", telling_rig(twin, told, tmp_path)) as service:
+        job = service.ask("/api/v1/jobs", {"plan": SLOW_PLAN})["id"]
+        eventually(lambda: service.ask(f"/api/v1/jobs/{job}")["state"] == "done")
+        done = service.ask(f"/api/v1/jobs/{job}")
+        eventually(lambda: told.posted)
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(SOON_S) == 0
+    assert done["outcome"] == "failed"
+    assert told.said() == [("pads", "failed", done["error"])]
+    with closing(RunStore(tmp_path / "runs" / done["run"])) as store:
+        (failed,) = store.journal.events(kind="run_failed")
+    assert failed.data == {"before": "the engine began", "reason": done["error"]}
 
 
 def test_it_brings_its_own_rig_if_asked(natural_image: Path, tmp_path: Path) -> None:

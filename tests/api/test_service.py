@@ -11,8 +11,9 @@ import pytest
 from sqlalchemy import create_engine
 
 from acquisition.job import Job, JobState
+from acquisition.queue import Queue
 from acquisition.queue_database import sqlite_url
-from acquisition.queue_errors import JobRefused, NotRunning
+from acquisition.queue_errors import JobRefused, NotRunning, QueueError
 from acquisition.readiness import InterlocksStand
 from acquisition.states import Outcome, State
 from acquisition.time_window import TimeWindow
@@ -21,7 +22,7 @@ from api.errors import UsageError
 from api.open_queue import open_queue
 from api.service import RigWork, Service
 from devices.errors import DeviceLost, DeviceTimeout
-from tests.api.service_bench import Clock, PlayedWork, eventually, frames_of, plan, rig_file
+from tests.api.service_bench import SOON_S, Clock, PlayedWork, eventually, frames_of, plan, rig_file
 
 HOUR = timedelta(hours=1)
 TILES = 6
@@ -224,6 +225,43 @@ def test_after_a_stop_nothing_begins_not_even_after_a_new_start(bench: Bench) ->
         bench.job(service, waiting, JobState.DONE)
 
 
+def test_a_release_is_not_undone_by_a_stop_before_it_that_the_queue_hears_of_late(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, free = threading.Event(), threading.Event()
+    with bench.running() as service:
+        hold = service.queue.hold
+
+        def hold_once_free(reason: str) -> None:
+            waits.set()
+            assert free.wait(SOON_S)
+            hold(reason)
+
+        monkeypatch.setattr(service.queue, "hold", hold_once_free)
+        service.stop("somebody's finger")
+        assert waits.wait(SOON_S)
+        releasing = threading.Thread(target=service.release)
+        releasing.start()
+        releasing.join(0.2)  # one that overtakes the stop is done by then
+        free.set()
+        releasing.join()
+        bench.job(service, service.queue.add("a", plan()).id, JobState.DONE)
+        assert (service.queue.held(), service.status()["held"]) == (None, None)
+
+
+def test_what_was_stopped_stays_stopped_when_the_database_refuses_the_release(bench: Bench) -> None:
+    other = create_engine(sqlite_url(bench.folder.database))
+    with bench.running() as service:
+        with other.connect() as holder:
+            holder.exec_driver_sql("BEGIN IMMEDIATE")
+            service.stop("somebody's finger")
+            with pytest.raises(QueueError):
+                service.release()
+            assert service.status()["held"] == "somebody's finger"
+        assert eventually(service.queue.held) == "somebody's finger"
+    other.dispose()
+
+
 def test_a_stop_does_not_wait_for_the_database(bench: Bench) -> None:
     bench.played.gate.clear()
     other = create_engine(sqlite_url(bench.folder.database))
@@ -309,6 +347,45 @@ def test_a_job_left_behind_by_a_killed_service_goes_on_first(bench: Bench) -> No
     assert bench.played.made_safe == 1  # before: the probe may still have been down
 
 
+def test_the_rig_is_made_safe_at_the_start_though_the_database_takes_no_writes(bench: Bench) -> None:
+    job_id = left_behind(bench, "the-run")
+    other = create_engine(sqlite_url(bench.folder.database))
+    holder = other.connect()
+    holder.exec_driver_sql("BEGIN IMMEDIATE")
+    with bench.running() as service:
+        eventually(lambda: bench.played.made_safe and service.status()["troubles"])
+        assert service.queue.get(job_id).state is JobState.RUNNING
+        holder.close()
+        bench.job(service, job_id, JobState.DONE)
+    other.dispose()
+    assert bench.played.made_safe == 1
+
+
+def test_the_own_rig_is_made_safe_while_the_queue_cannot_say_which_was_left(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = left_behind(bench, "the-run")
+    with monkeypatch.context() as broken:
+        broken.setattr(Queue, "running", refuse)
+        with bench.running() as service:
+            eventually(lambda: bench.played.made_safe and service.status()["troubles"])
+            assert bench.played.made_safe == 1
+    with bench.running() as service:
+        bench.job(service, job_id, JobState.DONE)
+
+
+def test_the_own_rig_is_made_safe_by_a_service_whose_database_does_not_open(bench: Bench) -> None:
+    bench.folder.make()
+    bench.folder.database.write_text("no database")
+    with pytest.raises(QueueError) as failure:
+        Service(bench.folder, bench.rig, None, None, bench.clock, bench.played.work)
+    assert (bench.played.made_safe, failure.value.__notes__) == (1, ["the rig was made safe"])
+
+
+def refuse(*_: object) -> None:
+    raise QueueError("queue: the disk is full")
+
+
 def test_a_run_that_never_began_is_begun_anew(bench: Bench) -> None:
     job_id = left_behind(bench, "the-run")
     debris = bench.folder.run("the-run") / "raw.zarr"
@@ -341,6 +418,12 @@ def test_a_job_is_interrupted_when_its_window_closes_and_goes_on_when_it_opens(b
 
 def test_two_services_do_not_share_a_folder(bench: Bench) -> None:
     with bench.running(), pytest.raises(UsageError, match="another service"):
+        Service(bench.folder, bench.rig)
+
+
+def test_a_folder_in_which_nobody_can_write_is_refused_in_words(bench: Bench) -> None:
+    (bench.folder.path / "service.lock").mkdir(parents=True)  # refuses root too, as a read-only disk does
+    with pytest.raises(UsageError, match=r"service\.lock: Is a directory; a service needs a data folder that it can"):
         Service(bench.folder, bench.rig)
 
 

@@ -7,7 +7,7 @@ import pytest
 from device_peers import SILENCE, GcsPeer
 
 from devices.drivers import OURS
-from devices.errors import DeviceLost, DeviceTimeout
+from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, Stopped
 from devices.rig import Rig, RigSettings, open_device
 from devices.scanner_pi import PiScanner
 from devices.settings import PiGcsSettings
@@ -121,7 +121,8 @@ def test_closes_everything_even_if_one_fails_and_only_once(scanner: PiScanner) -
 
 
 def test_a_device_that_does_not_open_at_first_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    failures = [DeviceTimeout("scanner", "no answer"), DeviceLost("scanner", "closed")]
+    refusal = DeviceRejected("scanner", "POS?: error 505", 505)
+    failures: list[DeviceError] = [refusal, DeviceLost("scanner", "closed")]
 
     def factory(name: str, settings: PiGcsSettings) -> str:
         if failures:
@@ -132,4 +133,7 @@ def test_a_device_that_does_not_open_at_first_is_tried_again(monkeypatch: pytest
     assert open_device("scanner", SETTINGS.devices.scanner) == "scanner is open"
     failures = [DeviceTimeout("scanner", "no answer")] * 3
     with pytest.raises(DeviceTimeout):
+        open_device("scanner", SETTINGS.devices.scanner)
+    failures = [Stopped("scanner", "stopped")]  # somebody wants it to stand still
+    with pytest.raises(Stopped):
         open_device("scanner", SETTINGS.devices.scanner)
