@@ -140,8 +140,8 @@ class Keeping:
         target_um = tile.x_um + drift_um[0], tile.y_um + drift_um[1]
         self._still_at_work()
         with overcoming(DeviceError):
+            self._left_s = time.perf_counter()
             self._rig.scanner.start_move(self._aim.set_out(*target_um))
-            self._left_s = time.perf_counter()  # what was before counts for the tile before
             self._heading_um, self._headed_with = target_um, (tile.index, drift_um)
 
     def read_force(self, standing: Standing) -> Standing:

@@ -63,18 +63,19 @@ class Taking:
         """
         began = [self._begin(tile) for tile in portion]
         taken: list[Taken] = [(attempt, None) for attempt in began]
-        failure = None
+        failure, ended = None, None
         try:
             taken = self._sweep(portion, began) if len(portion) > 1 else [self._step(portion[0], began[0])]
             self._keeping.see_held()
+            ended = time.perf_counter()
             if then is not None:
-                self._keeping.head_for(then)
+                self._keeping.head_for(then)  # which counts for the next tile, as the move does
         except DeviceError as error:
             if self._told.interrupting:
                 raise Cut from error
             failure = error
         self._tries.update(tile.index for tile in portion)
-        started, self._last_end = self._last_end, time.perf_counter()
+        started, self._last_end = self._last_end, ended or time.perf_counter()
         self._attended_s = 0.0
         share_s = (self._last_end - started) / len(portion)
         return [(replace(attempt, total_s=share_s), pixels) for attempt, pixels in taken], failure

@@ -110,7 +110,7 @@ class ByHand:
         with self.away("the service ends"):
             self._taken.append("the service has ended")
 
-    def note(self, device: str, wrong: str | None) -> None:
+    def remember(self, device: str, wrong: str | None) -> None:
         """Remember that a device answered just now, or what was wrong with it."""
         self.heard[device] = utc_now(), wrong
 
@@ -119,7 +119,7 @@ class ByHand:
         try:
             self._rig = self._opening(settings, self._opened)
         except DeviceError as error:
-            self.note(error.device, error.message)
+            self.remember(error.device, error.message)
             raise
         return self._rig
 

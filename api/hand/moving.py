@@ -66,11 +66,11 @@ def _moving(hand: ByHand, name: str, folder: Path) -> Iterator[tuple[Rig, Positi
         try:
             _refuse_open_interlock(rig, folder)
             yield rig, getattr(rig, name)
-            hand.note(name, None)
+            hand.remember(name, None)
         except OutOfRange as error:
             raise BeyondLimits(str(error)) from error
         except DeviceError as error:
-            hand.note(error.device, error.message)
+            hand.remember(error.device, error.message)
             raise
         finally:
             hand.moving.release()

@@ -88,9 +88,9 @@ def _asked(hand: ByHand, rig: Rig, name: str) -> dict[str, Any]:
     try:
         reading = _ASK[rig.settings.devices.by_role()[name].kind](device)
     except DeviceError as error:
-        hand.note(name, error.message)
+        hand.remember(name, error.message)
         return {}
-    hand.note(name, None)
+    hand.remember(name, None)
     return reading
 
 

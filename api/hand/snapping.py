@@ -19,8 +19,8 @@ def snap(hand: ByHand, exposure_s: float) -> NDArray[np.uint16]:
             rig.camera.set_exposure_s(exposure_s)
             pixels = rig.camera.snap().pixels
         except DeviceError as error:
-            hand.note("camera", error.message)
+            hand.remember("camera", error.message)
             raise
-    hand.note("camera", None)
+    hand.remember("camera", None)
     hand.exposure_s = exposure_s
     return pixels
