@@ -92,8 +92,8 @@ def test_the_parts_are_told_apart(client: TestClient, played: PlayedWork, tmp_pa
 
     assert well() == {"ok": True, "service": "working", "worker": "idle", "guardian": "idle", "devices": {}}
     assert client.get("/api/v1/status").json()["health"] == {key: word for key, word in well().items() if key != "ok"}
-    service.by_hand.note("camera", None)
-    service.by_hand.note("scanner", "no answer at 10.0.0.7")
+    service.by_hand.remember("camera", None)
+    service.by_hand.remember("scanner", "no answer at 10.0.0.7")
     assert well()["devices"] == {"camera": "ok", "scanner": "failed"}
     assert "10.0.0.7" not in client.get("/healthz").text  # anybody may read it
     assert client.get("/api/v1/status").json()["devices"]["scanner"]["error"] == "no answer at 10.0.0.7"

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from api.app import create_app
 from api.data_folder import DataFolder
 from api.service import RigWork, Service
-from api.twin import Twin
+from api.twin import Twin, running_twin
 from benchmarks.guardian import truth
 from devices.rig import RigSettings, open_rig
 from tests.api.service_bench import SOON_S, PlayedWork, eventually, plan
@@ -24,6 +24,13 @@ from tests.api.test_routes import refused
 DEVICES = "/api/v1/devices"
 NEAR_UM = 0.05  # servo, noise of its sensor, settling
 TRUE_UM = 0.3  # and what its sensor does not see: scale error, crosstalk, creep
+
+
+@pytest.fixture(scope="module")
+def twin(natural_image: Path) -> Iterator[Twin]:
+    """One of our own: whoever shares it would find stages where we left them."""
+    with running_twin(["--world", "still", "--specimen", str(natural_image), "--pixel-nm", "20", "--seed", "3"]) as own:
+        yield own
 
 
 @contextmanager
