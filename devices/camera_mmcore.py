@@ -152,7 +152,7 @@ class MmCamera:
         """Unload the devices, unless one of them hangs."""
         self.stop()
         with suppress(DeviceLost, DeviceTimeout):  # closed before, or hanging: nothing to unload
-            self._ask(self._core.unloadAllDevices)
+            self._ask(self._core.unload)
         self._calls.close()
 
     def _next_of(self, stream: FrameStream, limit_s: float) -> Frame:

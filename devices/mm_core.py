@@ -2,6 +2,8 @@
 
 import logging
 import os
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ for logger in ("pymmcore-plus", "pymmcore_plus"):  # the package's own, and that
 
 __all__ = ["CameraDevice", "Core", "Pixels", "Shape"]
 
+LEAVE_S = 1.0  # for an adapter's thread to leave the device after its sequence has ended
+LEAVING_POLL_S = 0.001
+
 Pixels = NDArray[Any]
 Shape = tuple[int, int]
 
@@ -29,6 +34,7 @@ class Core(UniMMCore):
 
     def __init__(self, buffer_mb: int) -> None:
         self._python_devices: dict[str, Device] = {}
+        self._exposing_threads: frozenset[str] = frozenset()
         super().__init__()
         self.setCircularBufferMemoryFootprint(buffer_mb)
 
@@ -52,6 +58,23 @@ class Core(UniMMCore):
         if not self.getShutterDevice():
             self.setAutoShutter(False)  # UniMMCore would ask the shutter that is not there
 
+    def start_adapter_sequence(self, frames: int) -> None:
+        """Have the adapter expose a number of frames, in a thread of its own."""
+        before = _native_threads()
+        self.startSequenceAcquisition(frames, 0, True)
+        self._exposing_threads = _native_threads() - before
+
+    def unload(self) -> None:
+        """Unload the devices once no adapter's thread uses them.
+
+        A thread is still in its device for a moment after the adapter has said that the sequence is over (the
+        DemoCamera's is: unloaded at that moment, it ends the process with a segmentation fault).
+        """
+        give_up_s = time.monotonic() + LEAVE_S
+        while self._exposing_threads & _native_threads() and time.monotonic() < give_up_s:
+            time.sleep(LEAVING_POLL_S)
+        self.unloadAllDevices()
+
     @property
     def python_camera(self) -> CameraDevice | None:
         """The camera, if it is a Python device; None if it is an adapter's."""
@@ -73,3 +96,10 @@ class Core(UniMMCore):
             self.setProperty(camera, name, value)
         except (LookupError, AttributeError) as error:  # of a Python device: unknown, or read only
             raise ValueError(f"{camera} has no property {name!r} that can be set") from error
+
+
+def _native_threads() -> frozenset[str]:
+    """The threads of this process, also those that Python does not know; none where the system does not list them."""
+    with suppress(OSError):
+        return frozenset(os.listdir("/proc/self/task"))
+    return frozenset()

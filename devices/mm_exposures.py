@@ -67,7 +67,7 @@ def adapter_images(core: Core, stream: FrameStream) -> Generator[Image]:
     Raises:
         FramesLost: its buffer ran over.
     """
-    core.startSequenceAcquisition(stream.frames, 0, True)
+    core.start_adapter_sequence(stream.frames)
     began_s = time.monotonic()
     try:
         stream.arm()
