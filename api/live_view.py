@@ -14,6 +14,7 @@ import zarr
 from numpy.typing import NDArray
 
 from acquisition.run_folder import RAW
+from api.errors import lines, say
 from api.hand.errors import RigTaken
 from api.hand.readings import opens_quietly
 from api.hand.snapping import snap
@@ -40,6 +41,7 @@ class LiveView:
         self._thread: threading.Thread | None = None
         self._over = threading.Event()
         self._stored: tuple[str, int] | None = None  # what of a run is shown
+        self._trouble: type[Exception] | None = None  # what stands in the way, and was said
 
     def join(self) -> None:
         """Begin to watch."""
@@ -70,8 +72,12 @@ class LiveView:
                 pixels = self._picture()
                 if pixels is not None:
                     self.latest = self.latest[0] + 1, _jpeg(pixels)
-            except Exception:  # a camera that fails is told by whoever has to work with it; the view stands still
-                wait_s = AGAIN_S
+                self._trouble = None
+            except Exception as error:
+                wait_s = AGAIN_S  # a dead camera, no rig file, a bug: the view stands still meanwhile
+                if type(error) is not self._trouble:
+                    say(f"live view: {'; '.join(lines(error))}")
+                self._trouble = type(error)
             self._over.wait(max(wait_s - (time.monotonic() - began_s), 0.0))
 
     def _picture(self) -> NDArray[Any] | None:

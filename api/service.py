@@ -7,14 +7,13 @@ does, whether its window is still open). Whatever they cannot do now is said onc
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self
 
-from acquisition.guardian import Probe
 from acquisition.instructions import PauseAfter
 from acquisition.job import Job, JobState
 from acquisition.plan import Plan
@@ -27,12 +26,13 @@ from api.errors import BAD_INPUT, RigUnknown, UsageError, lines, say
 from api.hand.by_hand import ByHand
 from api.open_queue import open_queue
 from api.running_job import RunningJob
-from api.scan import NOT_FOR_TILES, needs_somebody, resume, scan
+from api.safe_rig import make_rig_safe
+from api.scan import needs_somebody, resume, scan
 from api.untold import tell_unbegun
 from devices.errors import DeviceError
 from devices.model import FileError
-from devices.rig import RigSettings, open_device, open_rig
-from devices.rig_lock import RigInUse, holding
+from devices.rig import RigSettings
+from devices.rig_lock import RigInUse
 
 POLL_S = 0.25  # how soon a job is noticed; a look at an idle queue costs 0.2 ms
 AGAIN_S = 5.0  # between two tries at what failed: a locked database, a rig that does not answer
@@ -40,35 +40,6 @@ ENDING = "the service ends"
 END_S = 4.0  # for the engine to leave the rig safe; the rest of the 5 s that systemd is promised is for the API
 
 Verb = Literal["pause", "resume", "skip", "stop", "abort"]
-
-
-def make_rig_safe(settings: RigSettings) -> None:
-    """Stop what moves on a rig that no job has open, and retract its probe; that also if another device is dead.
-
-    Raises:
-        RigInUse: another process has it.
-        DeviceError: it does not answer, or not well.
-    """
-    with holding(settings):
-        try:
-            with open_rig(settings, leave_out=NOT_FOR_TILES) as rig:
-                rig.halt()
-                rig.make_safe()
-        except DeviceError as error:
-            error.add_note(_retract_alone(settings))
-            raise
-
-
-def _retract_alone(settings: RigSettings) -> str:
-    """Retract the probe of a rig that does not open as a whole; what came of it."""
-    if settings.devices.force is None:
-        return "the rig has no probe"
-    try:
-        with closing(open_device("scanner", settings.devices.scanner)) as scanner:
-            trouble = Probe(scanner).retract_once()
-    except DeviceError as error:
-        trouble = error
-    return f"the probe could not be retracted: {trouble}" if trouble else "the probe is retracted"
 
 
 @dataclass(frozen=True)

@@ -62,6 +62,25 @@ def test_a_run_is_seen_by_its_last_frame_and_each_is_read_once(
     view.close()
 
 
+def test_what_keeps_a_picture_away_is_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(live_view, "AGAIN_S", 0.01)
+    looks: list[int] = []
+
+    def fail(_: object) -> bool:
+        looks.append(1)
+        raise ZeroDivisionError("no light")
+
+    monkeypatch.setattr(live_view, "opens_quietly", fail)
+    view = LiveView(Service(DataFolder(tmp_path), rig_file(tmp_path), work=PlayedWork().work))
+    view.join()
+    eventually(lambda: len(looks) > 3)
+    view.leave()
+    view.close()
+    assert capsys.readouterr().err.count("live view: no light") == 1
+
+
 def test_too_many_watchers_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live, "MOST_WATCHERS", 0)
     service = Service(DataFolder(tmp_path), rig_file(tmp_path), work=PlayedWork().work)

@@ -26,8 +26,8 @@ from acquisition.run_store import RunStore
 from api.data_folder import DataFolder, Occupied
 from api.guardian_process import HEARTBEAT_VARIABLE
 from api.open_queue import open_queue
+from api.safe_rig import make_rig_safe
 from api.scan import Watcher, scan
-from api.service import make_rig_safe
 from api.twin import Twin
 from benchmarks.guardian import DOWN_UM, truth
 from devices.errors import DeviceError
