@@ -12,6 +12,7 @@ import json
 import os
 import select
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from acquisition.heartbeat import Heartbeat
+from acquisition.run_folder import RUN
 from acquisition.troubles import Troubles
 from devices.drivers import driver_named
 from devices.errors import DeviceError
@@ -105,20 +107,28 @@ class Probe:
 class Guardian:
     """Watches one heartbeat with one probe; `look` is called again and again."""
 
-    def __init__(self, heart: Heartbeat, probe: Probe, tell: Tell) -> None:
+    def __init__(self, heart: Heartbeat, probe: Probe, tell: Tell, call: Callable[[], None]) -> None:
+        """Watch; `tell` enters in the run's journal what is done, `call` has people told who else would not be."""
         self._heart = heart
         self._probe = probe
         self._tell = tell
+        self._call = call
         self._late = 0
-        self._holding = heart.retracted  # by a guardian before this one
+        self._holding = self._called = heart.retracted  # by a guardian before this one
 
     def look(self, now_s: float, gone: bool) -> None:
         """Look once; retract if the service is `gone`, or has been silent for too long."""
         self._heart.guardian.beat()
+        self._look(now_s, gone)
+        if self._heart.retracted and not self._called and (gone or self._heart.silence_s(now_s) > HOLD_S):
+            self._called = True
+            self._call()
+
+    def _look(self, now_s: float, gone: bool) -> None:
         if self._heart.retracted:
             self._hold_down(now_s)
         elif self._holding:
-            self._holding = False
+            self._holding = self._called = False
             self._tell("guardian_released")
         elif gone:
             self._retract("the service is gone")
@@ -163,9 +173,9 @@ class Guardian:
             tell(trouble)
 
 
-def watch(heart: Heartbeat, probe: Probe, tell: Tell, ended: Callable[[float], bool]) -> None:
+def watch(heart: Heartbeat, probe: Probe, tell: Tell, call: Callable[[], None], ended: Callable[[float], bool]) -> None:
     """Watch until `ended(wait_s)`, which waits for so long at most, says that the service has ended, well or badly."""
-    guardian = Guardian(heart, probe, tell)
+    guardian = Guardian(heart, probe, tell, call)
     while True:
         gone = ended(LOOK_ENGAGED_S if heart.engaged or heart.retracted else LOOK_S)
         guardian.look(time.monotonic(), gone=gone and not heart.resting)
@@ -193,6 +203,13 @@ def enter(path: Path, kind: str, **data: Any) -> None:
 
     with closing(Journal(path)) as journal:
         journal.add_event(kind, **data)
+
+
+def call_people(heart: Heartbeat) -> None:
+    """Have the channels of the run told, by a process that outlives this one."""
+    if (path := heart.journal) is not None and path.with_name(RUN).exists():
+        command = [sys.executable, "-P", "-m", "acquisition.telling", str(path.parent)]
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
 
 
 def _words(kind: str, data: dict[str, Any]) -> str:
@@ -249,8 +266,11 @@ def main() -> int:
                 if (path := heart.journal) is not None:
                     enter(path, kind, **data)
 
+            def call() -> None:
+                telling.submit(call_people, heart)
+
             with troubles.noted_by(note):
-                watch(heart, Probe(scanner), tell, _never if alone else _stdin_ended)
+                watch(heart, Probe(scanner), tell, call, _never if alone else _stdin_ended)
     finally:
         troubles.close()
         heart.guardian.rest()

@@ -29,6 +29,16 @@ LONGEST_WAIT_S = 300.0
 KEPT_S = 3600.0  # a message that did not get through for so long is given up
 END_S = 10.0  # for what is still to be told when the run has ended
 MOST_LISTED = 20  # events in a message; of others, their number
+FIRST_OF_ALL = (
+    Class.FAILED,
+    Class.GUARDIAN,
+    Class.INTERLOCK,
+    Class.COMPLETED,
+    Class.PAUSED,
+    Class.SKIPPED,
+    Class.STARTED,
+)
+"""What is told first where several classes wait, for a channel may take one message and then no more."""
 
 Picture = Callable[[], bytes | None]
 
@@ -44,14 +54,15 @@ def follow(
     memory: ToldMemory,
     picture: Picture,
     ending: threading.Event,
+    end_s: float,
 ) -> None:
-    """Tell a channel what happens in a run until `ending` is set, and then what is left, for `END_S` at most."""
+    """Tell a channel what happens in a run until `ending` is set, and then what is left, for `end_s` at most."""
     with closing(RunStore(run)) as store:
         teller = _Teller(channel, skipped_every_s, store, memory, picture)
         while not ending.is_set():
             teller.tell_due()
             ending.wait(POLL_S)
-        teller.finish()
+        teller.finish(end_s)
 
 
 def deliver(channel: Webhook | Mail, message: Message) -> str:
@@ -104,22 +115,34 @@ class _Teller:
         self._partly = ""
 
     def tell_due(self) -> None:
-        """Tell each class of which something is pending, unless it was told a moment ago or the channel is down."""
+        """Tell each class of which something is pending, unless it was told a moment ago or the channel is down.
+
+        One that could not be told lets the others go first: what is wrong may be the message.
+        """
         self._listen()
-        for told_class, pending in self._pending.items():
+        for told_class, pending in sorted(self._pending.items(), key=_turn):
             if pending.count and time.monotonic() >= max(pending.not_before_s, self._retry_at_s):
                 self._tell(told_class, pending)
 
-    def finish(self) -> None:
+    def finish(self, end_s: float) -> None:
         """Tell what is left, even of a class that was told a moment ago; what fails is left to a resumed run."""
-        deadline = time.monotonic() + END_S
+        deadline = time.monotonic() + end_s
         self._wait_s, self._retry_at_s = FIRST_WAIT_S, 0.0
         for pending in self._pending.values():
             pending.not_before_s = 0.0
+        self._listen()
+        self._forget_the_start()
         self.tell_due()
         while any(pending.count for pending in self._pending.values()) and self._retry_at_s < deadline:
             time.sleep(max(self._retry_at_s - time.monotonic(), 0))
             self.tell_due()
+
+    def _forget_the_start(self) -> None:
+        """Nobody who is told that a run has ended needs to be told that it began."""
+        ends = [self._pending[each] for each in (Class.FAILED, Class.COMPLETED) if each in self._pending]
+        started = self._pending.get(Class.STARTED)
+        if started and started.count and any(pending.count for pending in ends):
+            self._done(Class.STARTED, started)
 
     def _listen(self) -> None:
         """Read on in the journal; one that cannot be read just now is read the next time."""
@@ -134,6 +157,9 @@ class _Teller:
                         self._pending[told_class].add(event)
 
     def _tell(self, told_class: Class, pending: _Pending) -> None:
+        if pending.events[-1].seq <= self._memory.last(self._channel.name).get(told_class, 0):
+            pending.clear()  # told meanwhile by another process: a guardian's, or the next service
+            return
         try:
             partly = deliver(self._channel, self._message(told_class, pending))
         except (NotTold, JournalError) as error:
@@ -178,3 +204,9 @@ class _Teller:
             self._memory.remember(self._channel.name, told_class, pending.events[-1].seq)
         pending.clear()
         pending.not_before_s = time.monotonic() + self._every_s.get(told_class, AGAIN_S)
+
+
+def _turn(waiting: tuple[Class, _Pending]) -> tuple[bool, int]:
+    """What comes first of several classes."""
+    told_class, pending = waiting
+    return pending.failing_since_s is not None, FIRST_OF_ALL.index(told_class)

@@ -57,7 +57,14 @@ class Bench:
         self.heart = Heartbeat.unshared()
         self.scanner = Scanner()
         self.told: list[tuple[str, dict[str, Any]]] = []
-        self.guardian = Guardian(self.heart, Probe(self.scanner), lambda kind, **data: self.told.append((kind, data)))  # type: ignore[arg-type]
+        self.calls = 0
+        self.guardian = Guardian(self.heart, Probe(self.scanner), self._tell, self._call)  # type: ignore[arg-type]
+
+    def _tell(self, kind: str, **data: Any) -> None:
+        self.told.append((kind, data))
+
+    def _call(self) -> None:
+        self.calls += 1
 
     def look_for(self, seconds: float) -> None:
         """Look every 10 ms, from the last beat on."""
@@ -200,8 +207,20 @@ def test_retracts_after_the_service_only_if_something_was_left_to_it(bench: Benc
     bench.heart.engine.beat()
     bench.heart.engaged = engaged
     bench.heart.rest()
-    watch(bench.heart, Probe(bench.scanner), lambda kind, **data: None, ended=lambda wait_s: True)  # type: ignore[arg-type]
+    called: list[bool] = []
+    probe = Probe(bench.scanner)  # type: ignore[arg-type]
+    watch(bench.heart, probe, lambda kind, **data: None, lambda: called.append(True), ended=lambda wait_s: True)
     assert (bench.scanner.z_um == 0.0) is down
+    assert called == [True] * down
+
+
+def test_has_people_told_once_of_a_service_that_stays_silent(bench: Bench) -> None:
+    bench.heart.engaged = True
+    bench.heart.force.beat()
+    bench.look_for(HOLD_S - 1.0)
+    assert (bench.kinds, bench.calls) == (["guardian_retracted"], 0)  # it may wake up, and tell by itself
+    bench.look_for(HOLD_S + 1.0)
+    assert bench.calls == 1
 
 
 def test_a_guardian_that_takes_over_keeps_down_what_the_last_one_retracted(bench: Bench) -> None:

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from acquisition.states import Outcome
 from acquisition.telling import Telling
 from acquisition.telling_mail import letter
 from acquisition.telling_mail import mail as send
+from acquisition.telling_memory import ToldMemory
 from acquisition.telling_message import WORDS, Message, told_kinds
 from acquisition.telling_trial import try_channels, unset_secrets
 from acquisition.telling_webhook import NotTold, body
@@ -132,8 +133,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(telling_channel, "END_S", 0.5)
 
 
-@pytest.fixture
-def hook() -> Iterator[Hook]:
+@contextmanager
+def listening() -> Iterator[Hook]:
     found = Hook()
     thread = threading.Thread(target=found.server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -142,6 +143,12 @@ def hook() -> Iterator[Hook]:
     found.server.shutdown()
     thread.join()
     found.server.server_close()
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    with listening() as found:
+        yield found
 
 
 @pytest.fixture
@@ -271,6 +278,60 @@ def test_a_webhook_that_answers_late_gets_the_same_message_again(
     first, again, other = (said["id"] for said in hook.posted)
     assert first == again != other
     assert first.startswith("run-1-")
+
+
+def test_a_class_that_cannot_be_told_lets_the_others_go_first(
+    new_store: NewStore, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_store()
+    store.journal.add_event("run_started")
+    post = telling_channel.post
+
+    def refuse_the_start(settings: Webhook, message: Message) -> None:
+        if message.told_class is Class.STARTED:
+            raise NotTold("timed out")
+        post(settings, message)
+
+    monkeypatch.setattr(telling_channel, "post", refuse_the_start)
+    with Telling(to_hook(hook), store.path):
+        until(lambda: bool(events_of(store, "telling_failed")))
+        store.journal.add_event("paused", reason="the lid is open")
+        until(lambda: hook.classes() == ["paused"])
+        store.journal.add_event("run_failed", reason="no light")
+    assert hook.classes() == ["paused", "failed"]
+
+
+def test_who_is_told_of_the_end_is_not_told_of_the_start_any_more(new_store: NewStore, hook: Hook) -> None:
+    store = new_store()
+    hook.status = 503
+    with Telling(to_hook(hook), store.path):
+        store.journal.add_event("run_started")
+        until(lambda: hook.asked >= 1)
+        hook.status = 200
+        store.journal.add_event("run_completed")
+    assert hook.classes()[-1] == "completed"
+    with Telling(to_hook(hook), store.path):
+        pass
+    assert hook.classes()[-1] == "completed"
+    assert len(hook.posted) <= 2
+
+
+def test_what_another_process_told_meanwhile_is_not_told_again(
+    new_store: NewStore, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = new_store()
+    store.journal.add_event("run_started")
+    post = telling_channel.post
+
+    def told_elsewhere(settings: Webhook, message: Message) -> None:
+        ToldMemory(store.path).remember("webhook", Class.STARTED, message.events[-1].seq)
+        raise NotTold("timed out")
+
+    monkeypatch.setattr(telling_channel, "post", told_elsewhere)
+    with Telling(to_hook(hook), store.path):
+        until(lambda: bool(events_of(store, "telling_failed")))
+        monkeypatch.setattr(telling_channel, "post", post)
+    assert hook.posted == []
 
 
 def test_what_stands_in_the_way_is_told_in_words(new_store: NewStore) -> None:

@@ -12,13 +12,18 @@ from typing import Any
 
 import pytest
 
+from acquisition.field import Field
 from acquisition.heartbeat import Heartbeat
 from acquisition.journal import Journal
+from acquisition.plan import Plan
+from acquisition.run_folder import JOURNAL
+from acquisition.run_store import RunStore
 from api.guardian_process import HEARTBEAT_VARIABLE, GuardianFailed, guarded
 from api.modules import module_command
 from api.twin import Twin
 from benchmarks.guardian import DOWN_UM, engaged_service, truth
 from devices.rig import OPENING_TRIES, RigSettings, open_rig
+from tests.acquisition.test_telling import listening, to_hook
 
 UP_UM = 6.0
 """Off the specimen; where the probe is does not matter to the guardian."""
@@ -62,6 +67,18 @@ def test_retracts_when_the_whole_service_is_killed(twin: Twin, journal: Path) ->
         os.killpg(service.process.pid, signal.SIGKILL)
         assert eventually(lambda: z_um(twin) < DOWN_UM)
     assert kinds(journal) == ["guardian_retracted"]
+
+
+def test_has_people_told_when_the_whole_service_is_killed(twin: Twin, tmp_path: Path) -> None:
+    plan = Plan.model_validate({"region": {"x_um": (1.0, 2.0), "y_um": (1.0, 2.0)}})
+    with listening() as hook:
+        rig = RigSettings.load(twin.rig).model_copy(update={"tell": to_hook(hook)})
+        run = tmp_path / "run"
+        RunStore.create(run, plan, Field((24, 32), 0.1), rig.model_dump(mode="json")).close()
+        with engaged_service(twin.rig, run / JOURNAL, UP_UM) as service:
+            os.killpg(service.process.pid, signal.SIGKILL)
+            assert eventually(lambda: hook.classes() == ["guardian"])
+        assert "guardian retracted the probe" in hook.posted[0]["text"]
 
 
 def test_retracts_while_the_service_is_stopped_and_lets_go_when_it_is_back(twin: Twin, journal: Path) -> None:
