@@ -18,7 +18,7 @@ from acquisition.failures import Action, Failures, cause_of
 from acquisition.field import Field
 from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Cut, Instructions
-from acquisition.journal import Attempt
+from acquisition.journal import TOLD, Attempt
 from acquisition.judging import Judging
 from acquisition.keeping import Keeping
 from acquisition.layout import camera_area, runs
@@ -57,7 +57,7 @@ def run(
         OSError: a frame or a line of the journal could not be stored.
     """
     note = store.journal.note
-    store.journal.add_event("run_resumed" if store.attempts() else "run_started", missing=len(store.missing()))
+    store.journal.add_event("run_resumed" if store.attempts() else "run_started", missing=len(store.to_take()))
     failures = Failures(store.plan.on_failure, told)
     heart = heart or Heartbeat.unshared()
     try:
@@ -86,7 +86,7 @@ def _ended(told: Instructions) -> Outcome:
 
 def _portions(store: RunStore, after_row: int = -1) -> Iterator[Portion]:
     """What is taken in one go: a tile or, in line mode, a row without gaps; what fails there is stepped through."""
-    missing = [tile for tile in store.missing() if tile.row > after_row]
+    missing = [tile for tile in store.to_take() if tile.row > after_row]
     if store.plan.tiles.mode == "step":
         yield from ([tile] for tile in missing)
         return
@@ -175,7 +175,7 @@ class _Engine:
         self._told.notice()
         for attempt in attempts:
             reason = f"told to skip it {why}".strip()
-            self._skip(replace(attempt, verdict="skipped", cause="told", reason=reason), final=True)
+            self._skip(replace(attempt, verdict="skipped", cause=TOLD, reason=reason), final=True)
 
     def _take_first(self, taking: Taking) -> None:
         """Take the first portion and put back what of it has to be taken again.

@@ -20,10 +20,12 @@ class Class(StrEnum):
 KINDS: Mapping[str, Class] = {
     "run_started": Class.STARTED,
     "run_resumed": Class.STARTED,
+    "resume_begun": Class.NOTE,
     "run_mended": Class.NOTE,
     "run_completed": Class.COMPLETED,
     "run_stopped": Class.COMPLETED,
     "run_failed": Class.FAILED,
+    "mosaic_failed": Class.FAILED,
     "paused": Class.PAUSED,
     "still_paused": Class.NOTE,
     "continued": Class.PAUSED,

@@ -9,7 +9,7 @@ from acquisition.force_errors import ForceError
 from acquisition.instructions import Cut, Instructions
 from acquisition.overlap import PlannedTile
 from acquisition.plan import OnFailure
-from devices.errors import DeviceError, DeviceLost, DeviceTimeout, ProtocolError
+from devices.errors import DeviceError, DeviceLost, DeviceTimeout, ProtocolError, Stopped
 from devices.troubles import overcome
 
 T = TypeVar("T")
@@ -18,6 +18,13 @@ Action = Literal["retry", "skip", "pause", "abort"]
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 60.0
 """A rig at which tile after tile fails gets minutes to come back by itself before `consecutive` of them are spent."""
+
+
+def given_up(failure: DeviceError) -> Cut:
+    """What follows when something fails that was to be given up anyhow; a device that failed by itself is told of."""
+    if not isinstance(failure, Stopped):
+        overcome(failure)
+    return Cut(str(failure))
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ class Failures:
                 cause = cause_of(failure)
                 failed[cause] += 1
                 if self._told.interrupting:
-                    raise Cut from failure
+                    raise given_up(failure) from failure
                 if failed[cause] > self._policy(cause).retries:
                     raise
                 overcome(failure)

@@ -27,6 +27,10 @@ NOTE_S = 0.1  # what a note may cost whoever makes it, such as a loop that holds
 MOST_NOTES = 10_000  # that wait for a journal that cannot be written; some 3 MB
 
 
+TOLD = "told"
+"""Cause of what was skipped because somebody wanted it so."""
+
+
 @dataclass(frozen=True)
 class Attempt:
     """One try at one tile, as it ended. Positions are the scanner's, in micrometre."""
@@ -55,7 +59,7 @@ class Attempt:
     from_above: str | None = None  # axes that came to the place downwards, such as "xy"; None: not told
     total_s: float = 0.0  # since the attempt before it ended
     verdict: str = "failed"  # ok, retry, skipped, failed
-    cause: str | None = None  # of a verdict that is not ok: a kind of failure as plans name it, `quality`, or `told`
+    cause: str | None = None  # of a verdict that is not ok: a kind of failure as plans name it, `quality`, or `TOLD`
     reason: str | None = None
     frame: int | None = None  # its place in raw.zarr
 

@@ -13,6 +13,8 @@ from devices.rig import Rig
 WORKER_S, LOOK_S = 5.0, 0.1
 """How long the last tiles may take to be registered, where tiles are to be taken again; and how often to look."""
 LAST_ROW = 2**31
+LAST_DOUBT = 10
+"""Row after which nobody asks any more whether anything matches: the specimen is blank, or something has."""
 
 
 class Judging:
@@ -27,6 +29,7 @@ class Judging:
         self._neighbours = NeighbourCheck(store)
         self._overlap = OverlapControl(store, rig.scanner.limits_um, store.journal.note, told)
         self._looked_last = False
+        self._may_doubt = not store.journal.events(kind="calibration_doubtful")
 
     @property
     def needs_rows_stored(self) -> bool:
@@ -45,7 +48,14 @@ class Judging:
         if self._plan.tiles.order == "spiral":
             return False, []
         laid_out_anew = self._overlap.after_row(row)
+        self._doubt_camera(row)
         return laid_out_anew, self._suspects(row - 1) if self._plan.quality.policy == "retake" else []
+
+    def _doubt_camera(self, row: int) -> None:
+        """Tell, once and while there is time to mend it, that no overlap of the first rows matches."""
+        if self._may_doubt and 0 < row <= LAST_DOUBT and (reason := self._neighbours.nothing_matches()):
+            self._store.journal.note("calibration_doubtful", row=row, reason=reason)
+            self._may_doubt = False
 
     def all(self) -> list[PlannedTile]:
         """Judge all tiles by their neighbours, once, when none is left to take; those to be taken again.
@@ -58,8 +68,6 @@ class Judging:
         if self._plan.quality.policy == "retake":
             self._await_worker()
         self._looked_last = True
-        if self._plan.tiles.order != "spiral":
-            self._overlap.after_all()
         return self._suspects(LAST_ROW) if self._plan.quality.policy != "none" else []
 
     def _await_worker(self) -> None:
@@ -79,3 +87,13 @@ class Judging:
             if self._quality.may_retake(index):
                 again.append(tiles[index])
         return again
+
+
+def doubt_calibration(store: RunStore) -> None:
+    """Note what all overlaps together say against the calibration, when they are known: a scan may end before that."""
+    if store.plan.follows_video:
+        return
+    if store.plan.tiles.order != "spiral":
+        OverlapControl(store, {}, store.journal.note, Instructions()).after_all()
+    if not store.journal.events(kind="calibration_doubtful") and (reason := NeighbourCheck(store).nothing_matches()):
+        store.journal.note("calibration_doubtful", reason=reason)

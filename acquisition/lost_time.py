@@ -1,11 +1,12 @@
 """What a run lost its time to: failed attempts by cause, pauses, control measurements, and time down."""
 
+from bisect import bisect
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from acquisition.journal import Attempt, Event
-from acquisition.timeline import Timeline
+from acquisition.timeline import Timeline, epoch_s
 
 MEASURING = {
     "backed_off": "back-off",
@@ -18,6 +19,7 @@ MEASURING = {
     "force_tripped": "force",
 }
 """Events that say in `took_s` how long the scan waited for them, and what for."""
+ATTENDING = MEASURING.keys() - {"backed_off", "cut_short"}
 OTHER = "other"  # a cause that the journal of an older run does not name
 
 
@@ -42,10 +44,26 @@ def losses(attempts: Sequence[Attempt], events: Sequence[Event], timeline: Timel
         took_s = event.data.get("took_s")
         if event.kind in MEASURING and isinstance(took_s, int | float):
             found[MEASURING[event.kind], event.kind.replace("_", " ")].append(float(took_s))
+    if any(event.kind == "force_engaged" for event in events):
+        found["force", "holding the probe"].append(_attending_s(attempts, events))
     for span in (*timeline.pauses, *timeline.downs):
         found[span.what, span.reason or span.what].append(span.length_s)
     summed = [Loss(cause, reason, len(times_s), sum(times_s)) for (cause, reason), times_s in found.items()]
     return sorted(summed, key=lambda loss: (-loss.time_s, loss.cause, loss.reason))
+
+
+def _attending_s(attempts: Sequence[Attempt], events: Sequence[Event]) -> float:
+    """Time of attempts that went to focus, drift and probe, less what an event in that attempt has told already."""
+    spans = sorted((epoch_s(attempt.started_at), attempt.total_s) for attempt in attempts)
+    starts_s = [start_s for start_s, _ in spans]
+    left_s = sum(attempt.attending_s for attempt in attempts)
+    for event in events:
+        took_s, at_s = event.data.get("took_s"), epoch_s(event.at)
+        place = bisect(starts_s, at_s) - 1
+        if event.kind in ATTENDING and isinstance(took_s, int | float) and place >= 0:
+            start_s, total_s = spans[place]
+            left_s -= float(took_s) if at_s <= start_s + total_s else 0.0
+    return max(left_s, 0.0)
 
 
 def by_cause(found: Sequence[Loss]) -> dict[str, float]:

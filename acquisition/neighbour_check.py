@@ -26,6 +26,9 @@ TEXTURED = 0.6
 CONTRADICTS = 0.5
 """Of that correlation; what they have is less."""
 LEAST_STRIP_PX = 16
+TELLING_EDGES = 6
+"""Overlaps with structure on both sides of which not one matches, before the camera's matrix is doubted."""
+MOST_LOOKED_AT = 24
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,32 @@ class NeighbourCheck:
                     reason = f"unmatched: it shows something else than tile {names} where they overlap"
                     suspicious.append((tile, reason))
         return suspicious
+
+    def nothing_matches(self) -> str | None:
+        """Why the camera's matrix is to be doubted: along a direction, of many overlaps that show something none fits.
+
+        One that is far off, turned or mirrored has the strips compared show different parts of the specimen.
+        """
+        edges = self._store.journal.edges()
+        self._read_attempts()
+        known = [edge for edge in edges if edge.a in self._taken and edge.b in self._taken]
+        for within_row, where in ((True, "within rows"), (False, "between rows")):
+            some = [edge for edge in known if self._is_within_row(edge) is within_row]
+            if any(edge.accepted for edge in some):
+                continue
+            if sum(map(self._contradicts, some[:MOST_LOOKED_AT])) >= TELLING_EDGES:
+                return (
+                    f"none of {len(some)} overlaps {where} matches, though they show something:"
+                    " is camera_to_stage_um right, its size, its turn, its signs?"
+                )
+        return None
+
+    def _is_within_row(self, edge: Edge) -> bool:
+        return self._taken[edge.a].attempt.row == self._taken[edge.b].attempt.row
+
+    def _contradicts(self, edge: Edge) -> bool:
+        expected = self._expected_ncc(edge)
+        return expected >= TEXTURED and edge.score < CONTRADICTS * expected
 
     def _is_new(self, tile: int) -> bool:
         return (tile, self._taken[tile].attempt.attempt) not in self._judged

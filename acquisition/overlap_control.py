@@ -78,7 +78,7 @@ class OverlapControl:
         return self._correct(row, tiles, field, found)
 
     def after_all(self) -> None:
-        """Compare the calibration with the last rows of a scan of which nothing was corrected."""
+        """Compare the calibration with the last rows of a scan that was not corrected, when all are registered."""
         if not self._controlled and not self._doubted:
             self._read_attempts()
             tiles = self._store.tiles()

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from acquisition.durable import make_folders, sync, write_durably
 from acquisition.field import Field, as_matrix
 from acquisition.frame_array import EncodedFrame, FrameArray
-from acquisition.journal import Attempt, Journal, JournalError, utc_now
+from acquisition.journal import TOLD, Attempt, Journal, JournalError, utc_now
 from acquisition.layout import Correction, layout
 from acquisition.overlap import PlannedTile
 from acquisition.plan import Plan, hash_of
@@ -153,6 +153,11 @@ class RunStore:
         """Planned tiles without an accepted frame, in planned order."""
         taken = {attempt.tile for _, attempt in self.journal.attempts() if attempt.frame is not None}
         return [tile for tile in self.tiles() if tile.index not in taken]
+
+    def to_take(self) -> list[PlannedTile]:
+        """Those that are missing, less those that somebody had skipped: these are left alone, also when it goes on."""
+        last = {attempt.tile: attempt for _, attempt in self.journal.attempts()}
+        return [tile for tile in self.missing() if tile.index not in last or last[tile.index].cause != TOLD]
 
     def attempts(self) -> Counter[int]:
         """How often each tile was tried so far."""

@@ -4,7 +4,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from acquisition.instructions import Cut, Instructions
+from acquisition.failures import given_up
+from acquisition.instructions import Instructions
 from acquisition.journal import Attempt
 from acquisition.keeping import Keeping, Standing
 from acquisition.overlap import PlannedTile
@@ -72,7 +73,7 @@ class Taking:
                 self._keeping.head_for(then)  # which counts for the next tile, as the move does
         except DeviceError as error:
             if self._told.interrupting:
-                raise Cut from error
+                raise given_up(error) from error
             failure = error
         self._tries.update(tile.index for tile in portion)
         started, self._last_end = self._last_end, ended or time.perf_counter()

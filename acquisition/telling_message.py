@@ -15,6 +15,7 @@ WORDS: Mapping[str, str] = {
     "run_completed": "completed",
     "run_stopped": "stopped",
     "run_failed": "failed",
+    "mosaic_failed": "the mosaic could not be made",
     "paused": "paused",
     "continued": "goes on",
     "tile_skipped": "skipped",

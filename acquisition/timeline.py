@@ -9,6 +9,8 @@ from acquisition.journal import Attempt, Event
 from acquisition.states import Outcome
 
 STARTS = frozenset({"run_started", "run_resumed"})
+RESUMING = "resume_begun"
+"""From here on another process writes, whose engine begins long after, or never."""
 CUT_OFF = "cut off"
 FROM_OTHERS = frozenset(
     {
@@ -19,6 +21,8 @@ FROM_OTHERS = frozenset(
         "guardian_released",
         "guardian_died",
         "preflight_warning",
+        RESUMING,
+        "run_mended",
     }
 )
 """Events that are no sign of life of the engine: others write them, before it starts and after it is gone."""
@@ -83,6 +87,7 @@ def _sessions(attempts: Iterable[Attempt], events: Sequence[Event]) -> list[Span
     signs_s = [epoch_s(event.at) for event in events if event.kind not in FROM_OTHERS and "before" not in event.data]
     signs_s += [epoch_s(attempt.started_at) for attempt in attempts]
     starts = [event for event in events if event.kind in STARTS]
+    resumings = [event for event in events if event.kind == RESUMING]
     found = []
     for start, following in zip_longest(starts, starts[1:]):
         until = following.seq if following else float("inf")
@@ -92,9 +97,9 @@ def _sessions(attempts: Iterable[Attempt], events: Sequence[Event]) -> list[Span
         if ends:
             found.append(Span(start_s, epoch_s(ends[-1].at), ENDS[ends[-1].kind]))
         else:
-            found.append(
-                Span(start_s, max((sign_s for sign_s in signs_s if sign_s < until_s), default=start_s), CUT_OFF)
-            )
+            gone_s = min((epoch_s(event.at) for event in resumings if event.seq > start.seq), default=until_s)
+            last_s = max((sign_s for sign_s in signs_s if sign_s < min(gone_s, until_s)), default=start_s)
+            found.append(Span(start_s, last_s, CUT_OFF))
     return found
 
 

@@ -127,6 +127,8 @@ def plan(
     settings, planned = RigSettings.load(rig), Plan.load(file)
     found = foreseen(planned, settings, Path())
     if found.problems or found.cost is None:
+        if as_json:
+            result(as_json, {"problems": found.problems, "warnings": found.warnings}, [])
         raise PlanError(found.problems)
     costs = found.cost
     if preview is not None:

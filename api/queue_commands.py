@@ -131,6 +131,8 @@ def hold(
     as_json: Json = False,
 ) -> None:
     """Let no further job begin; the one that runs goes on."""
+    if not reason.strip():
+        raise UsageError(f"reason {reason!r}: should say why")
     with _queue(data, database) as queue:
         queue.hold(reason)
     _tell(queue, as_json, {"held": reason}, [f"held: {reason}"])

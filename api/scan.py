@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,11 +24,11 @@ from acquisition.run_store import RunStore, ensure_empty
 from acquisition.states import Outcome, State
 from acquisition.telling import Telling
 from acquisition.telling_trial import unset_secrets
-from acquisition.timeline import ENDS
+from acquisition.timeline import ENDS, STARTS
 from acquisition.troubles import Troubles
 from api.guardian_process import guarded
-from api.night.report import mosaic_picture
-from api.worker_process import WorkerProcess
+from api.night.report import mosaic_picture, write_night_report
+from api.worker_process import WorkerFailed, WorkerProcess
 from devices.model import FileError
 from devices.rig import Rig, RigFileError, RigSettings, open_rig
 from devices.rig_lock import holding
@@ -41,6 +41,7 @@ NOT_FOR_TILES = ("video",)
 """Roles that a scan has no use for: a video that nobody reads would be decoded all night."""
 UNBEGUN = {"before": "the engine began"}
 """What a `run_failed` says beside its reason when the engine, which notes its own end, was never reached."""
+TURNS = STARTS | ENDS.keys() | {"mosaic_failed"}
 FORCE_SCALE = ("stiffness_n_per_m", "sensitivity_nm_per_v", "offset_v")
 """What makes nanonewton of volts; set-point and limit of a run were promised in its own."""
 
@@ -140,9 +141,12 @@ def resume(
         DeviceError, OSError, WorkerFailed: as `scan`.
     """
     with closing(RunStore.reopen(path, mend=mend)) as store:
+        store.journal.note("resume_begun")
         own = RigSettings.model_validate(store.rig)
-        if not store.missing():
-            return _make_mosaic(store, told, watcher, world_url)
+        if not store.to_take():
+            with _telling(store, own):
+                _note_completed(store)
+                return _make_mosaic(store, told, watcher, world_url)
         rig_now, differences = same_rig(own, settings)
         warnings = [f"goes on as it began, though the rig file now has {'; '.join(differences)}"] if differences else []
         with (
@@ -152,7 +156,7 @@ def resume(
             holding(rig_now),
             open_rig(rig_now, leave_out=NOT_FOR_TILES) as rig,
         ):
-            ready = check_rest(store.plan, store.field, store.missing(), rig_now, rig, path)
+            ready = check_rest(store.plan, store.field, store.to_take(), rig_now, rig, path)
             ready.refuse()
             _warn([*warnings, *ready.warnings], store, watcher)
             return _acquire(store, rig, told, watcher, world_url)
@@ -170,10 +174,27 @@ def _telling(store: RunStore, settings: RigSettings) -> Iterator[None]:
             yield
         except (FileError, InterlocksStand):
             raise
+        except WorkerFailed as error:
+            store.journal.note("mosaic_failed", reason=str(error))
+            with suppress(OSError):  # it may be a full disk that the mosaic failed of
+                write_night_report(store.path)
+            raise
         except Exception as error:
             if _last_end(store) == before:
                 store.journal.note("run_failed", **UNBEGUN, reason=str(error))
             raise
+
+
+def _note_completed(store: RunStore) -> None:
+    """Say that a run is complete whose engine was gone before it could, or of which the mosaic failed."""
+    if _turns(store)[-1:] != ["run_completed"]:
+        store.journal.note("run_resumed", missing=0)
+        store.journal.note("run_completed", reason="")
+
+
+def _turns(store: RunStore) -> list[str]:
+    """How the run began, ended and went on, and whether its mosaic failed then."""
+    return [event.kind for event in store.journal.events() if event.kind in TURNS]
 
 
 def _last_end(store: RunStore) -> int:
@@ -194,7 +215,7 @@ def is_finished(path: Path) -> bool:
         RunError: not a run.
     """
     with closing(RunStore(path)) as store:
-        ends = [event.kind for event in store.journal.events() if event.kind in ENDS]
+        ends = _turns(store)
     summary = path / "report" / "summary.json"
     if not ends or ends[-1] != "run_completed" or not summary.exists():
         return False
@@ -248,7 +269,7 @@ def _acquire(
 ) -> tuple[Outcome, dict[str, Any]]:
     """Run the engine, in a thread of its own so that signals are heard at once, and beside it all that watches it."""
     planned = len(store.tiles())
-    watcher.started(planned, planned - len(store.missing()))
+    watcher.started(planned, planned - len(store.to_take()))
     options = ["--world", world_url] if world_url else []
     with (
         told.noted_by(store.journal.note, _needed_somebody(store)),

@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from acquisition.judging import doubt_calibration
 from acquisition.run_frames import RunFrames
 from acquisition.summary import run_facts
 from api.folders import writing_in
@@ -78,6 +79,7 @@ def reconstruct_run(run: Path, world_url: str | None, say: Channel) -> dict[str,
 
     with writing_in(run):
         made = follow(source, run, restorer(source.store.plan.reconstruction.model), heard)
+        doubt_calibration(source.store)
         facts = run_facts(source.store)
         if world_url is not None:
             with contextlib.suppress(OSError):  # a twin that is gone takes its truth along, not the report

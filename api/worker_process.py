@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,9 +18,9 @@ GO_ON = "go on\n"  # what a worker hears that is to outlive the one who started 
 GLIBC = {"MALLOC_MMAP_THRESHOLD_": str(256 * 2**10), "MALLOC_ARENA_MAX": "2"}
 """Let the C library give arrays back to the system when they are done with, and keep two heaps for all threads: as it
 is by itself, holes in its heaps have the worker grow by a tenth in a night of 2000 tiles, with these by a fiftieth."""
-DEATHS = 5  # a worker that dies so often without getting any further has a reason that starting it again does not mend
+DEATHS = 9  # a worker that dies so often without getting any further has a reason that starting it again does not mend
 SILENCE_S = 600.0  # it tells its progress every second; a placement of a wafer, a report and a busy machine take longer
-AGAIN_S = 0.1, 10.0  # shortest and longest time to the next start, while frames still come
+AGAIN_S = 0.1, 10.0  # shortest and longest time to the next start; all together, half a minute for a disk to get room
 
 
 class WorkerFailed(RuntimeError):
@@ -82,9 +83,13 @@ class WorkerProcess:
             self._run_once()
             if self._summary is not None:
                 return
-            deaths = deaths + 1 if self._complete.is_set() and self._placed <= placed_before else 0
-            if not self._complete.wait(wait_s):
-                wait_s = min(2 * wait_s, AGAIN_S[1])
+            got_on = self._placed > placed_before
+            deaths = 0 if got_on or not self._complete.is_set() else deaths + 1
+            wait_s = AGAIN_S[0] if got_on else min(2 * wait_s, AGAIN_S[1])
+            if self._complete.is_set():
+                time.sleep(wait_s)  # a disk may get room meanwhile
+            else:
+                self._complete.wait(wait_s)
 
     def _run_once(self) -> None:
         """Start a worker, hear it out, and note how it ended if that was not well."""

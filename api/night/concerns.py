@@ -34,6 +34,8 @@ def _end(night: Night) -> list[str]:
         found.append("Somebody stopped the run; `nanoraster resume` takes the rest.")
     elif night.outcome == "cut off":
         found.append("The run was cut off, by a crash or a power cut; `nanoraster resume` takes the rest.")
+    if failed := night.of("mosaic_failed"):
+        found.append(f"The mosaic could not be made: {failed[-1].data.get('reason')}; `nanoraster resume` tries again.")
     if night.timeline.downs:
         down_s = sum(span.length_s for span in night.timeline.downs)
         found.append(f"The run was down {_times(len(night.timeline.downs))}, {duration(down_s)} in all, and went on.")

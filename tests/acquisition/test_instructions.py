@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -14,7 +15,8 @@ from acquisition.journal import Attempt
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome, State
 from acquisition.summary import run_facts
-from devices.errors import DeviceRejected, Stopped
+from acquisition.troubles import Troubles
+from devices.errors import DeviceRejected, DeviceTimeout, Stopped
 
 NewStore = Callable[..., RunStore]
 SOON_S = 10.0
@@ -107,6 +109,23 @@ def test_a_paused_run_gives_signs_of_life(new_store: NewStore, rig: Any, monkeyp
     assert running.outcome() is Outcome.COMPLETED
 
 
+def test_a_device_that_fails_just_when_the_tile_is_given_up_is_told_of(new_store: NewStore, rig: Any) -> None:
+    told, store = Instructions(), new_store()
+
+    def fail() -> None:
+        told.pause("now")
+        raise DeviceTimeout("camera", "no frame within 1 s")
+
+    at_snap(rig, 2, fail)
+    with closing(Troubles()) as troubles, troubles.noted_by(store.journal.note):
+        running = Running(store, rig, told)
+        running.wait_for(State.PAUSED)
+        told.resume()
+        assert running.outcome() is Outcome.COMPLETED
+    (trouble,) = store.journal.events(kind="device_trouble")
+    assert trouble.data["what"] == "no frame within 1 s"
+
+
 def test_a_pause_after_the_row_finishes_the_row(new_store: NewStore, rig: Any) -> None:
     told = Instructions()
     at_snap(rig, 2, lambda: told.pause("row"))
@@ -138,6 +157,8 @@ def test_a_skip_gives_up_the_tile_for_good(new_store: NewStore, rig: Any) -> Non
     skipped = running.attempts()[2]
     assert (skipped.tile, skipped.verdict, skipped.reason) == (2, "skipped", "told to skip it dirt")
     assert [attempt.tile for attempt in running.attempts()] == [0, 1, 2, 3, 4, 5]
+    assert [tile.index for tile in running.store.missing()] == [2]
+    assert running.store.to_take() == [], "nor when the run goes on another day"
 
 
 def test_a_skip_while_a_failed_tile_is_waited_for_gives_up_that_tile(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from acquisition.field import Field
 from acquisition.frame_flaws import frozen, saturated_part, unsharp
 from acquisition.journal import Attempt
+from acquisition.judging import doubt_calibration
 from acquisition.neighbour_check import NeighbourCheck, expected_ncc, unmatched
 from acquisition.plan import Plan, Quality
 from acquisition.quality import QualityControl
@@ -254,24 +255,42 @@ def test_a_lattice_that_matches_everywhere_says_nothing_about_a_tile() -> None:
     assert unmatched([edge], overlapping(left, right)) == []
 
 
-def test_the_tile_that_went_astray_is_found_and_its_neighbours_are_not_blamed(tmp_path: Path, chip: Bench) -> None:
-    side_um, astray = 2.0 * STEP_PX * PIXEL_UM + SIDE_PX * PIXEL_UM, 4
+def registered_run(path: Path, chip: Bench, field: Field = FIELD, astray: int | None = None) -> RunStore:
+    """A run of 3 x 3 tiles of the chip on a rig that was calibrated to `field`, with the edges that a worker finds."""
+    side_um = 2.0 * STEP_PX * PIXEL_UM + SIDE_PX * PIXEL_UM
     region = {"x_um": (0.0, side_um), "y_um": (0.0, side_um)}
     plan = Plan.model_validate({"region": region, "tiles": {"overlap": 0.19}})
-    with closing(RunStore.create(tmp_path / "run", plan, FIELD, {})) as store:
-        frames = {}
-        for tile in store.tiles():
-            taken = replace(attempt(tile.index), row=tile.row, actual_x_um=tile.x_um, actual_y_um=tile.y_um)
-            frames[tile.index] = chip.frame_at(tile.x_um, tile.y_um, 5.0 if tile.index == astray else 0.0)
-            store.record(taken, frames[tile.index])
-        source = RunFrames(store.path, remember_edges=True)
-        for first, second in itertools.combinations(source.planned(), 2):
-            if are_neighbours(first, second, FIELD.shape_px):
-                step_px = second.x_px - first.x_px, second.y_px - first.y_px
-                pixels = frames[first.index], frames[second.index]
-                source.report_edge(register(first.index, second.index, *pixels, step_px))
-        source.store.close()
+    calibration = {"frame_shape_px": FIELD.shape_px, "pixel_size_um": PIXEL_UM}
+    store = RunStore.create(path, plan, field, {"calibration": calibration})
+    frames = {}
+    for tile in store.tiles():
+        taken = replace(attempt(tile.index), row=tile.row, actual_x_um=tile.x_um, actual_y_um=tile.y_um)
+        frames[tile.index] = chip.frame_at(tile.x_um, tile.y_um, 5.0 if tile.index == astray else 0.0)
+        store.record(taken, frames[tile.index])
+    source = RunFrames(store.path, remember_edges=True)
+    for first, second in itertools.combinations(source.planned(), 2):
+        if are_neighbours(first, second, FIELD.shape_px):
+            step_px = second.x_px - first.x_px, second.y_px - first.y_px
+            pixels = frames[first.index], frames[second.index]
+            source.report_edge(register(first.index, second.index, *pixels, step_px))
+    source.store.close()
+    return store
+
+
+def test_the_tile_that_went_astray_is_found_and_its_neighbours_are_not_blamed(tmp_path: Path, chip: Bench) -> None:
+    with closing(registered_run(tmp_path / "run", chip, astray=4)) as store:
         check = NeighbourCheck(store)
         (suspect,) = check.suspects(up_to_row=2)
-        assert suspect[0] == astray
+        assert suspect[0] == 4
         assert check.suspects(up_to_row=2) == [], "each frame is judged once"
+        assert check.nothing_matches() is None
+
+
+def test_a_camera_that_is_turned_is_told_since_nothing_matches(tmp_path: Path, chip: Bench) -> None:
+    turned = Field(FIELD.shape_px, FIELD.pixel_size_um, ((-PIXEL_UM, 0.0), (0.0, -PIXEL_UM)))
+    with closing(registered_run(tmp_path / "run", chip, turned)) as store:
+        assert NeighbourCheck(store).suspects(up_to_row=2) == [], "not one tile is to blame"
+        doubt_calibration(store)
+        doubt_calibration(store)
+        (doubt,) = store.journal.events(kind="calibration_doubtful")
+    assert "none of 6 overlaps within rows matches" in str(doubt.data["reason"])

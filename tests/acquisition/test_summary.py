@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from acquisition.journal import Attempt, Event
-from acquisition.lost_time import losses
+from acquisition.lost_time import by_cause, losses
 from acquisition.overlap import PlannedTile
 from acquisition.preflight import cost
 from acquisition.progress import progress_of
@@ -94,6 +94,18 @@ def test_what_focus_drift_and_probe_took_is_lost_and_no_overhead(new_store: NewS
     )
 
 
+def test_touching_down_on_each_tile_is_lost_to_the_force() -> None:
+    taken = [attempt(tile, second=10.0 * tile, attending_s=1.0, total_s=2.0) for tile in range(1, 4)]
+    events = told(
+        (0, "run_started"),
+        (5, "force_engaged", {"took_s": 4.0}),  # before the first tile
+        (21, "force_engaged", {"took_s": 0.6}),  # at the second
+        (22, "run_completed"),
+    )
+    found = losses(taken, events, timeline_of(taken, events))
+    assert by_cause(found) == pytest.approx({"force": 4.0 + 3 * 1.0})
+
+
 def test_a_resumed_run_does_not_count_the_time_that_it_was_down() -> None:
     events = told(
         (0, "run_started"),
@@ -106,6 +118,23 @@ def test_a_resumed_run_does_not_count_the_time_that_it_was_down() -> None:
     assert [(span.what, span.length_s) for span in line.sessions] == [("cut off", 50), ("completed", 60)]
     assert [span.length_s for span in line.downs] == [950]
     assert line.working_s == 110
+
+
+def test_what_is_written_before_the_engine_goes_on_is_no_sign_of_life_of_the_last_one() -> None:
+    events = told(
+        (0, "run_started"),
+        (40, "still_paused"),
+        (80, "resume_begun"),
+        (81, "device_trouble"),
+        (82, "needs_somebody", {"reason": None}),
+        (90, "resume_begun"),
+        (91, "device_trouble"),
+        (100, "run_resumed"),
+        (110, "run_completed"),
+    )
+    line = timeline_of([attempt(0, second=30)], events)
+    assert [(span.what, span.length_s) for span in line.sessions] == [("cut off", 40), ("completed", 10)]
+    assert [span.length_s for span in line.downs] == [60]
 
 
 def test_a_run_that_somebody_stopped_was_not_down() -> None:

@@ -87,6 +87,7 @@ def test_jobs_are_moved_changed_and_removed(add: Command, data: Path) -> None:
 
 def test_the_queue_is_held_and_released(add: Command) -> None:
     told("remove", add()["id"])
+    assert "reason ' '" in refused("hold", " ")
     told("hold", "door open")
     assert told("list")["held"] == "door open"
     assert "held: door open" in run("list").stdout

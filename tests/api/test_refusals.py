@@ -62,6 +62,14 @@ def test_a_plan_that_cannot_be_carried_out(
     assert twin.world.exposures() == before
 
 
+def test_a_script_gets_what_stands_in_the_way_of_a_plan(nanoraster: Command, twin: Twin, tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text("[region]\nx_um = [90, 130]\ny_um = [0, 9]")
+    finished = nanoraster("plan", tmp_path / "plan.toml", "--rig", twin.rig, "--json")
+    assert finished.returncode == 2
+    (problem,) = json.loads(finished.stdout)["problems"]
+    assert problem in finished.stderr
+
+
 def test_a_rig_file_with_an_unknown_key(nanoraster: Command, twin: Twin, plan_file: Path, tmp_path: Path) -> None:
     rig = tmp_path / "rig.toml"
     rig.write_text("colour = 1\n" + twin.rig.read_text())

@@ -78,7 +78,8 @@ def store(tmp_path: Path) -> Iterator[RunStore]:
     """A run of 3 x 3 tiles of which none is taken yet."""
     plan = {"name": "pads & <vias>", "region": {"x_um": (10.0, 21.5), "y_um": (10.0, 21.5)}, "tiles": {"overlap": 0.25}}
     plan["force"] = {"policy": "contact"}
-    calibration = {"pixel_size_um": PIXEL_UM, "measured_at": "2026-01-01T12:00:00+00:00"}
+    measured_at = "2026-01-01T12:00:00+00:00"
+    calibration = {"pixel_size_um": PIXEL_UM, "frame_shape_px": FIELD.shape_px, "measured_at": measured_at}
     found = RunStore.create(
         tmp_path / "run", Plan.model_validate(plan), FIELD, {"name": "rig 2", "calibration": calibration}
     )

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from sqlite3 import connect
 from typing import Any
 from urllib.request import urlopen
 
@@ -21,11 +22,12 @@ from acquisition.states import Outcome
 from api import worker_process
 from api.scan import Field, Watcher, field_of, is_finished, needs_somebody, resume, same_rig, scan
 from api.twin import Twin
-from api.worker_process import WorkerProcess
+from api.worker_process import WorkerFailed, WorkerProcess
 from benchmarks.guardian import truth
 from devices.rig import RigSettings
 from devices.settings import ScpiForceSettings
 from tests.acquisition import force_bench
+from tests.acquisition.test_telling import listening, to_hook
 
 NewRun = Callable[..., Path]
 
@@ -95,6 +97,39 @@ def test_who_resumes_a_run_by_hand_has_let_it_go_on(twin: Twin, plan_file: Path,
     outcome, _ = resume(run, RigSettings.load(twin.rig), again, Watcher(acquired=lambda attempt: again.stop("enough")))
     assert outcome is Outcome.STOPPED
     assert needs_somebody(run) is None
+
+
+def test_a_run_whose_engine_was_gone_before_it_said_so_is_completed(
+    twin: Twin, plan_file: Path, tmp_path: Path
+) -> None:
+    run, settings = tmp_path / "run", RigSettings.load(twin.rig)
+    scan(Plan.load(plan_file), settings, run, Instructions(), Watcher())
+    with closing(connect(run / "journal.db")) as journal, journal:
+        journal.execute("DELETE FROM events WHERE kind = 'run_completed'")
+    assert not is_finished(run)
+    outcome, summary = resume(run, settings, Instructions(), Watcher())
+    assert (outcome, summary["outcome"], summary["resumed"]) == (Outcome.COMPLETED, "completed", 1)
+    assert is_finished(run)
+
+
+def test_a_mosaic_that_fails_is_told_and_made_by_resuming(
+    twin: Twin, plan_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, rig = tmp_path / "run", RigSettings.load(twin.rig)
+    monkeypatch.setattr(worker_process, "AGAIN_S", (0.01, 0.01))
+    monkeypatch.setattr(worker_process, "module_command", lambda *words: [sys.executable, "-c", "raise SystemExit(9)"])
+    with listening() as hook:
+        settings = rig.model_copy(update={"tell": to_hook(hook)})
+        with pytest.raises(WorkerFailed, match="code 9"):
+            scan(Plan.load(plan_file), settings, run, Instructions(), Watcher())
+        assert set(hook.classes()) >= {"completed", "failed"}
+        assert "the mosaic could not be made" in hook.posted[-1]["text"]
+    assert not is_finished(run)
+    assert "The mosaic could not be made" in (run / "report" / "report.html").read_text()
+    monkeypatch.undo()
+    outcome, summary = resume(run, rig, Instructions(), Watcher())
+    assert (outcome, summary["outcome"]) == (Outcome.COMPLETED, "completed")
+    assert is_finished(run)
 
 
 def place_um(twin: Twin) -> Any:
