@@ -1,0 +1,1 @@
+"""Architectures, one a file; each takes and gives normalised grey values."""
