@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -52,8 +53,11 @@ def box() -> list[str]:
     return sorted(name for name in found if NAME.fullmatch(name))
 
 
-def folder_of(name_or_path: str) -> Path:
+def folder_of(name_or_path: str, others: Iterable[str] = ()) -> Path:
     """Find a model at hand by its name; else take what is given for its folder, or for a file in it.
+
+    Args:
+        others: names that would have been taken, too, for whoever has to mend it.
 
     Raises:
         InputError: neither is there.
@@ -68,7 +72,7 @@ def folder_of(name_or_path: str) -> Path:
     if path.is_file():
         return path.parent
     if not path.is_dir():
-        raise InputError(f"model: {name_or_path!r} is neither a file or folder nor one of {', '.join(box())}")
+        raise InputError(f"model: {name_or_path!r} is not one of {', '.join([*others, *box()])}, nor a file or folder")
     return path
 
 

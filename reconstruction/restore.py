@@ -1,15 +1,19 @@
-"""Restoration of single frames: none, and a classical denoiser that needs no training."""
+"""Restoration of single frames: none, a classical denoiser that needs no training, or a network."""
 
 import hashlib
 import json
-from typing import Any, Protocol
+import logging
+from collections.abc import Callable
+from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction.errors import InputError
+from reconstruction.model_card import checked_weights, folder_of, read
 from reconstruction.noise import measure
+
+_logger = logging.getLogger(__name__)
 
 
 class Restorer(Protocol):
@@ -33,6 +37,17 @@ class Restorer(Protocol):
 
     def restore(self, frame: NDArray[Any]) -> NDArray[Any]:
         """Restore a frame (y, x), in any thread; same dtype, `scale` times the shape."""
+
+
+@runtime_checkable
+class UncertainRestorer(Restorer, Protocol):
+    """A restorer that knows how far it may be off."""
+
+    def restore_with_deviation(self, frame: NDArray[Any]) -> NDArray[Any]:
+        """Restore a frame (y, x); (2, scale * y, scale * x) of the same dtype, restored grey values first.
+
+        Then comes their standard deviation, in steps of 1/16 of a grey value, up to the largest number there is.
+        """
 
 
 class NoRestorer:
@@ -97,12 +112,29 @@ class NonLocalMeans:
 CLASSICAL: dict[str, type[NoRestorer] | type[NonLocalMeans]] = {"none": NoRestorer, "nlm": NonLocalMeans}
 
 
-def restorer(name: str) -> Restorer:
-    """Make the restorer of that name.
+def check(name: str) -> None:
+    """Make sure that there is a restorer of that name, without getting it ready: for what must not load torch.
 
     Raises:
-        InputError: there is none of that name; the message lists those known.
+        InputError: there is none, or it is a model that cannot be trusted.
     """
     if name not in CLASSICAL:
-        raise InputError(f"model: {name!r} is not one of {', '.join(sorted(CLASSICAL))}")
-    return CLASSICAL[name]()
+        folder = folder_of(name, sorted(CLASSICAL))
+        checked_weights(folder, read(folder))
+
+
+def restorer(name: str, device: str = "auto", said: Callable[[str], None] = _logger.warning) -> Restorer:
+    """Make the restorer of that name, or of a model's folder or a file in it.
+
+    Args:
+        device: where networks run: auto, cpu or cuda.
+        said: hears, a line each, what the user should know of how it goes.
+
+    Raises:
+        InputError: there is none, it cannot be trusted, or the device is not there.
+    """
+    if name in CLASSICAL:
+        return CLASSICAL[name]()
+    from reconstruction.network_restorer import network_restorer  # torch: seconds, and half a gigabyte
+
+    return network_restorer(folder_of(name, sorted(CLASSICAL)), device, said)

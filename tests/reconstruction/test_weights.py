@@ -37,7 +37,7 @@ def test_a_model_is_found_by_name_and_by_any_path_to_it(tmp_path: Path, monkeypa
     assert "stripes" in model_card.box()
     for given in ("stripes", tmp_path / "stripes", tmp_path / "stripes" / "weights.safetensors"):
         assert load(given)[1].name == "stripes"
-    with pytest.raises(InputError, match=r"'magic' is neither a file or folder nor one of .*stripes"):
+    with pytest.raises(InputError, match=r"'magic' is not one of .*stripes.*, nor a file or folder"):
         load("magic")
 
 

@@ -1,0 +1,76 @@
+"""Where a network restores frames: what every place does, and the plain one, a processor."""
+
+import threading
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from reconstruction.networks.network import Network
+from reconstruction.normalisation import Normalisation
+from reconstruction.tiling import Tiling
+
+DEVIATION_STEPS = 16  # of the layer of uncertainties, in one grey value
+
+TYPES = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.uint16}
+
+
+class Place(Protocol):
+    """Somewhere to restore frames, from any thread."""
+
+    name: str
+    tile_px: int  # about, along each axis
+    batch_px: int  # that are worked on at once
+
+    def restore(self, frame: NDArray[Any], tiling: Tiling, batch: int, normalisation: Normalisation) -> NDArray[Any]:
+        """Restore a frame (y, x), so many tiles at once; (channels, scale * y, scale * x) of the same type.
+
+        Raises:
+            torch.OutOfMemoryError: for so many there is too little memory.
+        """
+
+
+def restored(
+    frame: Tensor, tiling: Tiling, run: Callable[[Tensor], Tensor], scale: int, normalisation: Normalisation
+) -> Tensor:
+    """Restore a frame (y, x) where it lies; the first channel in its grey values, the second in steps of deviation.
+
+    Args:
+        run: makes tiles (count, channels, scale * y, scale * x) of tiles (count, 1, y, x), normalised both.
+    """
+    seen = normalisation.seen(frame.to(torch.float32))
+    answer = tiling.join(run(tiling.cut(seen)), scale)
+    made = normalisation.grey(answer[:1])
+    if len(answer) > 1:
+        deviation = normalisation.grey_deviation(answer[:1], (answer[1:] / 2).exp())
+        made = torch.cat((made, deviation * DEVIATION_STEPS))
+    return made.round().clamp(0, torch.iinfo(frame.dtype).max).to(frame.dtype)
+
+
+def channels_last(network: Network) -> Network:
+    """Lay out weights as convolutions are fastest with, on processors and on GPUs."""
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network
+
+
+class Processor:
+    """The CPU: float32, one frame after the other, each on all cores; fulfils `Place`."""
+
+    name = "cpu"
+    tile_px = 512
+    batch_px = 2**19
+
+    def __init__(self, network: Network) -> None:
+        self._network = channels_last(network)
+        self._lock = threading.Lock()
+
+    def restore(self, frame: NDArray[Any], tiling: Tiling, batch: int, normalisation: Normalisation) -> NDArray[Any]:
+        def run(tiles: Tensor) -> Tensor:
+            return torch.cat([self._network(part) for part in torch.split(tiles, batch)])
+
+        with self._lock, torch.inference_mode():
+            given = torch.from_numpy(np.ascontiguousarray(frame))
+            return restored(given, tiling, run, self._network.scale, normalisation).numpy()
