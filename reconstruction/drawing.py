@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from reconstruction.brightness import Brightness
 from reconstruction.canvas import BLOCK_PX, Block, Canvas
 from reconstruction.distortion import Distortion
-from reconstruction.frame_cache import FrameCache
+from reconstruction.frame_cache import FrameCache, Frames
 from reconstruction.fusion import Fusion, blend
 from reconstruction.mosaic import Mosaic
 from reconstruction.placement import Placement
@@ -32,7 +32,7 @@ class Layer:
     """Frames and the names under which the mosaic shows them; `scale` pixels of them lie on one of the source's."""
 
     names: tuple[str, ...]
-    frames: FrameCache
+    frames: Frames
     scale: int = 1
 
 

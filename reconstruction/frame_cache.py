@@ -4,11 +4,20 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
 from reconstruction.sources import Tile
+
+
+class Frames(Protocol):
+    """Images of tiles, from any thread."""
+
+    limit_bytes: int  # to keep, at most
+
+    def get(self, tile: Tile) -> NDArray[Any]:
+        """Return an image (y, x), not to be written to."""
 
 
 class FrameCache:
@@ -51,3 +60,24 @@ class FrameCache:
                 return
             if self._frames[key].done():
                 self._held_bytes -= self._frames.pop(key).result().nbytes
+
+
+class Channel:
+    """One of the images that a cache keeps together, stacked, for each tile; fulfils `Frames`."""
+
+    def __init__(self, stacks: FrameCache, count: int, index: int) -> None:
+        self._stacks = stacks
+        self._count = count
+        self._index = index
+
+    def get(self, tile: Tile) -> NDArray[Any]:
+        image: NDArray[Any] = self._stacks.get(tile)[self._index]
+        return image
+
+    @property
+    def limit_bytes(self) -> int:
+        return self._stacks.limit_bytes // self._count
+
+    @limit_bytes.setter
+    def limit_bytes(self, limit_bytes: int) -> None:
+        self._stacks.limit_bytes = limit_bytes * self._count

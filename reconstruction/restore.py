@@ -4,14 +4,19 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction.model_card import checked_weights, folder_of, read
+from reconstruction.errors import InputError
+from reconstruction.model_card import Card, box, checked_weights, folder_of, read
 from reconstruction.noise import measure
+
+DEVIATION_STEPS = 16  # of a layer of uncertainties, in one grey value
 
 _logger = logging.getLogger(__name__)
 
@@ -46,7 +51,7 @@ class UncertainRestorer(Restorer, Protocol):
     def restore_with_deviation(self, frame: NDArray[Any]) -> NDArray[Any]:
         """Restore a frame (y, x); (2, scale * y, scale * x) of the same dtype, restored grey values first.
 
-        Then comes their standard deviation, in steps of 1/16 of a grey value, up to the largest number there is.
+        Then comes their standard deviation, `DEVIATION_STEPS` to a grey value, up to the largest number there is.
         """
 
 
@@ -112,15 +117,42 @@ class NonLocalMeans:
 CLASSICAL: dict[str, type[NoRestorer] | type[NonLocalMeans]] = {"none": NoRestorer, "nlm": NonLocalMeans}
 
 
-def check(name: str) -> None:
+@dataclass(frozen=True)
+class Known:
+    """What is known of a restorer before it is made; classical ones have no card."""
+
+    name: str
+    sha256: str | None
+    scale: int
+    card: Card | None
+
+
+def at_hand() -> list[Known]:
+    """Tell of all restorers with a name, in alphabetical order; a model with an unreadable card has none."""
+    classical = (make() for make in CLASSICAL.values())
+    found = [Known(each.name, each.sha256, each.scale, None) for each in classical]
+    for name in box():
+        with suppress(InputError):
+            card = read(folder_of(name))
+            found.append(Known(name, card.sha256, card.scale, card))
+    return sorted(found, key=lambda known: known.name)
+
+
+def check(name: str, files: bool = True) -> None:
     """Make sure that there is a restorer of that name, without getting it ready: for what must not load torch.
+
+    Args:
+        files: whether it may be a model's folder, or a file in it.
 
     Raises:
         InputError: there is none, or it is a model that cannot be trusted.
     """
-    if name not in CLASSICAL:
-        folder = folder_of(name, sorted(CLASSICAL))
-        checked_weights(folder, read(folder))
+    if name in CLASSICAL:
+        return
+    if not files and name not in box():
+        raise InputError(f"model: {name!r} is not one of {', '.join(sorted([*CLASSICAL, *box()]))}")
+    folder = folder_of(name, sorted(CLASSICAL))
+    checked_weights(folder, read(folder))
 
 
 def restorer(name: str, device: str = "auto", said: Callable[[str], None] = _logger.warning) -> Restorer:
@@ -134,6 +166,8 @@ def restorer(name: str, device: str = "auto", said: Callable[[str], None] = _log
         InputError: there is none, it cannot be trusted, or the device is not there.
     """
     if name in CLASSICAL:
+        if device not in ("auto", "cpu"):
+            raise InputError(f"device: {device!r} is not one of auto, cpu; {name} runs on nothing else")
         return CLASSICAL[name]()
     from reconstruction.network_restorer import network_restorer  # torch: seconds, and half a gigabyte
 

@@ -11,11 +11,8 @@ from torch import Tensor
 
 from reconstruction.networks.network import Network
 from reconstruction.normalisation import Normalisation
+from reconstruction.restore import DEVIATION_STEPS
 from reconstruction.tiling import Tiling
-
-DEVIATION_STEPS = 16  # of the layer of uncertainties, in one grey value
-
-TYPES = {np.dtype(np.uint8): torch.uint8, np.dtype(np.uint16): torch.uint16}
 
 
 class Place(Protocol):

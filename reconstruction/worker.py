@@ -7,7 +7,7 @@ import math
 import os
 import time
 from bisect import bisect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,14 +19,14 @@ from reconstruction.brightness_ratios import Ratios, measure_ratios
 from reconstruction.canvas import Canvas, around, refuse_endless
 from reconstruction.drawing import DRAFT, EXACT, LIVE, Drawing, Layer, Tolerance
 from reconstruction.fixed_pattern import FixedPattern, PatternEstimate
-from reconstruction.frame_cache import FrameCache
+from reconstruction.frame_cache import Channel, FrameCache
 from reconstruction.fusion import Fusion
 from reconstruction.live_placement import LivePlacement
 from reconstruction.mosaic import Mosaic
 from reconstruction.neighbours import Neighbourhood
 from reconstruction.placement import Placement, place
 from reconstruction.registration import Edge, register
-from reconstruction.restore import Restorer
+from reconstruction.restore import DEVIATION_STEPS, Restorer, UncertainRestorer
 from reconstruction.sources import FrameSource, Tile
 from reconstruction.strips import base_reach_px
 
@@ -100,6 +100,20 @@ def cache_bytes(source: FrameSource) -> int:
     return min(frames * rows * columns * source.dtype.itemsize, CACHE_BYTES)
 
 
+def _layers_of(raw: FrameCache, restorer: Restorer, limit_bytes: int) -> list[Layer]:
+    """What the mosaic shows: frames as they came, restored, and how far the restorer knows that it may be off."""
+    if restorer.name == "none":
+        return [Layer(("raw", "restored"), raw)]
+    limit_bytes *= restorer.scale**2
+    as_they_came = Layer(("raw",), raw)
+    if not isinstance(restorer, UncertainRestorer):
+        restored = FrameCache(lambda tile: restorer.restore(raw.get(tile)), limit_bytes)
+        return [as_they_came, Layer(("restored",), restored, restorer.scale)]
+    both = FrameCache(lambda tile: restorer.restore_with_deviation(raw.get(tile)), 2 * limit_bytes)
+    named = enumerate(("restored", "uncertainty"))
+    return [as_they_came, *(Layer((name,), Channel(both, 2, i), restorer.scale) for i, name in named)]
+
+
 def _most_within(places_px: Sequence[float], length_px: float) -> int:
     """The greatest number of places within any stretch of a length."""
     ordered = sorted(places_px)
@@ -142,9 +156,7 @@ class _Worker:
         self._pool = pool
         limit_bytes = cache_bytes(source)
         self._raw = FrameCache(source.pixels, limit_bytes)
-        restored = FrameCache(lambda tile: restorer.restore(self._raw.get(tile)), limit_bytes * restorer.scale**2)
-        apart = [Layer(("raw",), self._raw), Layer(("restored",), restored, restorer.scale)]
-        self._layers = [Layer(("raw", "restored"), self._raw)] if restorer.name == "none" else apart
+        self._layers = _layers_of(self._raw, restorer, limit_bytes)
         self._known = {(edge.a, edge.b): edge for edge in source.known_edges()}
         self._edges: dict[tuple[int, int], Edge] = {}
         self._ratios: dict[tuple[int, int], Ratios] = {}
@@ -197,10 +209,16 @@ class _Worker:
         path.parent.mkdir(parents=True, exist_ok=True)
         scales = {name: layer.scale for layer in self._layers for name in layer.names}
         dtype, pixel_size_um = self._source.dtype, self._source.pixel_size_um
-        mosaic = Mosaic.create(path, canvas, dtype, pixel_size_um, scales, {"fusion": asdict(self._fusion)})
+        mosaic = Mosaic.create(path, canvas, dtype, pixel_size_um, scales, self._record(scales))
         return Drawing(
             mosaic, self._layers, self._source.tile_shape, dtype, self._fusion, self._pool, self._still_at_it
         )
+
+    def _record(self, names: Iterable[str]) -> dict[str, object]:
+        """Say what was done to the pixels."""
+        model = {"name": self._restorer.name, "sha256": self._restorer.sha256}
+        steps = {"uncertainty": {"steps_per_grey_value": DEVIATION_STEPS}} if "uncertainty" in names else {}
+        return {"fusion": asdict(self._fusion), "model": model, **steps}
 
     def _grown(self, drawing: Drawing, placement: Placement, tolerance: Tolerance) -> Drawing:
         """Draw where tiles are by now; on a larger canvas if more is planned, for of a video nobody knows the end."""

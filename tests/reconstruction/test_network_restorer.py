@@ -17,8 +17,8 @@ from reconstruction.network_restorer import NetworkRestorer, UncertainNetworkRes
 from reconstruction.networks.network import Network
 from reconstruction.networks.registry import NETWORKS
 from reconstruction.normalisation import Normalisation
-from reconstruction.restore import Restorer, UncertainRestorer, restorer
-from reconstruction.restoring_place import DEVIATION_STEPS, Processor
+from reconstruction.restore import DEVIATION_STEPS, Restorer, UncertainRestorer, restorer
+from reconstruction.restoring_place import Processor
 from reconstruction.tiling import Tiling
 from tests.reconstruction.models import model, network
 from tests.reconstruction.scenes import texture

@@ -1,0 +1,62 @@
+"""Mosaics made with networks: the layers that they give, on one grid, and what the mosaic says of them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaozarrs
+import zarr
+
+from reconstruction.restore import DEVIATION_STEPS, restorer
+from reconstruction.worker import Reconstruction, follow
+from tests.reconstruction.models import model
+from tests.reconstruction.scenes import Scan, scan
+from tests.reconstruction.test_worker import ignore, levels, same
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def scene() -> Scan:
+    return scan("natural", 0.2, size=128, rows=2, columns=3, electrons=1e3)
+
+
+def made(tmp_path: Path, **options: Any) -> Reconstruction:
+    model(tmp_path / "stripes", **options)
+    return follow(scene(), tmp_path / "out", restorer(str(tmp_path / "stripes"), "cpu", pytest.fail), ignore)
+
+
+def test_a_network_that_knows_its_uncertainty_gives_a_layer_of_it(tmp_path: Path) -> None:
+    result = made(tmp_path, out_channels=2)
+    shapes = set()
+    for layer in ("raw", "restored", "uncertainty"):
+        yaozarrs.validate_zarr_store(result.mosaic_path / layer)
+        shapes.add(levels(result.mosaic_path, layer)[0].shape)
+    assert len(shapes) == 1
+    said: Any = zarr.open_group(result.mosaic_path / "uncertainty", mode="r").attrs["nanoraster"]
+    assert said["uncertainty"] == {"steps_per_grey_value": DEVIATION_STEPS}
+    assert said["model"] == {"name": "stripes", "sha256": result.model_sha256}
+    one = restorer(str(tmp_path / "stripes"), "cpu").restore_with_deviation(scene().frames[0])  # type: ignore[attr-defined]
+    layer = levels(result.mosaic_path, "uncertainty")[0]
+    assert np.median(layer[layer > 0]) == pytest.approx(np.median(one[1]), rel=0.1)
+
+
+def test_a_network_of_scale_two_makes_a_layer_of_twice_the_pixels(tmp_path: Path) -> None:
+    result = made(tmp_path, scale=2)
+    raw, restored = (levels(result.mosaic_path, layer)[0] for layer in ("raw", "restored"))
+    assert restored.shape == (2 * raw.shape[0], 2 * raw.shape[1])
+    yaozarrs.validate_zarr_store(result.mosaic_path / "restored")
+
+
+def test_another_model_makes_the_mosaic_anew(tmp_path: Path) -> None:
+    made(tmp_path)
+    (tmp_path / "out").rename(tmp_path / "first")
+    made(tmp_path, seed=1)
+    (tmp_path / "first").rename(tmp_path / "there")
+    model(tmp_path / "stripes", seed=1)
+    follow(scene(), tmp_path / "there", restorer(str(tmp_path / "stripes"), "cpu"), ignore)
+    assert same(tmp_path / "there", tmp_path / "out", "restored")
