@@ -59,5 +59,6 @@ KINDS: Mapping[str, Class] = {
     "device_trouble": Class.NOTE,
     "worker_started": Class.NOTE,
     "worker_died": Class.NOTE,
+    "worker_warned": Class.NOTE,
     "telling_failed": Class.NOTE,
 }

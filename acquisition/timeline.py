@@ -16,6 +16,7 @@ FROM_OTHERS = frozenset(
     {
         "worker_started",
         "worker_died",
+        "worker_warned",
         "telling_failed",
         "guardian_retracted",
         "guardian_released",

@@ -204,6 +204,7 @@ class ModelAnswer(Answer):
     name: str = Field(examples=["nlm"])
     sha256: str | None
     scale: int = Field(description="Pixels made of one, along each axis.", examples=[1])
+    card: dict[str, Any] | None = Field(description="What is known of a network; null of classical methods.")
 
 
 class Models(Answer):

@@ -24,6 +24,7 @@ from api import queue_commands, token_commands
 from api.calibrate import place, run_calibration
 from api.errors import BAD_INPUT, DevicesFailed, UsageError, lines
 from api.export import export as export_from
+from api.models import list_models
 from api.modules import module_command
 from api.night.report import write_night_report
 from api.preview import write_preview
@@ -52,6 +53,9 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else there.")]
 Rig = Annotated[Path, typer.Option("--rig", help="Rig file (TOML).")]
+ModelName = Annotated[
+    str, typer.Option(metavar="NAME or FILE", help="How frames are restored: a name of `nanoraster models`, or a file.")
+]
 PlanFile = Annotated[Path, typer.Argument(metavar="FILE", help="Plan file (TOML or JSON).")]
 
 
@@ -66,7 +70,7 @@ def demo(
     speed: Annotated[float, typer.Option(help="How much faster than real the twin's clock runs.")] = 1.0,
     faults: Annotated[str, typer.Option(help="none, night (one operation in 100 fails), or a TOML file.")] = "none",
     world: Annotated[str, typer.Option(help="lab, still, superlens, diffraction, or a TOML file.")] = "lab",
-    model: Annotated[str, typer.Option(help="How frames are restored: none or nlm.")] = "nlm",
+    model: ModelName = "nlm",
     as_json: Json = False,
 ) -> None:
     """Scan a specimen on the simulated rig and compare the mosaic with the truth."""
@@ -182,9 +186,9 @@ def resume(
 def reconstruct(
     source: Annotated[Path, typer.Argument(help="A run directory or a folder of tiles.")],
     out: Annotated[Path, typer.Option(help="Folder for mosaic, positions and report; absent or empty.")],
-    model: Annotated[str, typer.Option(help="How frames are restored: none or nlm.")] = "none",
+    model: ModelName = "none",
     pixel_nm: Annotated[float | None, typer.Option(help="Size of a pixel, where the source does not know it.")] = None,
-    device: Annotated[str, typer.Option(help="Where models run: auto or cpu; none here needs more.")] = "auto",
+    device: Annotated[str, typer.Option(help="Where networks run: auto, cpu or cuda.")] = "auto",
     blend: Annotated[str, typer.Option(help="Overlaps: bands, or feather (averages all of them).")] = "bands",
     flat_field: Annotated[bool, typer.Option("--flat-field/--no-flat-field", help="Take out common shading.")] = True,
     exposure: Annotated[bool, typer.Option("--exposure/--no-exposure", help="Match the brightness of tiles.")] = True,
@@ -197,11 +201,9 @@ def reconstruct(
 
     To measure grey values in the mosaic, add --no-flat-field --no-exposure --whole-pixel: pixels are copied then.
     """
-    if device not in ("auto", "cpu"):
-        raise UsageError(f"--device {device}: should be auto or cpu; {model} runs on nothing else")
     with bars() as shown:
         fusion = Fusion(blend_named(blend), flat_field, exposure, sub_pixel)
-        summary = reconstruct_source(source, out, model, pixel_nm, fusion, shown.placed, shown.warn)
+        summary = reconstruct_source(source, out, model, device, pixel_nm, fusion, shown.placed, shown.warn)
     stitch = summary["stitch"]
     text = [
         f"mosaic    {out / 'mosaic.zarr'}",
@@ -246,7 +248,7 @@ def video(
     stage_um_s: Annotated[
         float | None, typer.Option(help="Speed of the stage; tells the size of a pixel where that is not known.")
     ] = None,
-    model: Annotated[str, typer.Option(help="How frames are restored: none or nlm.")] = "none",
+    model: ModelName = "none",
     as_json: Json = False,
 ) -> None:
     """Take frames out of a moving-stage video by their measured overlap, and make their mosaic.
@@ -304,6 +306,7 @@ def sim(context: typer.Context) -> None:
     os.execv(command[0], command)
 
 
+app.command("models")(list_models)
 app.command()(serve)
 app.add_typer(queue_commands.app, name="queue")
 app.add_typer(token_commands.app, name="token")

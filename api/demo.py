@@ -18,7 +18,7 @@ from api.show import Bars
 from api.twin import Twin, running_twin
 from devices.model import reasons
 from devices.rig import RigSettings
-from reconstruction.restore import restorer
+from reconstruction.restore import check
 
 DEFAULT_REGION_UM = 60.0, 48.0
 
@@ -45,7 +45,7 @@ def run_demo(asked: Demo, told: Instructions, shown: Bars) -> tuple[Path, Outcom
     Raises:
         UsageError, PlanError, InputError: an argument cannot be used; nothing was moved or written.
     """
-    restorer(asked.model)
+    check(asked.model)
     options = ["--world", asked.world, "--specimen", asked.specimen, "--pixel-nm", str(asked.pixel_nm)]
     options += ["--seed", str(asked.seed), "--speed", str(asked.speed), "--faults", asked.faults]
     size_um = _region_size_um(asked.region_um)

@@ -9,10 +9,12 @@ import zarr
 from numpy.typing import NDArray
 
 from acquisition.run_folder import RAW
+from reconstruction.restore import DEVIATION_STEPS
 
 DARKEST, BRIGHTEST = 0.1, 99.9  # percentiles of the first frame
 MARGIN = 0.25  # of what lies between, on either side, for frames that are darker or brighter than the first
 EVERY = 4  # pixels
+DEVIATIONS = 4  # a standard deviation so many of which reach from black to white is shown as white
 MOST_KNOWN = 64  # runs
 
 
@@ -22,6 +24,13 @@ def display_range(run: Path) -> tuple[int, int] | None:
         return _known_range(run)
     except _NoFrame:
         return None
+
+
+def range_of(layer: str, black: int, white: int) -> tuple[int, int]:
+    """Black and white of a layer, where the run has these; standard deviations begin at 0 and are much smaller."""
+    if layer != "uncertainty":
+        return black, white
+    return 0, max(round((white - black) * DEVIATION_STEPS / DEVIATIONS), 1)
 
 
 def as_shown(image: NDArray[Any], black: int, white: int) -> NDArray[np.uint8]:

@@ -24,6 +24,7 @@ def reconstruct(
     source: Path,
     out: Path,
     model: str,
+    device: str,
     pixel_nm: float | None,
     fusion: Fusion,
     placed: Callable[[dict[str, Any]], None],
@@ -32,9 +33,10 @@ def reconstruct(
     """Make the mosaic of a run or a folder of tiles; its `summary.json`.
 
     Args:
+        device: where a network runs: auto, cpu or cuda.
         fusion: what is done to grey values on their way into the mosaic.
         placed: hears how many tiles of how many have their place.
-        warned: hears, a line each, which tiles were left out or put elsewhere.
+        warned: hears, a line each, which tiles were left out or put elsewhere, and what a network had to do without.
 
     Raises:
         InputError, RunError, UsageError: bad input; nothing was written.
@@ -43,7 +45,7 @@ def reconstruct(
     if out.absolute().is_relative_to(source.absolute()):
         raise UsageError(f"--out {out}: lies inside of the source {source}")
     frames, facts = _open(source, pixel_nm)
-    restore = restorer(model)
+    restore = restorer(model, device, warned)
     first_canvas(frames)  # refuses what cannot be drawn
     out.mkdir(parents=True, exist_ok=True)
 

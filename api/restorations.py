@@ -12,7 +12,7 @@ from typing import Any
 from api.data_folder import DataFolder
 from api.errors import Occupied
 from api.modules import module_command
-from reconstruction.restore import restorer
+from reconstruction.restore import check
 
 FOLDER = "restored"
 END_S = 1.0
@@ -35,7 +35,7 @@ class Restorations:
             InputError: no such model.
             Occupied: this or another one is under way, or it is there already.
         """
-        restorer(model)
+        check(model, files=False)
         with self._lock:
             if self._is_working():
                 raise Occupied(f"run {self._working[0]} is being restored with {self._working[1]}")

@@ -17,7 +17,7 @@ def main() -> int:
     os.nice(POLITENESS)
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     try:
-        reconstruct(Path(run), Path(out), model, None, Fusion(), lambda said: None, _warn)
+        reconstruct(Path(run), Path(out), model, "auto", None, Fusion(), lambda said: None, _warn)
     except Exception as error:
         for line in lines(error):
             _warn(line)

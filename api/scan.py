@@ -34,7 +34,7 @@ from devices.rig import Rig, RigFileError, RigSettings, open_rig
 from devices.rig_lock import holding
 from devices.settings import DeflectionSettings
 from reconstruction.errors import InputError
-from reconstruction.restore import restorer
+from reconstruction.restore import check as check_model
 
 NOT_MADE_YET = ".run-to-be"
 NOT_FOR_TILES = ("video",)
@@ -70,20 +70,24 @@ def limits_of(settings: RigSettings) -> Mapping[str, tuple[float, float]]:
     return limits_um
 
 
-def findings(plan: Plan, settings: RigSettings, out: Path, rig: Rig | None = None) -> Findings:
-    """All that stands against a plan, and all that is doubtful; without an open rig no device is asked."""
+def findings(plan: Plan, settings: RigSettings, out: Path, rig: Rig | None = None, files: bool = True) -> Findings:
+    """All that stands against a plan, and all that is doubtful; without an open rig no device is asked.
+
+    Args:
+        files: whether the plan may name a model by its file.
+    """
     found = check(plan, settings, out, rig)
     try:
-        restorer(plan.reconstruction.model)
+        check_model(plan.reconstruction.model, files)
     except InputError as error:
         found.problems.insert(0, f"reconstruction.{error}")
     found.warnings.extend(unset_secrets(settings.tell))
     return found
 
 
-def foreseen(plan: Plan, settings: RigSettings, folder: Path) -> Findings:
+def foreseen(plan: Plan, settings: RigSettings, folder: Path, files: bool = True) -> Findings:
     """The same for a run that shall once be made somewhere in `folder`; an interlock that stands now is a warning."""
-    found = findings(plan, settings, folder / NOT_MADE_YET)
+    found = findings(plan, settings, folder / NOT_MADE_YET, files=files)
     return replace(found, warnings=[*found.interlocks, *found.warnings], interlocks=[])
 
 

@@ -23,17 +23,19 @@ def submit(
     rig: Path | None = None,
     start_at: datetime | None = None,
     window: TimeWindow | None = None,
+    files: bool = True,
 ) -> Job:
     """Put a plan at the end of the queue.
 
     Args:
         folder: where it will be acquired into.
         settings: of the rig on which it is to run; None: not known yet, so the plan is held against it when it begins.
+        files: whether the plan may name a model by its file; what comes over the network may not.
         rig: the file of that rig; None: whatever rig the service has then.
 
     Raises:
         PlanError: with every reason against it.
     """
-    if settings is not None and (found := foreseen(plan, settings, folder.runs).problems):
+    if settings is not None and (found := foreseen(plan, settings, folder.runs, files).problems):
         raise PlanError(found)
     return queue.add(plan.name, plan.model_dump(mode="json"), str(rig.absolute()) if rig else None, start_at, window)

@@ -18,7 +18,7 @@ from api.errors import DevicesFailed, UsageError
 from api.worker_process import WorkerProcess
 from devices.protocols import VideoFrame, VideoSource
 from devices.rig import RigSettings, open_device
-from reconstruction.restore import restorer
+from reconstruction.restore import check
 from reconstruction.video import Options
 from reconstruction.video_choice import Standing
 
@@ -52,7 +52,7 @@ def record_video(
         raise UsageError("--pixel-nm is needed with --rig: a rig file tells the pixel of its camera, not of its video")
     if options.crop is not None:
         video = video.model_copy(update={"crop_px": options.crop})
-    restorer(model)
+    check(model)
     discard_unbegun(out)
     ensure_empty(out)
     plan = plan_of(out.absolute().name, options.band, model)

@@ -1,7 +1,8 @@
 """The worker: follows one run to its mosaic and report. `python -m api.worker RUN [--world URL]`
 
-It says what it does as JSON, a line at a time: `{"placed": 12, "planned": 48}`, at the end `{"summary": {...}}`,
-or `{"error": "..."}` and exit code 1. With `--world` it asks the twin's world for the truth and compares.
+It says what it does as JSON, a line at a time: `{"placed": 12, "planned": 48}`, if need be `{"warning": "..."}`,
+at the end `{"summary": {...}}`, or `{"error": "..."}` and exit code 1. With `--world` it asks the twin's world for the
+truth and compares.
 """
 
 import argparse
@@ -77,8 +78,11 @@ def reconstruct_run(run: Path, world_url: str | None, say: Channel) -> dict[str,
     def heard(progress: Progress) -> None:
         say({"placed": progress.tiles, "planned": progress.planned})
 
+    def warned(text: str) -> None:
+        say({"warning": text})
+
     with writing_in(run):
-        made = follow(source, run, restorer(source.store.plan.reconstruction.model), heard)
+        made = follow(source, run, restorer(source.store.plan.reconstruction.model, said=warned), heard)
         doubt_calibration(source.store)
         facts = run_facts(source.store)
         if world_url is not None:

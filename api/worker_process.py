@@ -126,6 +126,8 @@ class WorkerProcess:
             self._summary = said["summary"]
         elif "error" in said:
             self._error = said["error"]
+        elif "warning" in said:
+            self._note("worker_warned", reason=said["warning"])
         else:
             self._placed = max(self._placed, said["placed"])
             self._heard(said)

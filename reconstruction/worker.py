@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
+from numpy.typing import NDArray
 
 from reconstruction.brightness import Brightness, match
 from reconstruction.brightness_ratios import Ratios, measure_ratios
@@ -100,16 +102,25 @@ def cache_bytes(source: FrameSource) -> int:
     return min(frames * rows * columns * source.dtype.itemsize, CACHE_BYTES)
 
 
-def _layers_of(raw: FrameCache, restorer: Restorer, limit_bytes: int) -> list[Layer]:
+def _layers_of(raw: FrameCache, restorer: Restorer, limit_bytes: int, restored_one: Callable[[], None]) -> list[Layer]:
     """What the mosaic shows: frames as they came, restored, and how far the restorer knows that it may be off."""
+
+    def by(restore: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[Tile], NDArray[Any]]:
+        def restored(tile: Tile) -> NDArray[Any]:
+            made = restore(raw.get(tile))
+            restored_one()
+            return made
+
+        return restored
+
     if restorer.name == "none":
         return [Layer(("raw", "restored"), raw)]
     limit_bytes *= restorer.scale**2
     as_they_came = Layer(("raw",), raw)
     if not isinstance(restorer, UncertainRestorer):
-        restored = FrameCache(lambda tile: restorer.restore(raw.get(tile)), limit_bytes)
+        restored = FrameCache(by(restorer.restore), limit_bytes)
         return [as_they_came, Layer(("restored",), restored, restorer.scale)]
-    both = FrameCache(lambda tile: restorer.restore_with_deviation(raw.get(tile)), 2 * limit_bytes)
+    both = FrameCache(by(restorer.restore_with_deviation), 2 * limit_bytes)
     named = enumerate(("restored", "uncertainty"))
     return [as_they_came, *(Layer((name,), Channel(both, 2, i), restorer.scale) for i, name in named)]
 
@@ -156,7 +167,7 @@ class _Worker:
         self._pool = pool
         limit_bytes = cache_bytes(source)
         self._raw = FrameCache(source.pixels, limit_bytes)
-        self._layers = _layers_of(self._raw, restorer, limit_bytes)
+        self._layers = _layers_of(self._raw, restorer, limit_bytes, self._still_at_it)
         self._known = {(edge.a, edge.b): edge for edge in source.known_edges()}
         self._edges: dict[tuple[int, int], Edge] = {}
         self._ratios: dict[tuple[int, int], Ratios] = {}

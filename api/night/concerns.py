@@ -105,7 +105,7 @@ def _measuring(night: Night) -> list[str]:
 
 
 def _doubts(night: Night) -> list[str]:
-    kinds = ("calibration_doubtful", "preflight_warning", "clock_jumped", "overlap_kept")
+    kinds = ("calibration_doubtful", "preflight_warning", "clock_jumped", "overlap_kept", "worker_warned")
     said = (event.data.get("reason") for event in night.of(*kinds))
     return [f"{str(reason)[:1].upper()}{str(reason)[1:]}." for reason in dict.fromkeys(said) if reason]
 

@@ -64,7 +64,8 @@ def list_jobs(service: ServiceOf) -> dict[str, Any]:
 def add_job(new: NewJob, service: ServiceOf, response: Response) -> dict[str, Any]:
     """Check a plan against the rig as far as that goes without moving it, and queue it."""
     settings = service.settings_for(None)
-    job = submit(service.queue, service.folder, new.plan, settings, None, new.start_at, _window(new.window))
+    window = _window(new.window)
+    job = submit(service.queue, service.folder, new.plan, settings, None, new.start_at, window, files=False)
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
     return _facts(service, job)
 

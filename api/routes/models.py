@@ -6,9 +6,9 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field
 
 from api.existing_run import existing_run
+from api.models import model_facts
 from api.routes.service_of import ServiceOf
 from devices.model import Model, Printable
-from reconstruction.restore import CLASSICAL, restorer
 
 router = APIRouter()
 
@@ -20,10 +20,9 @@ class Wanted(Model):
 
 
 @router.get("/models")
-async def get_models() -> dict[str, Any]:
-    """Each with the hash of what determines its result, and how many pixels it makes of one along each axis."""
-    found = [restorer(name) for name in sorted(CLASSICAL)]
-    return {"models": [{"name": each.name, "sha256": each.sha256, "scale": each.scale} for each in found]}
+def get_models() -> dict[str, Any]:
+    """Each with the hash of what determines its result, how many pixels it makes of one along each axis, its card."""
+    return {"models": model_facts()}
 
 
 @router.post("/runs/{name}/reconstruct", status_code=202)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import cv2
 from fastapi import APIRouter, Header, HTTPException, Path, Request, Response
 
-from api.display_range import as_shown, display_range
+from api.display_range import as_shown, display_range, range_of
 from api.existing_run import existing_run
 from api.restorations import Restorations
 from api.routes.service_of import ServiceOf
@@ -34,6 +34,7 @@ def get_mosaic(name: str, service: ServiceOf, request: Request) -> dict[str, Any
     `display_range` is what tiles show as black and white: grey values, the same from the run's first tile to its last.
     There are no layers before the first tile was placed. `restored_again` tells with which other models it was
     restored since, or is just being; their layers are `raw@MODEL` and `restored@MODEL`.
+    `uncertainty`, where a model gives it, shows standard deviations: white where four of them span the display range.
     """
     run = existing_run(service.folder, name)
     found = layers(run / MOSAIC)
@@ -69,5 +70,5 @@ def get_mosaic_tile(
     shown = display_range(run)
     if pixels is None or shown is None:
         raise HTTPException(HTTPStatus.NOT_FOUND, "nothing was drawn there yet")
-    jpeg = cv2.imencode(".jpg", as_shown(pixels, *shown), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
+    jpeg = cv2.imencode(".jpg", as_shown(pixels, *range_of(layer, *shown)), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
     return Response(jpeg.tobytes(), media_type="image/jpeg", headers=headers)

@@ -15,6 +15,6 @@ router = APIRouter(prefix="/plans")
 def preview(plan: Plan, service: ServiceOf) -> dict[str, Any]:
     """Tiles, time and disk, and everything that stands in the way; moves nothing."""
     settings = service.settings_for(None)
-    found = foreseen(plan, settings, service.folder.runs)
+    found = foreseen(plan, settings, service.folder.runs, files=False)
     costs = vars(found.cost) if found.cost else {}
     return {**costs, "plan_hash": plan.hash, "problems": found.problems, "warnings": found.warnings}

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import asdict
+from math import log
 from typing import Any, ClassVar
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from reconstruction.networks.config import Config
+from reconstruction.normalisation import SIGMAS
 
 
 class Network(nn.Module):
@@ -32,12 +34,12 @@ class Network(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Restore an image (batch, 1, y, x); float32 (batch, out_channels, scale * y, scale * x).
 
-        A second channel is the logarithm of the variance of the first.
+        A second channel is the logarithm of the variance of the first; at first that of the noise.
         """
         coarse = next(self.body.parameters()).dtype
         made = self.tail(self.body(self.head(image).to(coarse)).to(image.dtype))
         grey = made[:, :1] + _enlarged(image, self.scale)
-        return grey if self.out_channels == 1 else torch.cat((grey, made[:, 1:]), dim=1)
+        return grey if self.out_channels == 1 else torch.cat((grey, made[:, 1:] - 2 * log(SIGMAS)), dim=1)
 
     @abstractmethod
     def repeated(self) -> Iterable[nn.Module]:

@@ -19,6 +19,7 @@ from devices.rig import RigSettings
 from tests.api.service_bench import PlayedWork, eventually, plan, rig_file
 from tests.api.test_mosaic_tiles import picture
 from tests.api.test_routes import refused
+from tests.reconstruction.models import model
 
 RUNS = "/api/v1/runs"
 
@@ -67,6 +68,50 @@ def test_a_model_that_is_none_is_refused(client: TestClient, tmp_path: Path, run
     assert not (tmp_path / "restored").exists()
     refused(client.get(f"{RUNS}/{run}/mosaic/raw@..%2f..%2fruns/0/0/0.jpg"), 404)
     refused(client.get(f"{RUNS}/{run}/mosaic/raw@../0/0/0.jpg"), 422)
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a network that knows how far it may be off, and one whose card is broken."""
+    folder = tmp_path / "models"
+    model(folder / "stripes", out_channels=2)
+    (folder / "broken").mkdir()
+    (folder / "broken" / "card.json").write_text("{")
+    monkeypatch.setenv("NANORASTER_MODELS", str(folder))
+    return folder
+
+
+def test_networks_are_listed_with_their_cards(client: TestClient, models: Path) -> None:
+    found = {each["name"]: each for each in client.get("/api/v1/models").json()["models"]}
+    assert found["stripes"]["card"]["licence"] == "CC0-1.0"
+    assert found["stripes"]["sha256"] == found["stripes"]["card"]["sha256"]
+    assert found["nlm"]["card"] is None
+    assert "broken" not in found
+
+
+def test_a_run_is_restored_again_with_a_network_and_its_uncertainty(client: TestClient, run: str, models: Path) -> None:
+    assert client.post(f"{RUNS}/{run}/reconstruct", json={"model": "stripes"}).status_code == 202
+    done = [{"model": "stripes", "state": "done"}]
+    eventually(lambda: client.get(f"{RUNS}/{run}/mosaic").json()["restored_again"] == done)
+    layers = client.get(f"{RUNS}/{run}/mosaic").json()["layers"]
+    assert layers.keys() == {"raw@stripes", "restored@stripes", "uncertainty@stripes"}
+    top = len(layers["uncertainty@stripes"]) - 1
+    shown = picture(client.get(f"{RUNS}/{run}/mosaic/uncertainty@stripes/{top}/0/0.jpg"))
+    assert 1 < np.median(shown[shown > 0]) < 255
+
+
+def test_over_the_network_models_have_names_and_no_paths(client: TestClient, run: str, models: Path) -> None:
+    path = str(models / "stripes")
+    for given in ("./stripes", "models/stripes"):
+        again = client.post(f"{RUNS}/{run}/reconstruct", json={"model": given})
+        refused(again, 422, "is not one of", "nlm, none, stripes")
+    named = plan(reconstruction={"model": path})
+    refused(client.post("/api/v1/jobs", json={"plan": named}), 422, "is not one of", "nlm, none, stripes")
+    assert "is not one of" in client.post("/api/v1/plans/preview", json=named).json()["problems"][0]
+    there = {"plan": plan(reconstruction={"model": "stripes"})}
+    assert client.post("/api/v1/jobs", json=there).status_code == 201
+    (models / "stripes" / "weights.safetensors").write_bytes(b"other")
+    refused(client.post("/api/v1/jobs", json=there), 422, "is not the", "of the card")
 
 
 def test_models_are_listed_with_their_hashes(client: TestClient) -> None:

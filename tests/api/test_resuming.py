@@ -206,6 +206,19 @@ def test_a_worker_that_hangs_is_ended_and_started_again(
     assert died.data["code"] == -signal.SIGKILL
 
 
+def test_what_a_worker_warns_of_stands_in_the_journal(
+    new_run: NewRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    script = 'print(\'{"warning": "cuda has too little memory"}\'); print(\'{"summary": {}}\')'
+    with closing(Journal(new_run() / "journal.db")) as journal:
+        worker = WorkerProcess(tmp_path, [], journal, lambda said: None)
+        monkeypatch.setattr(worker, "_command", [sys.executable, "-c", script])
+        with worker:
+            assert worker.summary() == {}
+        (warned,) = [event for event in journal.events() if event.kind == "worker_warned"]
+    assert warned.data["reason"] == "cuda has too little memory"
+
+
 def recalibrated(text: str) -> RigSettings:
     """The rig at another address, with a force scale and a trust of its own."""
     text = text.replace("socket://127.0.0.1:2", "socket://127.0.0.1:3").replace("= 50.0", "= 55.0")
