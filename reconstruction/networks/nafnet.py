@@ -68,6 +68,7 @@ class _UNet(nn.Module):
         self.up = nn.ModuleList(_blocks(*sizes) for sizes in zip(widths[-2::-1], config.up, strict=True))
 
     def forward(self, features: Tensor) -> Tensor:
+        features = features.to(next(self.parameters()).dtype)
         kept = []
         for blocks, smaller in zip(self.down, self.smaller, strict=True):
             features = blocks(features)

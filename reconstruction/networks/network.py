@@ -22,7 +22,7 @@ class Network(nn.Module):
     halo_px: ClassVar[int]  # how far beyond a part of an image it has to look for the part to come out the same
     multiple_of: int  # pixels that a side of an image is a multiple of
     head: nn.Module
-    body: nn.Module
+    body: nn.Module  # takes features in float32, and works in the format of its weights
     tail: nn.Module
 
     def __init__(self, config: Config) -> None:
@@ -36,8 +36,7 @@ class Network(nn.Module):
 
         A second channel is the logarithm of the variance of the first; at first that of the noise.
         """
-        coarse = next(self.body.parameters()).dtype
-        made = self.tail(self.body(self.head(image).to(coarse)).to(image.dtype))
+        made = self.tail(self.body(self.head(image)).to(image.dtype))
         grey = made[:, :1] + _enlarged(image, self.scale)
         return grey if self.out_channels == 1 else torch.cat((grey, made[:, 1:] - 2 * log(SIGMAS)), dim=1)
 

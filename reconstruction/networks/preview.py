@@ -63,6 +63,7 @@ class _UNet(nn.Module):
         self.up = nn.ModuleList(_Pair(width) for width in widths[-2::-1])
 
     def forward(self, features: Tensor) -> Tensor:
+        features = features.to(next(self.parameters()).dtype)
         kept = []
         for pair, smaller in zip(self.down, self.smaller, strict=True):
             features = pair(features)

@@ -73,7 +73,8 @@ class _Trunk(nn.Module):
         self.fine = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, features: Tensor) -> Tensor:
-        features = features + self.after(self.blocks(features))
+        kind = self.after.weight.dtype
+        features = (features + self.after(self.blocks(features).to(kind))).to(kind)
         for convolution in self.doublings:
             larger = functional.interpolate(features, scale_factor=2.0, mode="nearest")
             features = functional.leaky_relu(convolution(larger), SLOPE)
@@ -81,14 +82,14 @@ class _Trunk(nn.Module):
 
 
 class _Block(nn.Module):
-    """Three dense blocks."""
+    """Three dense blocks; the sum that goes from block to block stays in float32, for there are many to add."""
 
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
         self.dense = nn.Sequential(*(_Dense(width, growth) for _ in range(3)))
 
     def forward(self, features: Tensor) -> Tensor:
-        made: Tensor = self.dense(features)
+        made: Tensor = self.dense(features.to(next(self.parameters()).dtype))
         return features + SHARE * made
 
 
