@@ -14,7 +14,9 @@ from reconstruction.sources import Tile
 class Frames(Protocol):
     """Images of tiles, from any thread."""
 
-    limit_bytes: int  # to keep, at most
+    @property
+    def limit_bytes(self) -> int:
+        """How much is kept, at most."""
 
     def get(self, tile: Tile) -> NDArray[Any]:
         """Return an image (y, x), not to be written to."""
@@ -65,9 +67,8 @@ class FrameCache:
 class Channel:
     """One of the images that a cache keeps together, stacked, for each tile; fulfils `Frames`."""
 
-    def __init__(self, stacks: FrameCache, count: int, index: int) -> None:
+    def __init__(self, stacks: FrameCache, index: int) -> None:
         self._stacks = stacks
-        self._count = count
         self._index = index
 
     def get(self, tile: Tile) -> NDArray[Any]:
@@ -76,8 +77,4 @@ class Channel:
 
     @property
     def limit_bytes(self) -> int:
-        return self._stacks.limit_bytes // self._count
-
-    @limit_bytes.setter
-    def limit_bytes(self, limit_bytes: int) -> None:
-        self._stacks.limit_bytes = limit_bytes * self._count
+        return self._stacks.limit_bytes

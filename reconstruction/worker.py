@@ -34,6 +34,7 @@ from reconstruction.strips import base_reach_px
 
 MOSAIC_NAME = "mosaic.zarr"
 CACHE_BYTES = 512 * 2**20  # a layer, at most
+RESTORED_BYTES = 2**30  # of restored frames, at most; each that is kept need not be restored again when it is redrawn
 CACHED_BAND = 2.0  # tile heights: the row that arrives, the one before and the one between; the others are done with
 REDRAW_S = 0.5  # between two drawings while the scan goes on
 REDRAW_SHARE = 2.0  # times as long as the last drawing took, at least
@@ -102,7 +103,7 @@ def cache_bytes(source: FrameSource) -> int:
     return min(frames * rows * columns * source.dtype.itemsize, CACHE_BYTES)
 
 
-def _layers_of(raw: FrameCache, restorer: Restorer, limit_bytes: int, restored_one: Callable[[], None]) -> list[Layer]:
+def _layers_of(raw: FrameCache, restorer: Restorer, restored_one: Callable[[], None]) -> list[Layer]:
     """What the mosaic shows: frames as they came, restored, and how far the restorer knows that it may be off."""
 
     def by(restore: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[Tile], NDArray[Any]]:
@@ -115,14 +116,13 @@ def _layers_of(raw: FrameCache, restorer: Restorer, limit_bytes: int, restored_o
 
     if restorer.name == "none":
         return [Layer(("raw", "restored"), raw)]
-    limit_bytes *= restorer.scale**2
     as_they_came = Layer(("raw",), raw)
     if not isinstance(restorer, UncertainRestorer):
-        restored = FrameCache(by(restorer.restore), limit_bytes)
+        restored = FrameCache(by(restorer.restore), RESTORED_BYTES)
         return [as_they_came, Layer(("restored",), restored, restorer.scale)]
-    both = FrameCache(by(restorer.restore_with_deviation), 2 * limit_bytes)
+    both = FrameCache(by(restorer.restore_with_deviation), RESTORED_BYTES)
     named = enumerate(("restored", "uncertainty"))
-    return [as_they_came, *(Layer((name,), Channel(both, 2, i), restorer.scale) for i, name in named)]
+    return [as_they_came, *(Layer((name,), Channel(both, i), restorer.scale) for i, name in named)]
 
 
 def _most_within(places_px: Sequence[float], length_px: float) -> int:
@@ -165,9 +165,8 @@ class _Worker:
         self._progress = progress
         self._fusion = fusion
         self._pool = pool
-        limit_bytes = cache_bytes(source)
-        self._raw = FrameCache(source.pixels, limit_bytes)
-        self._layers = _layers_of(self._raw, restorer, limit_bytes, self._still_at_it)
+        self._raw = FrameCache(source.pixels, cache_bytes(source))
+        self._layers = _layers_of(self._raw, restorer, self._still_at_it)
         self._known = {(edge.a, edge.b): edge for edge in source.known_edges()}
         self._edges: dict[tuple[int, int], Edge] = {}
         self._ratios: dict[tuple[int, int], Ratios] = {}
@@ -237,8 +236,7 @@ class _Worker:
         if drawing.mosaic.canvas.holds(canvas):
             self._draw(drawing, placement, tolerance)
             return drawing
-        for layer in self._layers:
-            layer.frames.limit_bytes = cache_bytes(self._source) * layer.scale**2
+        self._raw.limit_bytes = cache_bytes(self._source)
         larger = self._larger(canvas.ahead_of(drawing.mosaic.canvas))
         self._draw(larger, placement, EXACT)
         larger.move_to(self._path)
