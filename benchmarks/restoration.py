@@ -59,6 +59,7 @@ class Row:
 
 def main() -> int:
     options = _options()
+    torch.backends.cudnn.benchmark = True
     device = options.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -220,7 +221,7 @@ def _roof_flop_s(device: str, seconds: float) -> float:
 
 
 def _flop_s(work: Callable[[], Tensor], flop: int, device: str, seconds: float) -> float:
-    with torch.inference_mode(), torch.backends.cudnn.flags(benchmark=True):
+    with torch.inference_mode():
         return max(flop * count / took_s for count, took_s in _runs(work, device, seconds))
 
 

@@ -11,14 +11,13 @@ from copy import deepcopy
 from queue import SimpleQueue
 from typing import Any
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from reconstruction.networks.network import Network
 from reconstruction.normalisation import Normalisation
-from reconstruction.restoring_place import channels_last, restored
+from reconstruction.restoring_place import channels_last, restored, tensor_of
 from reconstruction.tiling import Tiling
 
 SLOTS = 3  # frames under way: one arrives, one is worked on, one leaves
@@ -26,11 +25,11 @@ WARM_UP = 3  # runs before the capture, in which libraries make their choices
 
 
 class Cuda:
-    """The GPU: the body of the network in bfloat16, memory by pixels; fulfils `Place`."""
+    """The GPU, with the body of the network in bfloat16; fulfils `Place`."""
 
     name = "cuda"
-    tile_px = 1024
-    batch_px = 4 * 2**20
+    tile_px = 1536
+    batch_px = 8 * 2**20
 
     def __init__(self, network: Network, said: Callable[[str], None], compiled: bool = True) -> None:
         """Put a copy of a network there.
@@ -41,6 +40,7 @@ class Cuda:
         self._network = channels_last(deepcopy(network).to("cuda"))
         if torch.cuda.is_bf16_supported():
             self._network.body.to(torch.bfloat16)
+        torch.backends.cudnn.benchmark = True  # shapes stay as they are
         if compiled:
             _compile(self._network)
         self._said = said
@@ -63,8 +63,9 @@ class Cuda:
                     done = self._stream.record_event()
                 return slot.fetch(made, done)
         except torch.OutOfMemoryError:
-            self._captured.clear()
-            torch.cuda.empty_cache()
+            with self._lock:
+                self._captured.clear()
+                torch.cuda.empty_cache()
             raise
         finally:
             self._slots.put(slot)
@@ -92,13 +93,11 @@ class _Captured:
 
     def __init__(self, network: Network, shape: tuple[int, ...]) -> None:
         self._given = torch.zeros(shape, device="cuda").to(memory_format=torch.channels_last)
-        with torch.backends.cudnn.flags(benchmark=True):
-            for _ in range(WARM_UP):
-                network(self._given)
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(
-            self._graph, stream=torch.cuda.current_stream(), capture_error_mode="thread_local"
-        ):  # other threads copy on
+        for _ in range(WARM_UP):
+            network(self._given)
+        stream = torch.cuda.current_stream()
+        with torch.cuda.graph(self._graph, stream=stream, capture_error_mode="thread_local"):  # other threads copy on
             self._made = network(self._given)
 
     def __call__(self, tiles: Tensor) -> Tensor:
@@ -121,7 +120,7 @@ class _Slot:
 
     def send(self, frame: NDArray[Any]) -> Tensor:
         """Begin to copy a frame to the GPU, on this slot's stream."""
-        given = torch.from_numpy(np.ascontiguousarray(frame))
+        given = tensor_of(frame)
         self._there = _pinned_like(given, self._there)
         self._there.copy_(given)
         with torch.cuda.stream(self.stream):

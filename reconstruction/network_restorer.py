@@ -93,9 +93,17 @@ def network_restorer(folder: Path, device: str, said: Callable[[str], None]) -> 
     if device == "cuda" and not there:
         raise InputError("device: 'cuda' is not there, or this PyTorch is built without it")
     network, card = load(folder)
-    place = Cuda(network, said) if there and device != "cpu" else Processor(network)
+    place = _gpu(network, card, said) if there and device != "cpu" else Processor(network)
     kind = NetworkRestorer if network.out_channels == 1 else UncertainNetworkRestorer
     return kind(network, card, place, said)
+
+
+def _gpu(network: Network, card: Card, said: Callable[[str], None]) -> Place:
+    try:
+        return Cuda(network, said)
+    except torch.OutOfMemoryError:
+        said(f"model {card.name}: cuda has no memory for it; going on with the CPU, which is much slower")
+        return Processor(network)
 
 
 def _batch(tiling: Tiling, most_px: int) -> int:

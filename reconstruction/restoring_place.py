@@ -1,7 +1,7 @@
 """Where a network restores frames: what every place does, and the plain one, a processor."""
 
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import numpy as np
@@ -44,7 +44,12 @@ def restored(
     if len(answer) > 1:
         deviation = normalisation.grey_deviation(answer[:1], (answer[1:] / 2).exp())
         made = torch.cat((made, deviation * DEVIATION_STEPS))
-    return made.round().clamp(0, torch.iinfo(frame.dtype).max).to(frame.dtype)
+    return made.round().clamp(0, torch.iinfo(frame.dtype).max).to(frame.dtype).contiguous()
+
+
+def tensor_of(frame: NDArray[Any]) -> Tensor:
+    """Take a frame (y, x) for a tensor; without a copy, if it may be written to."""
+    return torch.from_numpy(np.require(frame, requirements=["C", "W"]))
 
 
 def channels_last(network: Network) -> Network:
@@ -54,7 +59,7 @@ def channels_last(network: Network) -> Network:
 
 
 class Processor:
-    """The CPU: float32, one frame after the other, each on all cores; fulfils `Place`."""
+    """The CPU: float32, a core for each thread that asks, so that none waits for another; fulfils `Place`."""
 
     name = "cpu"
     tile_px = 512
@@ -62,12 +67,21 @@ class Processor:
 
     def __init__(self, network: Network) -> None:
         self._network = channels_last(network)
-        self._lock = threading.Lock()
 
     def restore(self, frame: NDArray[Any], tiling: Tiling, batch: int, normalisation: Normalisation) -> NDArray[Any]:
         def run(tiles: Tensor) -> Tensor:
             return torch.cat([self._network(part) for part in torch.split(tiles, batch)])
 
-        with self._lock, torch.inference_mode():
-            given = torch.from_numpy(np.ascontiguousarray(frame))
-            return restored(given, tiling, run, self._network.scale, normalisation).numpy()
+        with _one_core(), torch.inference_mode():
+            return restored(tensor_of(frame), tiling, run, self._network.scale, normalisation).numpy()
+
+
+@contextmanager
+def _one_core() -> Iterator[None]:
+    """Keep torch's work to the thread that asks for it."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -189,6 +189,7 @@ def test_threads_that_run_out_of_memory_together_halve_it_once_each_time(tmp_pat
 def test_tiny_frames_are_restored_too(tmp_path: Path, shape: tuple[int, int]) -> None:
     module = shaken("nafnet_16")
     frame = np.random.default_rng(3).poisson(120, shape).astype(np.uint8)
+    frame.setflags(write=False)  # as a view of a file is
     assert of(module, card(tmp_path, "nafnet_16")).restore(frame).shape == shape
 
 
@@ -217,6 +218,7 @@ def test_nothing_loads_torch_before_a_network_is_asked_for() -> None:
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+@pytest.mark.filterwarnings("ignore")  # of compilers
 @pytest.mark.parametrize("name", sorted(NETWORKS))
 def test_a_gpu_makes_the_same_of_a_frame_up_to_its_rounding(name: str) -> None:
     from reconstruction.cuda_place import Cuda
