@@ -9,7 +9,7 @@ from reconstruction.metrics.images import Image, as_image, checked_range
 
 
 def histogram(image: NDArray[Any], data_range: float, bins: int = 256) -> Image:
-    """Count the share of pixels in equal bins from 0 to `data_range`, (bins,), sum 1; values beyond count at the ends."""
+    """Count the share of pixels in equal bins from 0 to `data_range`, (bins,), sum 1; what lies beyond too."""
     values = np.clip(as_image(image), 0, checked_range(data_range))
     return np.asarray(np.histogram(values, bins, (0, data_range))[0] / values.size)
 
