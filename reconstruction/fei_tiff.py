@@ -22,7 +22,7 @@ class FeiImage:
     """
 
     pixels: NDArray[Any]
-    """(y, x), uint8 or uint16, without the data bar and the coloured frame of the quadrant that was active."""
+    """(y, x), uint8 or uint16, without the data bar and the frame that marks the active quadrant."""
     pixel_size_um: tuple[float, float]
     """Width and height of a pixel (x, y)."""
     dwell_s: float | None
@@ -39,7 +39,8 @@ class FeiImage:
 def read_fei(path: Path) -> FeiImage:
     """Read a TIFF with the metadata of TIFF tag 34680 or 34682 (`[Scan]`, `[EScan]`, `[Image]`, `[Stage]`).
 
-    The rows below the image (`Image.ResolutionY`) are the data bar and are cut off; so is its coloured outermost pixel.
+    The rows below the image (`Image.ResolutionY`) are the data bar and are cut off. So is the frame of the active
+    quadrant where there is one: a coloured pixel all around, and inside of it a black row and column.
 
     Raises:
         InputError: not an image, not of such a microscope, in colour, or metadata that do not fit the image.
@@ -88,11 +89,12 @@ def _grey(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
     if pixels.ndim == 2:
         return pixels
     coloured = (pixels != pixels[..., :1]).any(axis=-1)
-    if coloured.any():
-        pixels, coloured = pixels[1:-1, 1:-1], coloured[1:-1, 1:-1]
+    if not coloured.any():
+        return np.ascontiguousarray(pixels[..., 0])
+    inner, coloured = pixels[1:-1, 1:-1, 0], coloured[1:-1, 1:-1]
     if coloured.any():
         raise InputError(f"{path}: {int(coloured.sum())} coloured pixels, should be grey inside of its frame")
-    return np.ascontiguousarray(pixels[..., 0])
+    return np.ascontiguousarray(inner[int(not inner[0].any()) :, int(not inner[:, 0].any()) :])
 
 
 def _number(facts: Mapping[str, Any], section: str, key: str) -> float | None:

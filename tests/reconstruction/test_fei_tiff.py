@@ -84,6 +84,6 @@ def test_refuses_metadata_that_do_not_fit(tmp_path: Path, said: str, instead: st
 @pytest.mark.skipif(not REAL.is_dir(), reason="no folder of real recordings")
 def test_reads_what_a_helios_wrote() -> None:
     fast, slow, lines = (read_fei(REAL / f"{name}_003.tif") for name in ("100ns", "30us", "Line_50x"))
-    assert fast.pixels.shape == slow.pixels.shape == (440, 510)  # a green frame around 512 x 442
+    assert fast.pixels.shape == slow.pixels.shape == (439, 509)  # green around 512 x 442, then a black row and column
     assert fast.pixel_size_um == pytest.approx((5.828e-3, 5.828e-3), rel=1e-4)  # of its read-me
     assert [image.time_per_pixel_s for image in (fast, slow, lines)] == pytest.approx([1e-7, 30e-6, 5e-6])

@@ -1,0 +1,1 @@
+"""Training of restoration networks: what they learn from, and how."""
