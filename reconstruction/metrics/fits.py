@@ -45,7 +45,7 @@ def shift_between_px(truth: NDArray[Any], estimate: NDArray[Any]) -> tuple[float
         moved = ndimage.shift(spline, shift, order=3, mode="nearest", prefilter=False)
         slopes = [inner(-slope).ravel() for slope in np.gradient(moved)]
         columns = np.stack([*slopes, inner(moved).ravel(), np.ones(wanted.size)], axis=1)
-        solved = np.linalg.lstsq(columns, wanted.ravel(), rcond=None)[0]
+        solved = np.linalg.pinv(columns.T @ columns) @ (columns.T @ wanted.ravel())
         gain = solved[2]
         if abs(gain) < 1e-12:
             break

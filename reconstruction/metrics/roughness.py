@@ -19,6 +19,7 @@ from reconstruction.metrics.line_edges import LineEdges
 
 LEAST_ROWS = 32
 HURST_RANGE = 0.1, 1.0
+FIT = {"maxiter": 600, "xatol": 1e-3, "fatol": 1e-3}
 LEAST_BIN = 2  # of the spectrum: taking out the mean and the tilt has changed what lies below
 
 
@@ -128,7 +129,7 @@ def fitted_model(spectrum: Spectrum) -> RoughnessModel:
     starts = [
         [math.log(sigma), math.log(share), 0.6, math.log(floor)] for share in np.geomspace(2 * step, length / 8, 3)
     ]
-    fits = [minimize(unlikely, start, method="L-BFGS-B", bounds=bounds) for start in starts]
+    fits = [minimize(unlikely, start, method="Nelder-Mead", bounds=bounds, options=FIT) for start in starts]
     return model(min(fits, key=lambda fit: float(fit.fun)).x)
 
 
