@@ -115,10 +115,10 @@ class RichardsonLucy(_Parametric):
         estimate = np.full(seen.shape, max(float(seen.mean()), LEAST_VALUE), np.float32)
         for _ in range(self.iterations):
             expected = np.maximum(self._spread(estimate), LEAST_VALUE)
-            estimate = estimate * self._spread(seen / expected)
+            estimate = np.asarray(estimate * self._spread(seen / expected), np.float32)
         return _as_frame(estimate, frame)
 
-    def _spread(self, image: Image) -> Image:
+    def _spread(self, image: NDArray[Any]) -> Image:
         blurred = cv2.GaussianBlur(image, (0, 0), self.sigma_px, borderType=cv2.BORDER_REFLECT)
         return np.asarray(blurred, np.float32)
 
@@ -140,7 +140,7 @@ FAMILIES: dict[str, tuple[Classical, ...]] = {
     "median": tuple(Median(side) for side in (3, 5, 7)),
     "richardson_lucy": tuple(RichardsonLucy(s, n) for s in (0.8, 1.2, 1.6, 2.2) for n in (1, 2, 4, 8)),
     "tv": tuple(TotalVariation(strength) for strength in (0.4, 0.7, 1.0, 1.4, 2.0, 3.0)),
-    "nlm_tuned": tuple(TunedNonLocalMeans(strength) for strength in (0.6, 0.75, 0.9, 1.1, 1.4, 1.8)),
+    "nlm_tuned": tuple(TunedNonLocalMeans(strength) for strength in (0.6, 0.75, 0.9, 1.1, 1.4, 1.8, 2.3)),
 }
 
 
@@ -176,9 +176,9 @@ def _divergence(dual: NDArray[np.float32]) -> Image:
     found = dual[0] + dual[1]
     found[1:] -= dual[0, :-1]
     found[:, 1:] -= dual[1, :, :-1]
-    return found
+    return np.asarray(found, np.float32)
 
 
 def _as_frame(values: NDArray[Any], frame: NDArray[Any]) -> NDArray[Any]:
     """Round to the grey values of the frame's type."""
-    return np.clip(np.rint(values), 0, np.iinfo(frame.dtype).max).astype(frame.dtype)
+    return np.asarray(np.clip(np.rint(values), 0, np.iinfo(frame.dtype).max), dtype=frame.dtype)
