@@ -23,6 +23,7 @@ from api import demo as demonstration
 from api import queue_commands, token_commands
 from api.calibrate import place, run_calibration
 from api.errors import BAD_INPUT, DevicesFailed, UsageError, lines
+from api.evaluate import evaluate
 from api.export import export as export_from
 from api.models import list_models
 from api.modules import module_command
@@ -308,6 +309,7 @@ def sim(context: typer.Context) -> None:
 
 app.command("models")(list_models)
 app.command()(serve)
+app.command()(evaluate)
 app.add_typer(queue_commands.app, name="queue")
 app.add_typer(token_commands.app, name="token")
 

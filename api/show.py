@@ -82,6 +82,10 @@ class Bars:
         """Take note of how far the choice of frames is."""
         self._advance(f"{seen.file[-20:]}: {seen.chosen} chosen", seen.pictures, max(seen.of, seen.pictures), seen.file)
 
+    def judged(self, done: int, total: int) -> None:
+        """Take note of how many images an evaluation has judged."""
+        self._advance("judged", done, total)
+
     def _advance(self, name: str, completed: int, total: int, task: str | None = None) -> None:
         task = task or name
         if task not in self._tasks:
