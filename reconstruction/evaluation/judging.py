@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.errors import InputError
@@ -14,9 +15,11 @@ from reconstruction.evaluation.intervals import Mean, mean_with_interval
 from reconstruction.evaluation.methods import Method
 from reconstruction.evaluation.stitching import acceptance, second_exposure
 from reconstruction.metrics.registry import Judged, Metric, metrics_for
+from reconstruction.restore import DEVIATION_STEPS, Restorer, UncertainRestorer
 
 BORDER_PX = 16
 LEAST_INSIDE_PX = 32
+KEPT = 8  # cases whose images are kept for pictures
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,11 @@ STITCHING = (
 
 @dataclass(eq=False)
 class Evaluation:
-    """Values by method, metric and case; NaN where one could not be computed, which `remarks` tells."""
+    """Values by method, metric and case; NaN where one could not be computed, which `remarks` tells.
+
+    `restored`: images (y, x) by method, of the first cases; `deviations`: how far those may be off, of methods that
+    say so.
+    """
 
     data: DataSet
     methods: list[Method]
@@ -47,8 +54,14 @@ class Evaluation:
     border_px: int
     values: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     restored: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
+    deviations: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
     cpu_s_per_mpx: dict[str, float] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+
+    @property
+    def pictured(self) -> tuple[Case, ...]:
+        """Cases of which images are kept."""
+        return self.data.cases[:KEPT]
 
     def mean(self, method: str, metric: str) -> Mean:
         """Over cases, with its interval."""
@@ -96,7 +109,8 @@ def evaluate(
         raise InputError(f"border_px: {border_px} is outside 0..{(least - LEAST_INSIDE_PX) // 2}")
     if lines and data.pixel_nm is None:
         raise InputError("lines: the size of a pixel is not known, which their widths need")
-    metrics = metrics_for(data.has_truth, lines)
+    uncertain = any(isinstance(method.restorers[0], UncertainRestorer) for method in methods)
+    metrics = metrics_for(data.has_truth, lines, uncertain)
     made = Evaluation(data, list(methods), _columns(metrics, data.has_truth), border_px)
     for method in methods:
         made.values[method.name] = {column.name: [] for column in made.columns}
@@ -120,19 +134,31 @@ def _judge(
 ) -> None:
     restorer = method.restorers[number]
     begun_s = time.process_time()
-    image = restorer.restore(case.frame)
+    image, deviation = _restored(restorer, case.frame)
     made.cpu_s_per_mpx[method.name] += (time.process_time() - begun_s) / (case.frame.size / 1e6) / len(made.data.cases)
-    made.restored[method.name].append(image)
-    truth = None if case.truth is None else made.inside(case.truth)
-    judged = Judged(made.inside(image), made.inside(case.frame), truth, made.data.data_range, made.data.pixel_nm)
+    if number < KEPT:
+        made.restored[method.name].append(image)
+        if deviation is not None:
+            made.deviations.setdefault(method.name, []).append(deviation)
+    truth, off = (None if each is None else made.inside(each) for each in (case.truth, deviation))
+    judged = Judged(made.inside(image), made.inside(case.frame), truth, made.data.data_range, made.data.pixel_nm, off)
     values = made.values[method.name]
     for metric in metrics:
-        values[metric.name].append(_value(made, metric, judged, case))
+        unsaid = metric.needs == "deviation" and deviation is None
+        values[metric.name].append(math.nan if unsaid else _value(made, metric, judged, case))
     if again is not None:
         found = acceptance(image, restorer.restore(again))
         share = 100 / found.pairs if found.pairs else math.nan
         for column, value in zip(STITCHING, (share * found.accepted, share * found.wrong, found.error_px), strict=True):
             values[column.name].append(value)
+
+
+def _restored(restorer: Restorer, frame: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
+    """Restore a frame (y, x); and how far that may be off in grey values, where the restorer says so."""
+    if not isinstance(restorer, UncertainRestorer):
+        return restorer.restore(frame), None
+    image, deviation = restorer.restore_with_deviation(frame)
+    return image, deviation.astype(np.float32) / np.float32(DEVIATION_STEPS)
 
 
 def _value(made: Evaluation, metric: Metric, judged: Judged, case: Case) -> float:

@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from reconstruction.evaluation.charts import FINER, INK, Axis, Picture, Series, chart, smaller, write
 from reconstruction.evaluation.judging import Evaluation
+from reconstruction.metrics.calibration import reliability
 from reconstruction.metrics.frc import THRESHOLD, frc
 from reconstruction.metrics.spectra import radial_power
 from reconstruction.preview import round_length
 
-CROPS, SPECTRA, AGREEMENT = "crops.png", "spectra.png", "frc.png"
+CROPS, SPECTRA, AGREEMENT, CALIBRATION = "crops.png", "spectra.png", "frc.png", "calibration.png"
 MOST_CASES, MOST_COLUMNS = 3, 7
 CROP_PX, ZOOM = 96, 2
 CELL_PX = CROP_PX * ZOOM
@@ -36,10 +37,12 @@ class Column(NamedTuple):
 
 
 def write_pictures(made: Evaluation, out: Path) -> dict[str, Path]:
-    """Write `crops.png`, `spectra.png` and, where there is a truth, `frc.png`; where each lies."""
+    """Write `crops.png`, `spectra.png`, with a truth `frc.png`, with deviations `calibration.png`; where each lies."""
     pictures = {"crops": (CROPS, crops(made)), "spectra": (SPECTRA, spectra(made))}
     if made.data.has_truth:
         pictures["frc"] = (AGREEMENT, agreement(made))
+        if made.deviations:
+            pictures["calibration"] = (CALIBRATION, calibration(made))
     for name, picture in pictures.values():
         (out / name).write_bytes(cv2.imencode(".png", picture)[1].tobytes())
     return {key: out / name for key, (name, _) in pictures.items()}
@@ -51,7 +54,7 @@ def crops(made: Evaluation) -> Picture:
     Without a truth, how far it is from the input: what was taken away.
     """
     columns = _columns(made)
-    cases = range(min(len(made.data.cases), MOST_CASES))
+    cases = range(min(len(made.pictured), MOST_CASES))
     block = LABEL_PX + 2 * CELL_PX + 2 * GAP_PX
     width = max(GAP_PX + len(columns) * (CELL_PX + GAP_PX), LEAST_WIDTH_PX)
     canvas = np.full(((HEAD_PX + len(cases) * block + FOOT_PX) * FINER, width * FINER, 3), 255, np.uint8)
@@ -72,7 +75,7 @@ def crops(made: Evaluation) -> Picture:
 
 
 def spectra(made: Evaluation) -> Picture:
-    """Draw the power of each method over spatial frequency, averaged over cases."""
+    """Draw the power of each method over spatial frequency, averaged over the first cases."""
     lines = [
         _line(made, column, *_mean_power([made.inside(image) for image in column.images]))
         for column in _columns(made, 9)
@@ -91,8 +94,8 @@ def spectra(made: Evaluation) -> Picture:
 
 
 def agreement(made: Evaluation) -> Picture:
-    """Draw the ring correlation of each method with the truth, averaged over cases."""
-    truths = [made.inside(case.truth) for case in made.data.cases if case.truth is not None]
+    """Draw the ring correlation of each method with the truth, averaged over the first cases."""
+    truths = [made.inside(case.truth) for case in made.pictured if case.truth is not None]
     lines = []
     for column in _columns(made, 9):
         if column.head == "truth":
@@ -113,6 +116,26 @@ def agreement(made: Evaluation) -> Picture:
     )
 
 
+def calibration(made: Evaluation) -> Picture:
+    """Draw the errors of models over the deviations that they give: on the diagonal they are as far off as they say."""
+    lines = []
+    for name, deviations in made.deviations.items():
+        inside = [made.inside(each).ravel() for each in deviations]
+        truths = [made.inside(case.truth).ravel() for case in made.pictured if case.truth is not None]
+        images = [made.inside(each).ravel() for each in made.restored[name]]
+        told, found = reliability(*(np.concatenate(each)[None] for each in (truths, images, inside)))
+        lines.append(Series(name, told, found))
+    most = 1.05 * max(float(max(line.x.max(), line.y.max())) for line in lines)
+    lines.append(Series("as it says", np.array([0.0, most]), np.array([0.0, most]), INK, dashed=True))
+    return chart(
+        f"{made.data.name}: is it as far off as it says?",
+        Axis("standard deviation given by the model (grey values)", 0.0, most),
+        Axis("rms error (grey values)", 0.0, most),
+        lines,
+        "Above the diagonal: surer\nthan it should be.",
+    )
+
+
 def _columns(made: Evaluation, most: int = MOST_COLUMNS) -> list[Column]:
     """The input, models, non-local means and the best classical one, others from the best on, and the truth."""
     best = made.best_classical()
@@ -127,7 +150,7 @@ def _columns(made: Evaluation, most: int = MOST_COLUMNS) -> list[Column]:
         Column(f"{method.name} *" if method.name == best else method.name, list(made.restored[method.name]))
         for method in ordered[:room]
     ]
-    truths = [case.truth for case in made.data.cases if case.truth is not None]
+    truths = [case.truth for case in made.pictured if case.truth is not None]
     return [*columns, Column("truth", list(truths))] if truths else columns
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reconstruction.analysis.phase_fraction import bradley_dark, fraction_error_pp, otsu_dark
 from reconstruction.errors import InputError
+from reconstruction.metrics.calibration import coverage_pct, deviation_rank, deviation_ratio
 from reconstruction.metrics.decorrelation import decorrelation
 from reconstruction.metrics.edges import edge_gain, edge_preservation_index
 from reconstruction.metrics.frc import LEAST_BLOCK_PX, block_frc_map, frc, frc_resolution
@@ -24,19 +25,23 @@ from reconstruction.metrics.ssim import ssim
 
 MOST_BLOCKS = 10
 
-Needs = Literal["truth", "input", "nothing", "lines"]
-Better = Literal["higher", "lower", "near 1"]
+Needs = Literal["truth", "input", "nothing", "lines", "deviation"]
+Better = Literal["higher", "lower", "near 1", "near 95"]
 
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """A restored image, what it was made of, and the truth where it is known: all (y, x), of one shape."""
+    """A restored image, what it was made of, and the truth where it is known: all (y, x), of one shape.
+
+    `deviation`: how far the restorer says that it may be off, in grey values.
+    """
 
     image: NDArray[Any]
     made_of: NDArray[Any]
     truth: NDArray[Any] | None
     data_range: float
     pixel_nm: float | None = None
+    deviation: NDArray[Any] | None = None
 
     @property
     def true(self) -> NDArray[Any]:
@@ -48,6 +53,17 @@ class Judged:
         if self.truth is None:
             raise InputError("truth: not known, this metric needs it")
         return self.truth
+
+    @property
+    def off(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Truth, image, and how far that may be off.
+
+        Raises:
+            InputError: the restorer does not say it.
+        """
+        if self.deviation is None:
+            raise InputError("deviation: not known, this restorer does not say how far it may be off")
+        return self.true, self.image, self.deviation
 
     @cached_property
     def explained(self) -> ErrorMap:
@@ -73,7 +89,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Metric:
-    """`needs` tells when it can be computed: a truth, what the image was made of, nothing, or printed lines."""
+    """`needs`: a truth, what the image was made of, nothing, printed lines, or the restorer's own deviations."""
 
     name: str
     unit: str
@@ -195,6 +211,30 @@ METRICS: tuple[Metric, ...] = (
         "distance from the statistics of clean images",
         lambda j: sem_niqe(j.image, j.data_range),
     ),
+    Metric(
+        "deviation_ratio",
+        "",
+        "near 1",
+        "deviation",
+        "rms error over the rms of the deviations that the model gives",
+        lambda j: deviation_ratio(*j.off),
+    ),
+    Metric(
+        "deviation_coverage_pct",
+        "%",
+        "near 95",
+        "deviation",
+        "errors within two of them",
+        lambda j: coverage_pct(*j.off),
+    ),
+    Metric(
+        "deviation_rank",
+        "",
+        "higher",
+        "deviation",
+        "rank correlation with the errors",
+        lambda j: deviation_rank(*j.off),
+    ),
     Metric("cd_error_nm", "nm", "lower", "lines", "width of lines", _off("cd_nm")),
     Metric("lwr_error_nm", "nm", "lower", "lines", "line width roughness, unbiased", _off("unbiased_lwr_nm")),
     Metric("ler_error_nm", "nm", "lower", "lines", "line edge roughness, unbiased", _off("unbiased_ler_nm")),
@@ -202,7 +242,13 @@ METRICS: tuple[Metric, ...] = (
 )
 
 
-def metrics_for(truth: bool, lines: bool = False) -> tuple[Metric, ...]:
-    """Choose those that can be computed with or without a truth; `lines`: the images show printed lines along y."""
-    needs = {"input", "nothing"} | ({"truth"} if truth else set()) | ({"lines"} if truth and lines else set())
-    return tuple(metric for metric in METRICS if metric.needs in needs)
+def metrics_for(truth: bool, lines: bool = False, deviation: bool = False) -> tuple[Metric, ...]:
+    """Choose those that can be computed.
+
+    Args:
+        truth: whether it is known; without it, the others do not matter.
+        lines: whether the images show printed lines along y.
+        deviation: whether a restorer says how far it may be off.
+    """
+    there = {"input": True, "nothing": True, "truth": truth, "lines": truth and lines, "deviation": truth and deviation}
+    return tuple(metric for metric in METRICS if there[metric.needs])

@@ -60,7 +60,7 @@ def _fitted(wanted: Image, given: Image, sigma_px: float) -> ErrorMap:
     total = np.sqrt(power * float(np.square(target).sum()))
     return ErrorMap(
         rse=float(np.sqrt(np.square(error).mean())),
-        rsp=together / total if total > 0 else 0.0,
+        rsp=float(together / total) if total > 0 else 0.0,
         sigma_px=sigma_px if sigma_px > LEAST_SIGMA_PX else 0.0,
         gain=gain,
         offset=float(wanted.mean() - gain * blurred.mean()),

@@ -16,8 +16,10 @@ from reconstruction.evaluation.files import write_files
 from reconstruction.evaluation.intervals import mean_with_interval
 from reconstruction.evaluation.judging import Evaluation, evaluate
 from reconstruction.evaluation.methods import methods_for
+from reconstruction.evaluation.pictures import write_pictures
 from reconstruction.evaluation.stitching import acceptance, second_exposure
 from reconstruction.metrics.psnr import psnr_db
+from reconstruction.restore import DEVIATION_STEPS
 from tests.reconstruction.evaluation.pairs import noisy_pair
 
 
@@ -110,6 +112,31 @@ class HalvedAgain(Halved):
 def test_models_of_one_name_are_told_apart_by_their_hashes() -> None:
     methods = methods_for(data_set((1,)), [Halved(), HalvedAgain()], baselines=False)
     assert [method.name for method in methods] == ["input", "halved 00000000", "halved 11111111"]
+
+
+class Sure(Halved):
+    """Knows the frame, and says that it is off by two grey values everywhere."""
+
+    name = "sure"
+
+    def restore(self, frame: NDArray[Any]) -> NDArray[Any]:
+        return frame
+
+    def restore_with_deviation(self, frame: NDArray[Any]) -> NDArray[Any]:
+        return np.stack([frame, np.full_like(frame, 2 * DEVIATION_STEPS)])
+
+
+def test_a_model_that_says_how_far_it_is_off_is_held_to_it(tmp_path: Path) -> None:
+    data = data_set((1,), side=128)
+    made = evaluate(data, methods_for(data, [Sure()], baselines=False))
+    truth = data.cases[0].truth
+    assert truth is not None
+    error = made.inside(data.cases[0].frame - truth)
+    assert made.values["sure"]["deviation_ratio"] == [pytest.approx(np.sqrt(np.square(error).mean()) / 2)]
+    assert made.values["sure"]["deviation_coverage_pct"] == [pytest.approx(100 * (np.abs(error) <= 4).mean())]
+    assert made.mean("input", "deviation_ratio").mean is None
+    assert made.remarks == []
+    assert "calibration" in write_pictures(made, tmp_path)
 
 
 class Doubled(Halved):
