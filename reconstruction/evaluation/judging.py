@@ -32,7 +32,8 @@ class Column:
     meaning: str
 
 
-STITCHING = (
+AGAIN = (
+    Column("repeat_rms", "grey values", "lower", "what another exposure changes, over sqrt(2); other errors are bias"),
     Column("stitch_accepted_pct", "%", "higher", "tiles of 128 px, overlap 25 %: shifts that registration believes"),
     Column("stitch_wrong_pct", "%", "lower", "of all shifts, those believed though off by more than 1 px"),
     Column("stitch_error_px", "px", "lower", "rms distance of the others from the truth"),
@@ -147,10 +148,16 @@ def _judge(
         unsaid = metric.needs == "deviation" and deviation is None
         values[metric.name].append(math.nan if unsaid else _value(made, metric, judged, case))
     if again is not None:
-        found = acceptance(image, restorer.restore(again))
-        share = 100 / found.pairs if found.pairs else math.nan
-        for column, value in zip(STITCHING, (share * found.accepted, share * found.wrong, found.error_px), strict=True):
+        for column, value in zip(AGAIN, _again(made, image, restorer.restore(again)), strict=True):
             values[column.name].append(value)
+
+
+def _again(made: Evaluation, first: NDArray[Any], second: NDArray[Any]) -> tuple[float, float, float, float]:
+    """Values of the columns `AGAIN` for what was restored of two exposures."""
+    away = made.inside(first).astype(np.float64) - made.inside(second)
+    found = acceptance(first, second)
+    share = 100 / found.pairs if found.pairs else math.nan
+    return float(np.sqrt(np.square(away).mean() / 2)), share * found.accepted, share * found.wrong, found.error_px
 
 
 def _restored(restorer: Restorer, frame: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.float32] | None]:
@@ -173,4 +180,4 @@ def _value(made: Evaluation, metric: Metric, judged: Judged, case: Case) -> floa
 
 def _columns(metrics: Sequence[Metric], has_truth: bool) -> list[Column]:
     columns = [Column(metric.name, metric.unit, metric.better, metric.meaning) for metric in metrics]
-    return columns + list(STITCHING if has_truth else ())
+    return columns + list(AGAIN if has_truth else ())

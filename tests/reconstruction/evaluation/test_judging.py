@@ -55,6 +55,13 @@ def test_a_value_is_that_of_the_image_without_its_border(made: Evaluation) -> No
     assert made.values["input"]["rsp"] == pytest.approx([1, 1, 1])
 
 
+def test_what_another_exposure_changes_is_the_noise_that_is_left(made: Evaluation) -> None:
+    noise = [made.inside(case.frame - case.truth).std() for case in made.data.cases if case.truth is not None]
+    assert made.values["input"]["repeat_rms"] == pytest.approx(noise, rel=0.05)
+    assert made.mean("halved", "repeat_rms").mean == pytest.approx(np.mean(noise) / 2, rel=0.05)  # all else is bias
+    assert made.values["halved"]["psnr_db"][0] < made.values["input"]["psnr_db"][0]
+
+
 def test_a_parameter_was_chosen_on_the_other_half(made: Evaluation) -> None:
     cases = made.data.cases
     others = [(case.frame, case.truth) for case in cases[1::2]]
