@@ -22,6 +22,7 @@ GAP_PX, HEAD_PX, LABEL_PX, FOOT_PX = 8, 64, 22, 68
 LEAST_WIDTH_PX = 680  # for the words
 DARKEST, BRIGHTEST = 0.5, 99.5  # percentiles
 WORST = 99.0  # percentile of the input's error, at which the colours end
+MOST_LETTERS = 22  # of the head of a column
 LABEL_LETTER_PX = 8.5  # width of a letter on a scale bar
 BAR_SHARE = 0.35  # of a crop, at most
 ERROR_COLOURS = cv2.COLORMAP_INFERNO
@@ -63,7 +64,8 @@ def crops(made: Evaluation) -> Picture:
         canvas, f"{made.data.name}: {CROP_PX} x {CROP_PX} px from the middle; below: {what}", GAP_PX, 24, 14, bold=True
     )
     for at, column in enumerate(columns):
-        write(canvas, column.head, GAP_PX + at * (CELL_PX + GAP_PX) + CELL_PX / 2, HEAD_PX - 8, 12, "centre", bold=True)
+        middle = GAP_PX + at * (CELL_PX + GAP_PX) + CELL_PX / 2
+        write(canvas, column.head[:MOST_LETTERS], middle, HEAD_PX - 8, 12, "centre", bold=True)
     most = max(_worst(made, columns, case) for case in cases)
     for case in cases:
         _draw_case(canvas, made, columns, case, HEAD_PX + case * block, most)
@@ -177,7 +179,7 @@ def _label(made: Evaluation, column: Column, case: int) -> str:
     """The name of the case, or how good an image of it is."""
     name = column.head.removesuffix(" *")
     if name == "truth" or (name == "input" and not made.data.has_truth):
-        return made.data.cases[case].name[:28]
+        return made.data.cases[case].name[:MOST_LETTERS]
     values = made.values[name]
     if not made.data.has_truth:
         return f"SEM-NIQE {values['sem_niqe'][case]:.1f}"
