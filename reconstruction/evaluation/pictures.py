@@ -9,12 +9,14 @@ from numpy.typing import NDArray
 
 from reconstruction.evaluation.charts import FINER, INK, Axis, Picture, Series, chart, smaller, write
 from reconstruction.evaluation.judging import Evaluation
+from reconstruction.evaluation.maps import maps
 from reconstruction.metrics.calibration import reliability
 from reconstruction.metrics.frc import THRESHOLD, frc
 from reconstruction.metrics.spectra import radial_power
 from reconstruction.preview import round_length
 
-CROPS, SPECTRA, AGREEMENT, CALIBRATION = "crops.png", "spectra.png", "frc.png", "calibration.png"
+CROPS, SPECTRA, MAPS = "crops.png", "spectra.png", "maps.png"
+AGREEMENT, CALIBRATION = "frc.png", "calibration.png"
 MOST_CASES, MOST_COLUMNS = 3, 7
 CROP_PX, ZOOM = 96, 2
 CELL_PX = CROP_PX * ZOOM
@@ -38,8 +40,10 @@ class Column(NamedTuple):
 
 
 def write_pictures(made: Evaluation, out: Path) -> dict[str, Path]:
-    """Write `crops.png`, `spectra.png`, with a truth `frc.png`, with deviations `calibration.png`; where each lies."""
+    """Write all pictures that can be drawn; where each lies."""
     pictures = {"crops": (CROPS, crops(made)), "spectra": (SPECTRA, spectra(made))}
+    if len(made.methods) > 1:
+        pictures["maps"] = (MAPS, maps(made))
     if made.data.has_truth:
         pictures["frc"] = (AGREEMENT, agreement(made))
         if made.deviations:

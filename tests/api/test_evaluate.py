@@ -32,7 +32,7 @@ def test_pairs_give_a_table_and_pictures(nanoraster: Command, tmp_path: Path) ->
     assert found["best_classical"] in {method["name"] for method in found["methods"]}
     on_disk = json.loads((tmp_path / "out" / "results.json").read_text())
     assert on_disk == {key: value for key, value in found.items() if key != "files"}
-    assert set(found["files"]) == {"results", "table", "images_csv", "crops", "spectra", "frc"}
+    assert set(found["files"]) == {"results", "table", "images_csv", "crops", "spectra", "maps", "frc"}
     for path in found["files"].values():
         assert Path(path).stat().st_size > 0
     crops = cv2.imread(found["files"]["crops"])

@@ -1,8 +1,11 @@
 """Charts and crops show what they should, where they should."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from reconstruction.evaluation.charts import (
     BOTTOM_PX,
@@ -16,6 +19,7 @@ from reconstruction.evaluation.charts import (
     chart,
 )
 from reconstruction.evaluation.judging import Evaluation, evaluate
+from reconstruction.evaluation.maps import maps, unexplained
 from reconstruction.evaluation.methods import methods_for
 from reconstruction.evaluation.pictures import CELL_PX, CROP_PX, GAP_PX, HEAD_PX, LABEL_PX, ZOOM, crops
 from tests.reconstruction.evaluation.test_judging import data_set
@@ -39,6 +43,29 @@ def test_a_line_lies_where_its_axes_say() -> None:
 )
 def test_ticks_are_round(low: float, high: float, ticks: list[float]) -> None:
     assert Axis("", low, high).ticks() == pytest.approx(ticks)
+
+
+class Inventor:
+    """Draws a square that is not there."""
+
+    name = "inventor"
+    sha256 = "0" * 64
+    halo_px = 0
+    scale = 1
+
+    def restore(self, frame: NDArray[Any]) -> NDArray[Any]:
+        made = cv2.GaussianBlur(frame, (0, 0), 1.2)
+        made[60:80, 60:80] = 255
+        return np.asarray(made)
+
+
+def test_what_was_invented_is_not_explained_by_the_input() -> None:
+    data = data_set((1,), side=160)
+    made = evaluate(data, methods_for(data, [Inventor()], baselines=False))
+    found = unexplained(made, made.methods[1])
+    inside = slice(60 - made.border_px, 80 - made.border_px)
+    assert found[inside, inside].mean() > 5 * np.median(found)
+    assert maps(made).std() > 20
 
 
 @pytest.fixture(scope="module")
