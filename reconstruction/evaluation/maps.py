@@ -69,11 +69,10 @@ class _Row:
 
     def draw(self, canvas: Picture, top: int) -> None:
         """Draw the maps side by side, and what their colours mean."""
-        high = max(
-            float(np.nanpercentile(np.concatenate([each.ravel() for each in self.maps]), BRIGHTEST)), self.low + 1
-        )
+        every = np.concatenate([each.ravel() for each in self.maps])
+        high = max(float(np.nanpercentile(every, BRIGHTEST)), self.low + 1)
+        size = round(CELL_PX * min(1 / self.tall, 1)) * FINER, round(CELL_PX * min(self.tall, 1)) * FINER
         for at, each in enumerate(self.maps):
-            size = CELL_PX * FINER, CELL_PX * FINER
             drawn = cv2.resize(_coloured((each - self.low) / (high - self.low)), size, interpolation=cv2.INTER_NEAREST)
             _put(canvas, drawn, GAP_PX + at * (CELL_PX + GAP_PX), top)
         bar = _coloured(np.repeat(np.linspace(0, 1, BAR_PX)[None], 12, axis=0))
