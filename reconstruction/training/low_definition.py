@@ -32,7 +32,7 @@ class Recording:
 
 
 def any_recording(random: Random) -> Recording:
-    """Choose how: from clean to hardly recognisable, a third with noise that is alike along lines."""
+    """Choose how: from clean to hardly recognisable, nearly half with noise that is alike along lines."""
     black = random.uniform(0, 40)
     return Recording(
         quanta=math.exp(random.uniform(math.log(4), math.log(800))),

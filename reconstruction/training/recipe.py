@@ -1,0 +1,184 @@
+"""Recipes: everything that decides what a training makes, in one TOML file."""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
+
+from reconstruction.errors import InputError
+
+SHIPPED = Path(__file__).parent / "recipes"
+
+
+class Part(BaseModel):
+    """Frozen, and closed to unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class NetworkChoice(Part):
+    """One of `reconstruction.networks.registry`, and what of its config is not as usual."""
+
+    name: str
+    config: dict[str, Any] = {}
+
+
+class Optimiser(Part):
+    """Adam; its rate rises over `warm_up_steps`, stays, and falls to 0 over the last `decay_steps`."""
+
+    learning_rate: PositiveFloat = 1e-3
+    betas: tuple[float, float] = (0.9, 0.99)
+    warm_up_steps: PositiveInt = 100
+    decay_steps: PositiveInt = 1000
+    most_gradient: PositiveFloat = 1.0
+    """Norm to which gradients are cut."""
+    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
+    """Of the weights: how much of their running mean a step leaves."""
+
+
+class Adversarial(Part):
+    """The second stage (SEMGAN): begins with a trained network, and has a discriminator and features to please."""
+
+    start: str
+    """Name or folder of a model with the same network: the first stage's."""
+    features: str
+    """Name or folder of the model whose frozen encoder compares (see `perceptual`)."""
+    pixels: PositiveFloat = 1.0
+    perceptual: PositiveFloat = 1.0
+    adversarial: PositiveFloat = 0.1
+    learning_rate: PositiveFloat = 1e-4
+    discriminator_width: PositiveInt = 64
+
+
+class Specimen(Part):
+    """One specimen of the twin."""
+
+    name: str
+    pixel_nm: PositiveFloat
+    seed: int
+
+
+class Quanta(Part):
+    """How noisy frames of clean images become: of any kind, or with a given count of quanta and no other noise."""
+
+    quanta: PositiveFloat | None = None
+
+
+class DrawnData(Quanta):
+    """Drawn scenes (see `scenes`)."""
+
+    kind: Literal["drawn"] = "drawn"
+    share: PositiveFloat = 1.0
+    count: PositiveInt
+    side_px: PositiveInt
+    seed: int
+
+
+class TwinData(Quanta):
+    """Specimens of the digital twin, whose process is asked for them."""
+
+    kind: Literal["twin"] = "twin"
+    share: PositiveFloat = 1.0
+    specimens: Annotated[tuple[Specimen, ...], Field(min_length=1)]
+
+
+class FilesData(Part):
+    """Clean images, made worse by the two passes of `degradation`, or by a fast recording."""
+
+    kind: Literal["files"] = "files"
+    share: PositiveFloat = 1.0
+    files: str
+    """Pattern of paths, from the recipe's folder."""
+    by: Literal["degradation", "recording"] = "degradation"
+
+
+class PairsData(Part):
+    """Fast and slow images of the same fields, paired in the order of their names."""
+
+    kind: Literal["pairs"] = "pairs"
+    share: PositiveFloat = 1.0
+    low: str
+    high: str
+
+
+class OverlapsData(Part):
+    """The overlaps of a run, or of a folder of tiles: two noisy looks at the same place."""
+
+    kind: Literal["overlaps"] = "overlaps"
+    share: PositiveFloat = 1.0
+    source: str
+
+
+class NoisyData(Part):
+    """Noisy images alone, with some of their pixels hidden."""
+
+    kind: Literal["noisy"] = "noisy"
+    share: PositiveFloat = 1.0
+    files: str
+    span_px: Literal[1, 3, 5, 7] = 1
+    """Pixels of a line that are hidden together: as far as noise is alike along lines."""
+
+
+Data = Annotated[
+    DrawnData | TwinData | FilesData | PairsData | OverlapsData | NoisyData,
+    Field(discriminator="kind"),
+]
+
+
+WithTruth = Annotated[DrawnData | TwinData | FilesData | PairsData, Field(discriminator="kind")]
+
+
+class Recipe(Part):
+    """A training, from its seed to its last step."""
+
+    name: str
+    licence: str = "BSD-3-Clause"
+    about: str = ""
+    seed: int = 0
+    steps: PositiveInt
+    batch: PositiveInt = 4
+    crop_px: PositiveInt = 128
+    checkpoint_steps: PositiveInt = 200
+    deterministic: bool = False
+    loss: Literal["l1", "l2", "likelihood"] = "l1"
+    """`likelihood`: of a normal distribution whose variance is a second answer."""
+    network: NetworkChoice
+    optimiser: Optimiser = Optimiser()
+    adversarial: Adversarial | None = None
+    data: Annotated[tuple[Data, ...], Field(min_length=1)]
+    held_out: tuple[WithTruth, ...] = ()
+    held_out_images: PositiveInt = 8
+    """Of each entry of `held_out`."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        spent = self.optimiser.warm_up_steps + self.optimiser.decay_steps
+        if spent > self.steps:
+            raise ValueError(f"steps: {self.steps} is below warm_up_steps + decay_steps = {spent}")
+        if (self.loss == "likelihood") != (self.network.config.get("out_channels", 1) == 2):
+            raise ValueError("loss: likelihood goes with network.config.out_channels = 2, and only with it")
+        return self
+
+
+def load_recipe(name: str) -> tuple[Recipe, Path]:
+    """Read a recipe file, or one of those shipped by its name; and the folder from which its paths are meant.
+
+    Raises:
+        InputError: absent, no TOML, or keys and values that no recipe has.
+    """
+    path = Path(name)
+    if not path.is_file():
+        path = SHIPPED / f"{name}.toml"
+    if not path.is_file():
+        shipped = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.toml")))
+        raise InputError(f"recipe: {name!r} is neither a file nor one of {shipped}")
+    try:
+        with path.open("rb") as file:
+            return Recipe.model_validate(tomllib.load(file)), path.parent
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not TOML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(step) for step in first["loc"])
+        raise InputError(f"{path}: {where}: {first['msg']}, got {first['input']!r}") from error

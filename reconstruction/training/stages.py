@@ -1,0 +1,38 @@
+"""Where a training begins: with untrained weights, or for the second stage with those of the first."""
+
+import torch
+
+from reconstruction.errors import InputError
+from reconstruction.networks.network import Network
+from reconstruction.networks.registry import build
+from reconstruction.networks.unet_discriminator import UNetDiscriminator
+from reconstruction.training.learner import AdversarialLearner, Learner
+from reconstruction.training.perceptual import Perceptual
+from reconstruction.training.recipe import Adversarial, Recipe
+from reconstruction.weights import load
+
+
+def begin(recipe: Recipe, device: torch.device, ranks: int) -> Learner:
+    """Make the learner of a recipe on a device.
+
+    Raises:
+        InputError: no such network or model, or a first stage of another network.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        network = build(recipe.network.name, recipe.network.config)
+        stage = recipe.adversarial
+        if stage is None:
+            return Learner(recipe, network.to(device), ranks)
+        discriminator = UNetDiscriminator(width=stage.discriminator_width)
+    network.load_state_dict(_first_stage(stage, recipe).state_dict())
+    perceptual = Perceptual(load(stage.features)[0])
+    return AdversarialLearner(recipe, network.to(device), stage, perceptual.to(device), discriminator.to(device), ranks)
+
+
+def _first_stage(stage: Adversarial, recipe: Recipe) -> Network:
+    network, card = load(stage.start)
+    wanted = build(recipe.network.name, recipe.network.config).config
+    if (card.network, network.config) != (recipe.network.name, wanted):
+        raise InputError(f"adversarial.start: {stage.start} is not the network of the recipe, {recipe.network.name}")
+    return network
