@@ -35,6 +35,7 @@ from api.scan import resume as resume_run
 from api.scan import scan as run_scan
 from api.serve_command import serve
 from api.show import bars, progress_line, result, show_check
+from api.train import train
 from api.video import options_of, reconstruct_video, video_lines
 from api.video_live import record_video
 from devices.rig import RigSettings
@@ -309,6 +310,7 @@ def sim(context: typer.Context) -> None:
 
 app.command("models")(list_models)
 app.command()(serve)
+app.command()(train)
 app.command()(evaluate)
 app.add_typer(queue_commands.app, name="queue")
 app.add_typer(token_commands.app, name="token")

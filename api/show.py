@@ -86,6 +86,10 @@ class Bars:
         """Take note of how many images an evaluation has judged."""
         self._advance("judged", done, total)
 
+    def trained(self, step: int, steps: int, paid: Mapping[str, float]) -> None:
+        """Take note of a step of a training and what it cost."""
+        self._advance(", ".join(f"{name} {value:.4f}" for name, value in paid.items()), step, steps, "training")
+
     def _advance(self, name: str, completed: int, total: int, task: str | None = None) -> None:
         task = task or name
         if task not in self._tasks:
