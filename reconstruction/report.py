@@ -13,6 +13,7 @@ import cv2
 from numpy.typing import NDArray
 
 from reconstruction.bend_map import bend_map, strongest_px
+from reconstruction.consistency import LEAST_AGREEMENT
 from reconstruction.edge_map import edge_map
 from reconstruction.placement import PlacedTile
 from reconstruction.preview import preview
@@ -87,11 +88,26 @@ def summarise(made: Reconstruction, seams: SeamShifts) -> dict[str, object]:
             "pixel_size_nm": None if made.pixel_size_um is None else made.pixel_size_um * 1000,
         },
         "fusion": asdict(made.fusion) | made.brightness.summary(),
-        "model": {"name": made.model, "sha256": made.model_sha256},
+        "model": {"name": made.model, "sha256": made.model_sha256, **_agreement(made)},
         "time": {
             f"{name}_s" if name == "total" else f"reconstruct_{name}_s": round(value, 3)
             for name, value in made.seconds.items()
         },
+    }
+
+
+def _agreement(made: Reconstruction) -> dict[str, object]:
+    """How far restored tiles explain what was recorded, where anything was; nothing if none was restored."""
+    found = {index: value for index, value in made.agreements.items() if value is not None}
+    if not found:
+        return {}
+    names = {tile.index: tile.name for tile in made.tiles}
+    doubtful = [names[index] for index, value in found.items() if value < LEAST_AGREEMENT and index in names]
+    values = sorted(found.values())
+    return {
+        "agreement_least": round(values[0], 4),
+        "agreement_median": round(values[len(values) // 2], 4),
+        "doubtful_tiles": doubtful,
     }
 
 

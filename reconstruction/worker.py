@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from reconstruction.brightness import Brightness, match
 from reconstruction.brightness_ratios import Ratios, measure_ratios
 from reconstruction.canvas import Canvas, around, refuse_endless
+from reconstruction.consistency import agreement
 from reconstruction.drawing import DRAFT, EXACT, LIVE, Drawing, Layer, Tolerance
 from reconstruction.fixed_pattern import FixedPattern, PatternEstimate
 from reconstruction.frame_cache import Channel, FrameCache
@@ -41,6 +42,8 @@ REDRAW_SHARE = 2.0  # times as long as the last drawing took, at least
 REMATCH_SHARE = 10.0  # likewise, between two looks at the brightness of all tiles
 TELL_S = 1.0  # between two words of a worker that has much to do before it is done with anything
 MOST_THREADS = 8
+
+Judge = Callable[[Tile, NDArray[Any], NDArray[Any]], None]
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ class Reconstruction:
     model_sha256: str | None
     fusion: Fusion
     brightness: Brightness
+    agreements: dict[int, float | None]  # of restored tiles with what came (see `consistency`), by their index
     seconds: dict[str, float]  # register, place, draw; until all tiles were shown; total
 
 
@@ -103,13 +107,17 @@ def cache_bytes(source: FrameSource) -> int:
     return min(frames * rows * columns * source.dtype.itemsize, CACHE_BYTES)
 
 
-def _layers_of(raw: FrameCache, restorer: Restorer, restored_one: Callable[[], None]) -> list[Layer]:
-    """What the mosaic shows: frames as they came, restored, and how far the restorer knows that it may be off."""
+def _layers_of(raw: FrameCache, restorer: Restorer, judge: Judge) -> list[Layer]:
+    """What the mosaic shows: frames as they came, restored, and how far the restorer knows that it may be off.
+
+    `judge` hears each tile, as it came and restored.
+    """
 
     def by(restore: Callable[[NDArray[Any]], NDArray[Any]]) -> Callable[[Tile], NDArray[Any]]:
         def restored(tile: Tile) -> NDArray[Any]:
-            made = restore(raw.get(tile))
-            restored_one()
+            frame = raw.get(tile)
+            made = restore(frame)
+            judge(tile, frame, made[0] if made.ndim > frame.ndim else made)
             return made
 
         return restored
@@ -166,7 +174,8 @@ class _Worker:
         self._fusion = fusion
         self._pool = pool
         self._raw = FrameCache(source.pixels, cache_bytes(source))
-        self._layers = _layers_of(self._raw, restorer, self._still_at_it)
+        self._layers = _layers_of(self._raw, restorer, self._judge)
+        self._agreements: dict[int, float | None] = {}
         self._known = {(edge.a, edge.b): edge for edge in source.known_edges()}
         self._edges: dict[tuple[int, int], Edge] = {}
         self._ratios: dict[tuple[int, int], Ratios] = {}
@@ -223,6 +232,11 @@ class _Worker:
         return Drawing(
             mosaic, self._layers, self._source.tile_shape, dtype, self._fusion, self._pool, self._still_at_it
         )
+
+    def _judge(self, tile: Tile, frame: NDArray[Any], restored: NDArray[Any]) -> None:
+        """Take note of how far a restored tile agrees with what came; in any thread."""
+        self._agreements[tile.index] = agreement(frame, restored, self._restorer.scale)
+        self._still_at_it()
 
     def _record(self, names: Iterable[str]) -> dict[str, object]:
         """Say what was done to the pixels."""
@@ -372,5 +386,6 @@ class _Worker:
             model_sha256=self._restorer.sha256,
             fusion=self._fusion,
             brightness=self._brightness,
+            agreements=dict(sorted(self._agreements.items())),
             seconds=dict(self._seconds),
         )

@@ -51,6 +51,8 @@ def _tiles(night: Night) -> list[str]:
         found.append(f"{_tiles_are(tiles['failed'])} tried and not taken.")
     if tiles["flagged"]:
         found.append(f"{_tiles_are(tiles['flagged'])} taken but doubtful.")
+    if invented := (night.summary.get("model") or {}).get("doubtful_tiles"):
+        found.append(f"{_tiles_are(len(invented))} restored doubtfully: what they show does not explain what came.")
     if refused := {event.data.get("tile") for event in night.of("quality_refused")}:
         found.append(f"{_tiles_are(len(refused))} refused by the quality check, and tried again as the plan allows.")
     if (in_a_row := _failed_in_a_row(night)) >= IN_A_ROW:
