@@ -24,6 +24,7 @@ from reconstruction.training.recipe import (
     NoisyData,
     OverlapsData,
     PairsData,
+    Quanta,
     Recipe,
     Specimen,
     TwinData,
@@ -59,13 +60,13 @@ def opened(data: Data, folder: Path, outside: Outside, crop_px: int) -> Examples
     match data:
         case DrawnData():
             scenes = [scene(data.side_px, np.random.default_rng([data.seed, i])) for i in range(data.count)]
-            return CleanImages(_large(scenes, data.kind, crop_px), _recorded(data.quanta))
+            return CleanImages(_large(scenes, data.kind, crop_px), _recorded(data))
         case TwinData():
             specimens = [_softened(outside.specimen(one), one.seed) for one in data.specimens]
-            return CleanImages(_large(specimens, data.kind, crop_px), _recorded(data.quanta))
+            return CleanImages(_large(specimens, data.kind, crop_px), _recorded(data))
         case FilesData():
             images = [frame / np.float32(np.iinfo(frame.dtype).max) for frame in _frames(data.files, folder)]
-            worsened = _degraded if data.by == "degradation" else _recorded(None)
+            worsened = _degraded if data.by == "degradation" else _recorded(Quanta())
             return CleanImages(_large(images, data.files, crop_px), worsened)
         case PairsData():
             return PairedImages(_pairs(data, folder, crop_px))
@@ -83,11 +84,11 @@ def _softened(image: Image, seed: int) -> Image:
     return np.asarray(cv2.GaussianBlur(image, (0, 0), np.random.default_rng(seed).uniform(*SOFT_PX)), np.float32)
 
 
-def _recorded(quanta: float | None) -> Callable[[Image, Random], tuple[NDArray[Any], Image]]:
+def _recorded(how: Quanta) -> Callable[[Image, Random], tuple[NDArray[Any], Image]]:
     """Record at any dose with any noise, or with so many quanta and shot noise alone."""
-    if quanta is None:
-        return lambda image, random: record(image, any_recording(random), random)
-    plain = Recording(quanta, lag=0.0, read_noise=0.0, line_noise=0.0, blur_px=0.0, black=10.0, white=245.0)
+    if how.quanta is None:
+        return lambda image, random: record(image, any_recording(how.most_quanta, random), random)
+    plain = Recording(how.quanta, lag=0.0, read_noise=0.0, line_noise=0.0, blur_px=0.0, black=10.0, white=245.0)
     return lambda image, random: record(image, plain, random)
 
 

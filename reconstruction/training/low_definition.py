@@ -31,11 +31,11 @@ class Recording:
     """Grey level of brightness 1."""
 
 
-def any_recording(random: Random) -> Recording:
-    """Choose how: from clean to hardly recognisable, nearly half with noise that is alike along lines."""
+def any_recording(most_quanta: float, random: Random) -> Recording:
+    """Choose how: up to so many quanta, down to hardly recognisable; nearly half with noise alike along lines."""
     black = random.uniform(0, 40)
     return Recording(
-        quanta=math.exp(random.uniform(math.log(4), math.log(800))),
+        quanta=math.exp(random.uniform(math.log(4), math.log(most_quanta))),
         lag=random.uniform(0.1, 0.55) if random.random() < 0.45 else 0.0,
         read_noise=random.uniform(0.0, 8.0) if random.random() < 0.5 else random.uniform(0.0, 25.0),
         line_noise=random.uniform(0.0, 2.5) if random.random() < 0.35 else 0.0,

@@ -38,10 +38,8 @@ class Optimiser(Part):
 
 
 class Adversarial(Part):
-    """The second stage (SEMGAN): begins with a trained network, and has a discriminator and features to please."""
+    """The second stage (SEMGAN): a discriminator and features to please; `start` names the first stage's model."""
 
-    start: str
-    """Name or folder of a model with the same network: the first stage's."""
     features: str
     """Name or folder of the model whose frozen encoder compares (see `perceptual`)."""
     pixels: PositiveFloat = 1.0
@@ -63,6 +61,8 @@ class Quanta(Part):
     """How noisy frames of clean images become: of any kind, or with a given count of quanta and no other noise."""
 
     quanta: PositiveFloat | None = None
+    most_quanta: PositiveFloat = 800.0
+    """Of any kind: in a pixel of brightness 1, in the best of them."""
 
 
 class DrawnData(Quanta):
@@ -141,6 +141,8 @@ class Recipe(Part):
     crop_px: PositiveInt = 128
     checkpoint_steps: PositiveInt = 200
     deterministic: bool = False
+    start: str | None = None
+    """Name or folder of a model to go on from, with the same network."""
     loss: Literal["l1", "l2", "likelihood"] = "l1"
     """`likelihood`: of a normal distribution whose variance is a second answer."""
     network: NetworkChoice

@@ -8,7 +8,7 @@ from reconstruction.networks.registry import build
 from reconstruction.networks.unet_discriminator import UNetDiscriminator
 from reconstruction.training.learner import AdversarialLearner, Learner
 from reconstruction.training.perceptual import Perceptual
-from reconstruction.training.recipe import Adversarial, Recipe
+from reconstruction.training.recipe import Recipe
 from reconstruction.weights import load
 
 
@@ -21,18 +21,19 @@ def begin(recipe: Recipe, device: torch.device, ranks: int) -> Learner:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         network = build(recipe.network.name, recipe.network.config)
+        if recipe.start is not None:
+            network.load_state_dict(_trained(recipe.start, recipe).state_dict())
         stage = recipe.adversarial
         if stage is None:
             return Learner(recipe, network.to(device), ranks)
         discriminator = UNetDiscriminator(width=stage.discriminator_width)
-    network.load_state_dict(_first_stage(stage, recipe).state_dict())
     perceptual = Perceptual(load(stage.features)[0])
     return AdversarialLearner(recipe, network.to(device), stage, perceptual.to(device), discriminator.to(device), ranks)
 
 
-def _first_stage(stage: Adversarial, recipe: Recipe) -> Network:
-    network, card = load(stage.start)
+def _trained(name: str, recipe: Recipe) -> Network:
+    network, card = load(name)
     wanted = build(recipe.network.name, recipe.network.config).config
     if (card.network, network.config) != (recipe.network.name, wanted):
-        raise InputError(f"adversarial.start: {stage.start} is not the network of the recipe, {recipe.network.name}")
+        raise InputError(f"start: {name} is not the network of the recipe, {recipe.network.name}")
     return network

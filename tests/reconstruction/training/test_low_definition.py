@@ -56,7 +56,7 @@ def test_a_slow_amplifier_makes_noise_alike_along_lines() -> None:
 
 def test_recordings_reach_from_clean_to_hardly_recognisable() -> None:
     random = np.random.default_rng(0)
-    chosen = [any_recording(random) for _ in range(300)]
+    chosen = [any_recording(800, random) for _ in range(300)]
     quanta = [how.quanta for how in chosen]
     assert min(quanta) < 6
     assert max(quanta) > 500

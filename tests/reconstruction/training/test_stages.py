@@ -20,7 +20,7 @@ CPU = torch.device("cpu")
 
 
 def recipe_of(first: Path, network: str = "preview", **changed: Any) -> Recipe:
-    stages = {"adversarial": {"start": str(first), "features": str(first), "discriminator_width": 8}}
+    stages = {"start": str(first), "adversarial": {"features": str(first), "discriminator_width": 8}}
     data = [{"kind": "drawn", "count": 1, "side_px": 32, "seed": 1}]
     config = {"name": network, "config": SMALL[network]}
     optimiser = {"warm_up_steps": 1, "decay_steps": 1}
