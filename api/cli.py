@@ -72,7 +72,7 @@ def demo(
     speed: Annotated[float, typer.Option(help="How much faster than real the twin's clock runs.")] = 1.0,
     faults: Annotated[str, typer.Option(help="none, night (one operation in 100 fails), or a TOML file.")] = "none",
     world: Annotated[str, typer.Option(help="lab, still, superlens, diffraction, or a TOML file.")] = "lab",
-    model: ModelName = "nlm",
+    model: ModelName = "sem_denoise",
     as_json: Json = False,
 ) -> None:
     """Scan a specimen on the simulated rig and compare the mosaic with the truth."""

@@ -107,7 +107,7 @@ def test_a_demo_finds_the_truth(
     nanoraster: Command, natural_image: Path, tmp_path: Path, overlap: float, seed: int
 ) -> None:
     options = ["--specimen", natural_image, "--pixel-nm", 25, "--region-um", "34x30", "--overlap", overlap]
-    done = told(nanoraster("demo", "--out", tmp_path, *options, "--seed", seed, "--json"))
+    done = told(nanoraster("demo", "--out", tmp_path, *options, "--seed", seed, "--model", "nlm", "--json"))
     summary = done["summary"]
     assert summary["tiles"]["ok"] == summary["tiles"]["planned"]
     assert summary["truth"]["position_error_px_rms"] <= 0.5
@@ -134,7 +134,9 @@ def test_a_demo_finds_the_truth(
 
 
 def test_the_mosaic_of_a_chip_is_nearer_to_the_truth_when_it_is_restored(nanoraster: Command, tmp_path: Path) -> None:
-    done = told(nanoraster("demo", "--out", tmp_path, "--region-um", "16x14", "--model", "nlm", "--json"))
+    done = told(nanoraster("demo", "--out", tmp_path, "--region-um", "16x14", "--json"))
+    assert done["summary"]["model"]["name"] == "sem_denoise"
+    assert done["summary"]["model"]["doubtful_tiles"] == []
     truth = done["summary"]["truth"]
     assert truth["psnr_restored_db"] > truth["psnr_raw_db"] + 0.3
 
@@ -234,7 +236,17 @@ def test_files_of_the_same_name_in_the_current_folder_do_not_get_in_the_way(
 ) -> None:
     for name in ("api.py", "hardware_sim.py", "reconstruction.py"):
         (tmp_path / name).write_text("raise SystemExit('mine')")
-    command = [str(NANORASTER), "demo", "--specimen", str(natural_image), "--region-um", "12x9", "--json"]
+    command = [
+        str(NANORASTER),
+        "demo",
+        "--specimen",
+        str(natural_image),
+        "--region-um",
+        "12x9",
+        "--model",
+        "nlm",
+        "--json",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=DEADLINE_S, check=False)
     assert done.returncode == 0, done.stderr
 

@@ -104,9 +104,9 @@ def test_over_the_network_models_have_names_and_no_paths(client: TestClient, run
     path = str(models / "stripes")
     for given in ("./stripes", "models/stripes"):
         again = client.post(f"{RUNS}/{run}/reconstruct", json={"model": given})
-        refused(again, 422, "is not one of", "nlm, none, stripes")
+        refused(again, 422, "is not one of", "nlm, none, sem_denoise, stripes")
     named = plan(reconstruction={"model": path})
-    refused(client.post("/api/v1/jobs", json={"plan": named}), 422, "is not one of", "nlm, none, stripes")
+    refused(client.post("/api/v1/jobs", json={"plan": named}), 422, "is not one of", "nlm, none, sem_denoise, stripes")
     assert "is not one of" in client.post("/api/v1/plans/preview", json=named).json()["problems"][0]
     there = {"plan": plan(reconstruction={"model": "stripes"})}
     assert client.post("/api/v1/jobs", json=there).status_code == 201
