@@ -1,15 +1,15 @@
 """Training without pairs: hide some pixels, and ask the network for what was there.
 
-It cannot know the noise of a pixel that it does not see (Krull, Buchholz and Jug 2019); hidden pixels show the median
-of their surroundings (Höck et al. 2022). Where noise is alike along lines, their neighbours on the line are hidden too
-(Broaddus et al. 2020), or they would tell it.
+It cannot know the noise of a pixel that it does not see (Krull, Buchholz and Jug 2019). Where noise is alike along
+lines, neighbours on the line are hidden too (Broaddus et al. 2020), or they would tell it. What is shown instead comes
+from lines near by, as it is: pixels that could be told from others would be all that the network learns to restore.
 """
 
 import numpy as np
 from numpy.typing import NDArray
 
 SHARE = 0.01  # of all pixels; 0.002 are usual for larger crops
-AROUND_PX = 5  # side of the square whose median is shown
+REACH_PX = 2  # how far off what is shown instead may lie, along both axes
 
 
 def hidden(
@@ -25,26 +25,14 @@ def hidden(
     y, x = random.integers(0, rows, count), random.integers(0, columns, count)
     asked = np.zeros_like(seen)
     asked[y, x] = 1
-    shown, reach = seen.copy(), span_px // 2
-    for step in range(-reach, reach + 1):
+    away = random.integers(1, REACH_PX + 1, count) * random.choice([-1, 1], count)
+    other_y = np.where((y + away < 0) | (y + away >= rows), y - away, y + away)  # never the line itself
+    moved_x = random.integers(-REACH_PX, REACH_PX + 1, count)
+    shown = seen.copy()
+    for step in range(-(span_px // 2), span_px // 2 + 1):
         beside = np.clip(x + step, 0, columns - 1)
-        shown[y, beside] = _medians(seen, y, beside, x, reach)
+        shown[y, beside] = seen[other_y, _inside(x + step + moved_x, columns)]
     return shown, asked
-
-
-def _medians(
-    seen: NDArray[np.float32], y: NDArray[np.int64], x: NDArray[np.int64], asked_x: NDArray[np.int64], reach: int
-) -> NDArray[np.float32]:
-    """Medians about the pixels (y, x), of what is not hidden: not on the line within `reach` of the one asked for."""
-    half = AROUND_PX // 2
-    offsets = np.arange(-half, half + 1)
-    rows = _inside(y[:, None, None] + offsets[:, None], seen.shape[0])
-    columns = _inside(x[:, None, None] + offsets[None, :], seen.shape[1])
-    around = seen[rows, columns]
-    on_line = rows == y[:, None, None]
-    near = np.abs(columns - asked_x[:, None, None]) <= reach
-    around = np.where(on_line & near, np.nan, around)
-    return np.asarray(np.nanmedian(around.reshape(len(y), -1), axis=1), np.float32)
 
 
 def _inside(index: NDArray[np.int64], size: int) -> NDArray[np.int64]:

@@ -38,16 +38,27 @@ OUTSIDE = Outside(specimen, lambda path: TileFolder(path))
 
 
 def test_hidden_pixels_tell_nothing_of_themselves() -> None:
-    """Whatever a pixel holds, the network is shown the same."""
+    """Whatever the pixels asked for and their neighbours on the line hold, the network is shown the same there."""
     image = np.random.default_rng(0).standard_normal((64, 64)).astype(np.float32)
     shown, asked = hidden(image, 5, np.random.default_rng(1))
-    other = np.where(asked == 1, 99, image).astype(np.float32)
-    again, same = hidden(other, 5, np.random.default_rng(1))
+    line = ndimage.maximum_filter1d(asked, 5, axis=1, mode="constant") > 0
+    again, same = hidden(np.where(line, 99, image).astype(np.float32), 5, np.random.default_rng(1))
     assert np.array_equal(asked, same)
-    alone = asked.astype(bool) & (ndimage.uniform_filter(asked, (5, 9), mode="constant") < 1.5 / 45)
-    assert alone.sum() > 5  # others lie in each other's surroundings
+    alone = line & (ndimage.uniform_filter(asked, (7, 15), mode="constant") < 1.5 / 105)
+    assert alone.sum() > 25  # what others are shown may lie on a line that is hidden
     assert np.array_equal(shown[alone], again[alone])
     assert 0.005 < asked.mean() < 0.011
+
+
+def test_what_is_shown_instead_looks_like_the_rest() -> None:
+    """Noise that is alike along lines stays so: a network cannot tell which pixels it is asked for."""
+    white = np.random.default_rng(0).standard_normal((256, 256))
+    image = ndimage.uniform_filter1d(white, 2, axis=1).astype(np.float32)
+    shown, asked = hidden(image, 5, np.random.default_rng(1))
+    y, x = np.nonzero(asked[:, 8:-8])
+    there, beside = shown[y, x + 8], shown[y, x + 9]
+    assert there.std() == pytest.approx(image.std(), rel=0.1)
+    assert np.corrcoef(there, beside)[0, 1] == pytest.approx(0.5, abs=0.1)
 
 
 @pytest.mark.parametrize("span_px", [1, 5])
