@@ -29,11 +29,15 @@ LEAST_BAND = 4  # rows of blocks that are drawn together, column by column
 
 @dataclass(frozen=True)
 class Layer:
-    """Frames and the names under which the mosaic shows them; `scale` pixels of them lie on one of the source's."""
+    """Frames and the names under which the mosaic shows them; `scale` pixels of them lie on one of the source's.
+
+    Frames that are made `ahead` are only waited for in the end.
+    """
 
     names: tuple[str, ...]
     frames: Frames
     scale: int = 1
+    ahead: bool = False
 
 
 class Spot(NamedTuple):
@@ -53,6 +57,9 @@ class Signature(NamedTuple):
     shading: tuple[float, ...] = ()
     distortion: Distortion | None = None
     draft: bool = False
+
+
+EMPTY = Signature()
 
 
 class Tolerance(NamedTuple):
@@ -89,9 +96,15 @@ class Drawing:
         self.mosaic = mosaic
         self._layers = [_LayerDrawing(mosaic, layer, tile_shape, dtype, fusion, pool, drew) for layer in layers]
 
-    def update(self, placement: Placement, brightness: Brightness, tolerance: Tolerance = EXACT) -> int:
-        """Draw every block whose tiles changed or moved by more than the tolerance; return how many."""
-        return sum(layer.update(placement, brightness, tolerance) for layer in self._layers)
+    def update(
+        self, placement: Placement, brightness: Brightness, tolerance: Tolerance = EXACT, wait: bool = True
+    ) -> int:
+        """Draw every block whose tiles changed or moved by more than the tolerance; return how many.
+
+        Args:
+            wait: for frames that are made ahead; otherwise blocks that need them are left for later.
+        """
+        return sum(layer.update(placement, brightness, tolerance, wait) for layer in self._layers)
 
     def move_to(self, path: Path) -> None:
         """Put the mosaic in the place of the one at `path`, and go on there."""
@@ -125,27 +138,30 @@ class _LayerDrawing:
         self._bend = lru_cache(maxsize=1)(self._new_bend)
         self._drawn: dict[Block, Signature] = {}
         if not mosaic.reopened:
-            self._drawn = dict.fromkeys(self._canvas.blocks(), Signature())
+            self._drawn = dict.fromkeys(self._canvas.blocks(), EMPTY)
 
     def go_on_in(self, mosaic: Mosaic) -> None:
         """Draw on in a mosaic that holds the same."""
         self._pyramid = mosaic.pyramid(self._layer.names)
 
-    def update(self, placement: Placement, brightness: Brightness, tolerance: Tolerance) -> int:
+    def update(self, placement: Placement, brightness: Brightness, tolerance: Tolerance, wait: bool) -> int:
         tiles = {index: entry.tile for index, entry in placement.tiles.items()}
         wanted = self._signatures(placement, brightness)
         dirty = {
             block
             for block in self._canvas.blocks()
-            if not _alike(self._drawn.get(block), wanted.get(block, Signature()), tolerance)
+            if not _alike(self._drawn.get(block), wanted.get(block, EMPTY), tolerance)
         }
         if (
             tolerance != EXACT
         ):  # while the scan goes on, leave alone what an earlier worker drew and nothing here covers
             dirty = {block for block in dirty if block in wanted or block in self._drawn}
+        if self._layer.ahead and not wait:
+            there = {index for index, tile in tiles.items() if self._layer.frames.has(tile)}
+            dirty = {block for block in dirty if all(spot.tile in there for spot in wanted.get(block, EMPTY).spots)}
 
         def draw(block: Block) -> NDArray[Any]:
-            return self._draw(block, wanted.get(block, Signature())._replace(draft=tolerance.draft), tiles)
+            return self._draw(block, wanted.get(block, EMPTY)._replace(draft=tolerance.draft), tiles)
 
         self._pyramid.update(dirty, draw, self._pool, self._band(), self._drew)
         return len(dirty)

@@ -21,6 +21,9 @@ class Frames(Protocol):
     def get(self, tile: Tile) -> NDArray[Any]:
         """Return an image (y, x), not to be written to."""
 
+    def has(self, tile: Tile) -> bool:
+        """Whether it would be returned at once."""
+
 
 class FrameCache:
     """Images of tiles, fetched when they are not at hand; may be asked from any thread."""
@@ -55,6 +58,11 @@ class FrameCache:
             self._make_room()
         return mine.result()
 
+    def has(self, tile: Tile) -> bool:
+        with self._lock:
+            asked = self._frames.get((tile.index, tile.take))
+            return asked is not None and asked.done()
+
     def _make_room(self) -> None:
         """Let go of what was not used for the longest time, except for what is still being fetched."""
         for key in list(self._frames):
@@ -74,6 +82,9 @@ class Channel:
     def get(self, tile: Tile) -> NDArray[Any]:
         image: NDArray[Any] = self._stacks.get(tile)[self._index]
         return image
+
+    def has(self, tile: Tile) -> bool:
+        return self._stacks.has(tile)
 
     @property
     def limit_bytes(self) -> int:

@@ -21,7 +21,7 @@ from reconstruction.brightness_ratios import Ratios, measure_ratios
 from reconstruction.canvas import Canvas, around, refuse_endless
 from reconstruction.drawing import DRAFT, EXACT, LIVE, Drawing, Layer, Tolerance
 from reconstruction.fixed_pattern import FixedPattern, PatternEstimate
-from reconstruction.frame_cache import Channel, FrameCache
+from reconstruction.frame_cache import Channel, FrameCache, Frames
 from reconstruction.fusion import Fusion
 from reconstruction.live_placement import LivePlacement
 from reconstruction.mosaic import Mosaic
@@ -29,6 +29,7 @@ from reconstruction.neighbours import Neighbourhood
 from reconstruction.placement import Placement, place
 from reconstruction.registration import Edge, register
 from reconstruction.restore import DEVIATION_STEPS, Restorer, UncertainRestorer
+from reconstruction.restore_ahead import RestoreAhead
 from reconstruction.sources import FrameSource, Tile
 from reconstruction.strips import base_reach_px
 
@@ -119,10 +120,10 @@ def _layers_of(raw: FrameCache, restorer: Restorer, restored_one: Callable[[], N
     as_they_came = Layer(("raw",), raw)
     if not isinstance(restorer, UncertainRestorer):
         restored = FrameCache(by(restorer.restore), RESTORED_BYTES)
-        return [as_they_came, Layer(("restored",), restored, restorer.scale)]
+        return [as_they_came, Layer(("restored",), restored, restorer.scale, ahead=True)]
     both = FrameCache(by(restorer.restore_with_deviation), RESTORED_BYTES)
     named = enumerate(("restored", "uncertainty"))
-    return [as_they_came, *(Layer((name,), Channel(both, i), restorer.scale) for i, name in named)]
+    return [as_they_came, *(Layer((name,), Channel(both, i), restorer.scale, ahead=True) for i, name in named)]
 
 
 def _most_within(places_px: Sequence[float], length_px: float) -> int:
@@ -145,8 +146,11 @@ def follow(
         live: draw while frames arrive, for whoever is looking; otherwise once, at the end.
     """
     cv2.setNumThreads(1)  # of its own: they would contend with these
-    with ThreadPoolExecutor(min(len(os.sched_getaffinity(0)), MOST_THREADS)) as pool:
-        return _Worker(source, out, restorer, progress, fusion, pool).run(live)
+    threads = min(len(os.sched_getaffinity(0)), MOST_THREADS)
+    with ThreadPoolExecutor(threads) as pool:
+        worker = _Worker(source, out, restorer, progress, fusion, pool)
+        with RestoreAhead(worker.last_made, max(threads - 1, 1)) as ahead:
+            return worker.run(ahead if live else None)
 
 
 class _Worker:
@@ -166,7 +170,7 @@ class _Worker:
         self._fusion = fusion
         self._pool = pool
         self._raw = FrameCache(source.pixels, cache_bytes(source))
-        self._layers = _layers_of(self._raw, restorer, self._still_at_it)
+        self._layers = _layers_of(self._raw, restorer, self._restored_one)
         self._known = {(edge.a, edge.b): edge for edge in source.known_edges()}
         self._edges: dict[tuple[int, int], Edge] = {}
         self._ratios: dict[tuple[int, int], Ratios] = {}
@@ -178,11 +182,19 @@ class _Worker:
         self._matched_s, self._matching_s = -math.inf, 0.0
         self._neighbourhood = Neighbourhood(source.tile_shape)
         self._blocks_drawn = 0
+        self._newly_restored = False
         self._told_s = -math.inf
         self._drawing_s = 0.0  # that a tile took when it was drawn well while the scan went on
         self._seconds = {"register": 0.0, "place": 0.0, "draw": 0.0, "shown": 0.0, "total": 0.0}
 
-    def run(self, live: bool) -> Reconstruction:
+    @property
+    def last_made(self) -> Frames:
+        """The frames that come of all that is done to them; where several are made at once, they share a cache."""
+        return self._layers[-1].frames
+
+    def run(self, ahead: RestoreAhead | None) -> Reconstruction:
+        """Make the mosaic; while frames arrive, draw what there is of it, if they are restored ahead."""
+        live = ahead is not None
         started = time.perf_counter()
         drawing = self._drawing(self._path, first_canvas(self._source))
         drawn_s, wait_s = started, 0.0
@@ -191,15 +203,18 @@ class _Worker:
             if self._arrive(batch):
                 drawing = self._drawing(self._path, first_canvas(self._source))
             pending += len(batch)
+            if ahead and self._layers[-1].ahead:
+                ahead.begin(batch)
             before_s = time.perf_counter()
-            if live and pending and before_s >= drawn_s + wait_s:
+            if live and (pending or self._newly_restored) and before_s >= drawn_s + wait_s:
+                self._newly_restored = False
                 placement = self._place(self._live.place)
                 if before_s - self._matched_s > REMATCH_SHARE * self._matching_s:
                     self._match(placement)
                 too_many = pending * self._drawing_s * (1 + REDRAW_SHARE) > before_s - drawn_s
                 drawing = self._grown(drawing, placement, DRAFT if too_many else LIVE)
                 drawn_s = time.perf_counter()
-                if not too_many:
+                if pending and not too_many:
                     self._drawing_s = (drawn_s - before_s) / pending
                 wait_s = max(REDRAW_S, REDRAW_SHARE * (drawn_s - before_s))
                 pending = 0
@@ -234,11 +249,11 @@ class _Worker:
         """Draw where tiles are by now; on a larger canvas if more is planned, for of a video nobody knows the end."""
         canvas = first_canvas(self._source)
         if drawing.mosaic.canvas.holds(canvas):
-            self._draw(drawing, placement, tolerance)
+            self._draw(drawing, placement, tolerance, wait=False)
             return drawing
         self._raw.limit_bytes = cache_bytes(self._source)
         larger = self._larger(canvas.ahead_of(drawing.mosaic.canvas))
-        self._draw(larger, placement, EXACT)
+        self._draw(larger, placement, EXACT, wait=False)
         larger.move_to(self._path)
         return larger
 
@@ -325,9 +340,9 @@ class _Worker:
         self._matching_s = time.perf_counter() - self._matched_s
         self._seconds["place"] += self._matching_s
 
-    def _draw(self, drawing: Drawing, placement: Placement, tolerance: Tolerance) -> None:
+    def _draw(self, drawing: Drawing, placement: Placement, tolerance: Tolerance, wait: bool = True) -> None:
         started = time.perf_counter()
-        self._blocks_drawn += drawing.update(placement, self._brightness, tolerance)
+        self._blocks_drawn += drawing.update(placement, self._brightness, tolerance, wait)
         self._seconds["draw"] += time.perf_counter() - started
 
     def _finish(self, drawing: Drawing, placement: Placement) -> Mosaic:
@@ -347,6 +362,11 @@ class _Worker:
         """Begin a mosaic that is to come in the place of the one there."""
         return self._drawing(self._path.with_name(self._path.name + ".larger"), canvas)
 
+    def _restored_one(self) -> None:
+        """Hear of a frame that was restored, from any thread."""
+        self._newly_restored = True
+        self._still_at_it()
+
     def _still_at_it(self) -> None:
         """Tell now and then; whoever hears nothing for long takes a worker for stuck."""
         if time.perf_counter() - self._told_s >= TELL_S:
@@ -354,7 +374,7 @@ class _Worker:
 
     def _tell(self, finished: bool) -> None:
         self._told_s = time.perf_counter()
-        accepted = sum(edge.accepted for edge in self._edges.values())
+        accepted = sum(edge.accepted for edge in list(self._edges.values()))  # which may grow meanwhile
         counts = (len(self._tiles), len(self._source.planned()), len(self._edges), accepted, self._blocks_drawn)
         self._progress(Progress(*counts, finished))
 

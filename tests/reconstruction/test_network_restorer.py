@@ -85,7 +85,7 @@ def shaken(name: str, **options: Any) -> Network:
     return module
 
 
-@pytest.mark.parametrize("name", sorted(NETWORKS))
+@pytest.mark.parametrize("name", sorted(NETWORKS.keys() - {"nafnet_32"}))  # but for its width a nafnet_16
 def test_tiles_leave_no_seams(tmp_path: Path, name: str) -> None:
     module, known, frame = shaken(name), card(tmp_path, name), noisy()
     tiled, whole = of(module, known), of(module, known, Processor(module))

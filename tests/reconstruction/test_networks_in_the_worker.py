@@ -1,6 +1,8 @@
 """Mosaics made with networks: the layers that they give, on one grid, and what the mosaic says of them."""
 
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ import zarr
 from numpy.typing import NDArray
 
 from reconstruction.restore import DEVIATION_STEPS, NonLocalMeans, UncertainRestorer, restorer
+from reconstruction.sources import Tile
 from reconstruction.worker import Reconstruction, follow
 from tests.reconstruction.models import model
 from tests.reconstruction.scenes import Scan, scan
@@ -77,3 +80,48 @@ def test_a_frame_is_restored_once_though_it_is_drawn_again_and_again(live: bool,
     many = scan("grains", 0.2, size=128, rows=6, columns=6)
     follow(many, tmp_path, Counted(), ignore, live=live)
     assert len(asked) == len(set(asked)) == 36
+
+
+class Slow(NonLocalMeans):
+    """Restores nothing before all frames have come; says so if it is waited for."""
+
+    def __init__(self) -> None:
+        self.all_came = Event()
+        self.early = list[bool]()
+
+    def restore(self, frame: NDArray[Any]) -> NDArray[Any]:
+        self.early.append(not self.all_came.wait(60))
+        return frame // 2
+
+
+class Watched(Scan):
+    """Looks, after its last frame has come, at what was done with the others."""
+
+    slow: Slow
+    look: Callable[[], None]
+
+    def follow(self) -> Iterator[list[Tile]]:
+        yield from super().follow()
+        self.look()
+        self.slow.all_came.set()
+
+
+def test_a_slow_network_holds_back_neither_edges_nor_the_raw_layer(tmp_path: Path) -> None:
+    many = scan("grains", 0.2, size=128, rows=4, columns=4)
+    slow, seen = Slow(), list[tuple[int, bool, bool]]()
+    watched = Watched(many.frames, many.tiles, many.truth_px, batch=1)
+    watched.slow = slow
+
+    def look() -> None:
+        raw, restored = (levels(tmp_path / "slow" / "mosaic.zarr", layer)[0].any() for layer in ("raw", "restored"))
+        seen.append((len(watched.edges), bool(raw), bool(restored)))
+
+    watched.look = look
+    result = follow(watched, tmp_path / "slow", slow, ignore)
+    ((edges, raw, restored),) = seen
+    assert (edges, raw, restored) == (len(result.edges), True, False)
+    assert not any(slow.early)
+    quick = Slow()
+    quick.all_came.set()
+    follow(Scan(many.frames, many.tiles, many.truth_px), tmp_path / "quick", quick, ignore)
+    assert all(same(tmp_path / "slow", tmp_path / "quick", layer) for layer in ("raw", "restored"))
