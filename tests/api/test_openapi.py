@@ -59,6 +59,7 @@ def test_every_answer_is_as_it_is_described(client: TestClient) -> None:
 
     ask("GET", "/healthz")
     ask("POST", "/lease", {"seconds": 60})
+    ask("GET", "/rig")
     ask("GET", "/devices")
     ask("GET", "/devices/{name}", name="camera")
     ask("POST", "/devices/{name}/move", {"targets_um": {"x": 5.0}}, name="scanner")
@@ -76,6 +77,7 @@ def test_every_answer_is_as_it_is_described(client: TestClient) -> None:
     ask("GET", "/runs/{name}", name=run)
     assert ask("GET", "/runs/{name}/tiles", name=run)["tiles"]
     ask("GET", "/runs/{name}/mosaic", name=run)
+    ask("GET", "/runs/{name}/mosaic/{layer}/{level}", name=run, layer="raw", level=0)
     ask("POST", "/runs/{name}/reconstruct", {"model": "none"}, name=run)
     ask("POST", "/stop")
     needs_a_running_job = {key for key in ANSWERS if re.search(r"jobs/\{job_id\}/", key[1])}
