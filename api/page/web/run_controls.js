@@ -1,0 +1,29 @@
+// What the running job can be told.
+import { post } from "./rest.js";
+import { askNow, isRunning, mayOperate, now } from "./now.js";
+import { attempt } from "./notices.js";
+
+export default {
+  template: `
+    <section v-if="isRunning()" class="card run-controls" aria-label="The run">
+      <button v-if="isPaused" class="primary" :disabled="!may" @click="tell('resume')">Resume</button>
+      <template v-else>
+        <button :disabled="!may" @click="tell('pause')">Pause</button>
+        <button :disabled="!may" @click="tell('pause', { after: 'row' })">Pause after the row</button>
+      </template>
+      <button :disabled="!may" @click="tell('skip')">Skip a tile</button>
+      <button :disabled="!may" @click="tell('stop')">End the run</button>
+    </section>`,
+  data: () => ({ now }),
+  computed: {
+    isPaused: () => now.status.state === "paused" || now.status.pause_pending,
+    may: () => mayOperate() && now.status.state !== "finishing" && !now.status.ending,
+  },
+  methods: {
+    isRunning,
+    async tell(verb, body) {
+      await attempt(() => post(`/jobs/${now.status.job.id}/${verb}`, body));
+      askNow();
+    },
+  },
+};
