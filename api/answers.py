@@ -273,8 +273,36 @@ class RigAnswer(Answer):
         description="Travel of the scanner's axes as far as the file gives it; micrometre.",
         examples=[{"x": [0.0, 100.0]}],
     )
+    is_twin: bool = Field(description="The service was started with it: `sim/faults` injects faults.")
     drivers: dict[str, str] = Field(examples=[{"scanner": "pi_gcs", "camera": "mmcore"}])
     interlocks: list[InterlockFacts]
+
+
+class ParameterFacts(Answer):
+    usual: float = Field(description="In the unit that its name ends with.", examples=[2.0])
+    low: float = Field(description="In the unit that its name ends with.", examples=[0.0])
+    high: float = Field(description="In the unit that its name ends with.", examples=[3600.0])
+
+
+class InjectedFault(Answer):
+    number: int
+    name: str = Field(examples=["stuck_axis"])
+    device: str = Field(examples=["scanner"])
+    operation: int = Field(description="Of the device: its how manyth it befell.")
+    time_s: float = Field(description="Seconds, in the world.")
+    parameters: dict[str, float]
+
+
+class FaultsAnswer(Answer):
+    kinds: dict[str, dict[str, dict[str, ParameterFacts]]] = Field(description="By device and name: parameters.")
+    injected: list[InjectedFault]
+
+
+class ArmedFault(Answer):
+    device: str = Field(examples=["scanner"])
+    name: str = Field(examples=["stuck_axis"])
+    times: int
+    parameters: dict[str, float]
 
 
 class Preview(Answer):

@@ -18,7 +18,7 @@ from api.openapi import describe
 from api.page import login
 from api.problems import tell_problems
 from api.restorations import Restorations
-from api.routes import devices, events, health, jobs, lease, live, models, mosaic, plans, rig, runs, status
+from api.routes import devices, events, health, jobs, lease, live, models, mosaic, plans, rig, runs, sim, status
 from api.service import Service
 
 
@@ -52,7 +52,7 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
     app.add_middleware(Gate, access=access)
     app.include_router(health.router)
     app.include_router(login.router)
-    for module in (status, lease, rig, devices, live, events, jobs, runs, mosaic, models, plans):
+    for module in (status, lease, rig, devices, live, events, jobs, runs, mosaic, models, plans, sim):
         app.include_router(module.router, prefix=API)
     tell_problems(app)
     describe(app)

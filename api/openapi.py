@@ -35,6 +35,8 @@ ANSWERS: dict[tuple[str, str], type[BaseModel]] = {
     ("get", f"{API}/runs/{{name}}/tiles"): answers.TilesOfRun,
     ("get", f"{API}/runs/{{name}}/mosaic"): answers.MosaicAnswer,
     ("get", f"{API}/runs/{{name}}/mosaic/{{layer}}/{{level}}"): answers.DrawnBlocks,
+    ("get", f"{API}/sim/faults"): answers.FaultsAnswer,
+    ("post", f"{API}/sim/faults"): answers.ArmedFault,
     ("get", f"{API}/models"): answers.Models,
     ("post", f"{API}/runs/{{name}}/reconstruct"): answers.Restoring,
     ("post", f"{API}/plans/preview"): answers.Preview,

@@ -16,4 +16,4 @@ def get_rig(service: ServiceOf) -> dict[str, Any]:
 
     `wrong` is what an interlock has against a run now; one that watches a device (`is_read_now` false) only runs read.
     """
-    return rig_facts(service.by_hand.settings(), service.folder.runs)
+    return {**rig_facts(service.by_hand.settings(), service.folder.runs), "is_twin": service.world is not None}

@@ -35,7 +35,7 @@ NO_JSON = {"/metrics", f"{API}/snap", f"{API}/live.mjpg"}
 
 @pytest.fixture
 def client(twin: Twin, tmp_path: Path) -> Iterator[TestClient]:
-    service = Service(DataFolder(tmp_path), twin.rig, work=PlayedWork().work)
+    service = Service(DataFolder(tmp_path), twin.rig, work=PlayedWork().work, world_url=twin.world.url)
     with TestClient(create_app(service)) as connected:
         yield connected
 
@@ -66,6 +66,8 @@ def test_every_answer_is_as_it_is_described(client: TestClient) -> None:
     ask("GET", "/status")
     ask("POST", "/plans/preview", PLAN)
     ask("GET", "/models")
+    ask("POST", "/sim/faults", {"device": "force", "name": "force_runaway", "parameters": {"for_s": 0}})
+    assert ask("GET", "/sim/faults")["injected"]
     ask("POST", "/queue/hold")
     job = ask("POST", "/jobs", {"plan": PLAN})["id"]
     ask("PATCH", "/jobs/{job_id}", {"position": 0}, job_id=job)

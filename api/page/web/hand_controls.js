@@ -1,8 +1,7 @@
 // The rig by hand: where it stands, and steps from there, within the limits of its axes.
 import { post } from "./rest.js";
-import { mayOperate } from "./now.js";
+import { isRunning, mayOperate } from "./now.js";
 import { attempt } from "./notices.js";
-import { number } from "./words.js";
 
 const STEPS_UM = [0.1, 1, 5, 20];
 
@@ -10,7 +9,7 @@ export default {
   template: `
     <section class="card hand" aria-label="By hand">
       <h2>By hand <small v-if="why">{{ why }}</small></h2>
-      <div class="jog">
+      <div v-if="!isRunning()" class="jog">
         <div class="pad" role="group" aria-label="Move the stage in x and y; arrow keys work here"
              @keydown.left.prevent="step('scanner', 'x', -1)" @keydown.right.prevent="step('scanner', 'x', 1)"
              @keydown.up.prevent="step('scanner', 'y', -1)" @keydown.down.prevent="step('scanner', 'y', 1)">
@@ -28,7 +27,7 @@ export default {
             {{ each < 1 ? each * 1000 + " nm" : each + " µm" }}</button>
         </div>
       </div>
-      <p class="hint">Limits: <span v-for="(span, axis) in limits('scanner')" :key="axis">{{ axis }} {{ span[0] }} … {{ span[1] }} </span>µm. Before each move the probe is retracted.</p>
+      <p v-if="!isRunning() && said" class="hint">{{ said }} µm. The probe is retracted before each move.</p>
     </section>`,
   props: { devices: Array, why: String },
   emits: ["moved"],
@@ -43,8 +42,13 @@ export default {
       { axis: "y", sign: 1, text: "↓", place: "down" },
     ],
   }),
+  computed: {
+    said() {
+      return Object.entries(this.limits("scanner")).map(([axis, [low, high]]) => `${axis} ${low} … ${high}`).join(", ");
+    },
+  },
   methods: {
-    number,
+    isRunning,
     reading(name) {
       return this.devices.find((device) => device.name === name)?.reading;
     },

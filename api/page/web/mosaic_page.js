@@ -8,6 +8,7 @@ import { mosaicOfRun } from "./mosaic_of_run.js";
 import RunControls from "./run_controls.js";
 import SpecimenMap from "./specimen_map.js";
 import TileHistory from "./tile_history.js";
+import { time } from "./words.js";
 
 export default {
   components: { RunControls, SpecimenMap, TileHistory },
@@ -16,7 +17,7 @@ export default {
     <div v-else class="mosaic" :class="{ aside: tile }">
       <section class="stage card">
         <div class="bar">
-          <label>Run <select :value="run" @change="choose($event.target.value)"><option v-for="each in runs" :key="each.id" :value="each.id">{{ each.name ?? each.id }}, {{ each.id.slice(0, 15).replace("T", " ") }}</option></select></label>
+          <label>Run <select :value="run" @change="choose($event.target.value)"><option v-for="each in runs" :key="each.id" :value="each.id">{{ each.name }}, {{ time(each.created_at) }}</option></select></label>
           <label>Layer <select v-model="left"><option v-for="layer in layers" :key="layer">{{ layer }}</option></select></label>
           <label>beside <select v-model="right"><option value="">nothing</option><option v-for="layer in layers.filter((each) => each !== left)" :key="layer">{{ layer }}</option></select></label>
           <label class="check"><input type="checkbox" v-model="showsTiles"> Tiles</label>
@@ -76,6 +77,7 @@ export default {
     },
   },
   methods: {
+    time,
     async askRuns() {
       const found = await get("/runs").catch(() => ({ runs: [] }));
       this.runs = found.runs.filter((run) => !run.error);

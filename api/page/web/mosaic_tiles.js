@@ -20,6 +20,14 @@ const MosaicTiles = L.GridLayer.extend({
     return image;
   },
 
+  /** A pixel wider than the grid: between tiles that are shown at a fraction of their size, no line is left. */
+  _initTile(image) {
+    L.GridLayer.prototype._initTile.call(this, image);
+    const side = this.getTileSize();
+    image.style.width = `${side.x + 1}px`;
+    image.style.height = `${side.y + 1}px`;
+  },
+
   /** Fetch what has been drawn, or drawn anew, in what is in view. */
   async refresh() {
     this._drawn.clear();

@@ -5,6 +5,7 @@ import { attempt, say } from "./notices.js";
 import { draft, planOf } from "./draft.js";
 import { bytes, duration, percent, plural } from "./words.js";
 
+const ROOMY_PX = 760;
 const WAIT_MS = 300; // after the last change, before it is looked over
 
 export default {
@@ -58,7 +59,7 @@ export default {
       <p v-if="!mayOperate()" class="hint">Your token lets you look; to start a scan takes one of the role operate.</p>
     </form>`,
   emits: ["found", "some"],
-  data: () => ({ draft, found: null, wrong: "", models: ["none"], isSending: false, isOpen: false }),
+  data: () => ({ draft, found: null, wrong: "", models: ["none"], isSending: false, isOpen: window.innerHeight > ROOMY_PX }),
   computed: {
     overlap: {
       get: () => Math.round(1000 * draft.overlap) / 10,

@@ -52,7 +52,7 @@ export default {
               <td><span class="tag" :class="job.outcome">{{ job.outcome }}</span></td>
               <td>{{ job.tiles ? (job.tiles.ok ?? "–") + " / " + job.tiles.planned : "–" }}</td>
               <td>{{ time(job.ended_at) }}</td>
-              <td class="actions"><a v-if="job.run" :href="'#/mosaic/' + job.run">mosaic</a> <a v-if="job.run" :href="'#/runs/' + job.run">report</a></td>
+              <td><span v-if="job.run" class="actions"><a :href="'#/mosaic/' + job.run">mosaic</a><a :href="'#/runs/' + job.run">report</a></span></td>
             </tr>
           </tbody>
         </table>

@@ -14,6 +14,7 @@ export default {
         <div v-if="tile"><dt>sharpness</dt><dd>{{ tile.focus_score === null ? "–" : Number(tile.focus_score.toPrecision(3)) }}</dd></div>
         <div v-if="tile"><dt>tile</dt><dd>{{ tile.tile }}<small>{{ tile.verdict }}</small></dd></div>
       </dl>
+      <p v-if="line" class="hint">Sharpness of the last tiles</p>
       <svg v-if="line" viewBox="0 0 120 24" preserveAspectRatio="none" role="img" aria-label="Sharpness of the last tiles"><polyline :points="line" /></svg>
       <p v-if="!Object.keys(position).length" class="hint">No reading: nobody looks at the rig just now.</p>
     </section>`,

@@ -3,10 +3,12 @@ import { get } from "./rest.js";
 import { isRunning, now } from "./now.js";
 import { attempt } from "./notices.js";
 import { number, time } from "./words.js";
+import Faults from "./faults.js";
 
 const ASK_MS = 5000;
 
 export default {
+  components: { Faults },
   template: `
     <p v-if="wrong" class="empty">No rig: {{ wrong }}</p>
     <div v-else-if="rig" class="rig">
@@ -43,6 +45,7 @@ export default {
           </tbody>
         </table>
       </section>
+      <Faults v-if="rig.is_twin" />
     </div>`,
   data: () => ({ now, rig: null, wrong: "", devices: [], isAsking: false }),
   created() {

@@ -9,10 +9,10 @@ export default {
       <button v-if="isPaused" class="primary" :disabled="!may" @click="tell('resume')">Resume</button>
       <template v-else>
         <button :disabled="!may" @click="tell('pause')">Pause</button>
-        <button :disabled="!may" @click="tell('pause', { after: 'row' })">Pause after the row</button>
+        <button :disabled="!may" @click="tell('pause', { after: 'row' })">Pause after row</button>
       </template>
-      <button :disabled="!may" @click="tell('skip')">Skip a tile</button>
-      <button :disabled="!may" @click="tell('stop')">End the run</button>
+      <button :disabled="!may" @click="tell('skip')">Skip tile</button>
+      <button :disabled="!may" @click="tell('stop')">End run</button>
     </section>`,
   data: () => ({ now }),
   computed: {

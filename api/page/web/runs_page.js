@@ -1,7 +1,6 @@
 // What was acquired: every run, what came of it, its report, and restoring it again with another model.
 import { get, post, url } from "./rest.js";
-import { now } from "./now.js";
-import { mayOperate } from "./now.js";
+import { mayOperate, now } from "./now.js";
 import { attempt } from "./notices.js";
 import { go, place } from "./place.js";
 import { duration, number, plural, time } from "./words.js";
@@ -23,7 +22,7 @@ export default {
         <h2>{{ facts.name }} <span class="tag" :class="facts.outcome ?? 'running'">{{ facts.outcome ?? (isGoing ? "under way" : "unfinished") }}</span></h2>
         <p class="hint">{{ facts.id }}</p>
         <div class="summary">
-          <a v-if="picture" :href="'#/mosaic/' + facts.id" title="Zoom into the mosaic"><img :src="picture" alt="The mosaic"></a>
+          <a v-if="picture" class="picture" :style="picture.box" :href="'#/mosaic/' + facts.id" title="Zoom into the mosaic"><img :src="picture.url" :style="picture.size" alt="The mosaic"></a>
           <dl>
             <div><dt>Tiles taken</dt><dd>{{ facts.tiles.ok }} / {{ facts.tiles.planned }}</dd></div>
             <div v-if="facts.tiles.retried"><dt>taken again</dt><dd>{{ facts.tiles.retried }}</dd></div>
@@ -62,7 +61,13 @@ export default {
     picture() {
       const levels = this.mosaic?.layers.raw ?? [];
       const small = levels.findIndex(({ shape_px: [rows, columns] }) => Math.max(rows, columns) <= this.mosaic.tile_px);
-      return small < 0 || !this.mosaic.display_range ? "" : url(`/runs/${encodeURIComponent(this.facts.id)}/mosaic/raw/${small}/0/0.jpg`);
+      if (small < 0 || !this.mosaic.display_range) return null;
+      const [rows, columns] = levels[small].shape_px; // the rest of the tile is black
+      return {
+        url: url(`/runs/${encodeURIComponent(this.facts.id)}/mosaic/raw/${small}/0/0.jpg?blank=true`),
+        box: { aspectRatio: `${columns} / ${rows}` },
+        size: { width: `${(100 * this.mosaic.tile_px) / columns}%` },
+      };
     },
     isTaken() {
       return this.mosaic?.restored_again.some((each) => each.model === this.model && each.state !== "cut off");

@@ -10,6 +10,7 @@ import PlanForm from "./plan_form.js";
 import Readings from "./readings.js";
 import RunControls from "./run_controls.js";
 import SpecimenMap from "./specimen_map.js";
+import { time } from "./words.js";
 
 const READ_MS = 2000;
 
@@ -22,7 +23,7 @@ export default {
         <div class="bar">
           <button :class="{ on: mode === 'draw' }" :aria-pressed="mode === 'draw'" @click="mode = mode === 'draw' ? 'look' : 'draw'">Draw region</button>
           <button @click="$refs.map.fit()">Whole travel</button>
-          <label>Below it <select v-model="below"><option value="">nothing</option><option v-for="run in runs" :key="run.id" :value="run.id">{{ run.name ?? run.id }}, {{ run.id.slice(0, 8) }}</option></select></label>
+          <label>Shown below <select v-model="below"><option value="">nothing</option><option v-for="run in runs" :key="run.id" :value="run.id">{{ run.name }}, {{ time(run.created_at) }}</option></select></label>
           <span class="hint">{{ mode === "draw" ? "Drag over the map from corner to corner." : "" }}</span>
         </div>
         <SpecimenMap ref="map" :travel="travel" :run="below" :mosaic="state.mosaic" left="raw" :grows="grows" :outlines="outlines" :region="draft.region"
@@ -87,6 +88,7 @@ export default {
     clearTimeout(this.timer);
   },
   methods: {
+    time,
     async askRuns() {
       const found = await get("/runs").catch(() => ({ runs: [] }));
       this.runs = found.runs.filter((run) => !run.error);

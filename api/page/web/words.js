@@ -15,7 +15,9 @@ export function bytes(count) {
 }
 
 export function number(value, digits = 2) {
-  return value === null || value === undefined ? "–" : Number(value).toFixed(digits);
+  if (value === null || value === undefined) return "–";
+  const text = Number(value).toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : text;
 }
 
 export function percent(part) {
@@ -31,7 +33,7 @@ export function time(iso) {
   if (!iso) return "–";
   const moment = new Date(iso);
   const isToday = moment.toDateString() === new Date().toDateString();
-  const clock = moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", ...(isToday ? { second: "2-digit" } : {}) });
+  const clock = moment.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...(isToday ? { second: "2-digit" } : {}) });
   return isToday ? clock : `${moment.toLocaleDateString([], { day: "2-digit", month: "short" })} ${clock}`;
 }
 

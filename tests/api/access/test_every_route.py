@@ -74,6 +74,8 @@ TABLE = [
     view("/runs/{name}/tiles", 404),
     view("/runs/{name}/report", 404),
     view("/models"),
+    view("/sim/faults", 404),
+    operate("POST", "/sim/faults", 404, {"device": "camera", "name": "black_frame"}),
     operate("POST", "/runs/{name}/reconstruct", 404, {"model": "none"}),
     view("/runs/{name}/mosaic", 404),
     view("/runs/{name}/mosaic/{layer}/{level}", 404),
