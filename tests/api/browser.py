@@ -12,6 +12,9 @@ import pytest
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 
+GONE = ("net::ERR_", "WebSocket connection to")
+"""What Chromium says of a service that does not answer."""
+
 needs_browser = pytest.mark.skipif(
     CHROMIUM is None or find_spec("playwright") is None,
     reason="no browser: needs the Python package playwright, and Debian's package chromium",
@@ -19,20 +22,20 @@ needs_browser = pytest.mark.skipif(
 
 
 class Watched:
-    """A page, the hosts that it asked, and its complaints; while a service is gone on purpose there are none."""
+    """A page, the hosts that it asked, and its complaints, but for those about a service that was killed on purpose."""
 
     def __init__(self, page: Any) -> None:
         self.page = page
         self.hosts: set[str] = set()
         self.complaints: list[str] = []
-        self.service_is_gone = False
+        self.service_was_killed = False
         page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
         page.on("websocket", lambda socket: self.hosts.add(urlsplit(socket.url).netloc))
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
         page.on("console", self._heard)
 
     def _heard(self, message: Any) -> None:
-        if message.type == "error" and not self.service_is_gone:
+        if message.type == "error" and not (self.service_was_killed and any(sign in message.text for sign in GONE)):
             self.complaints.append(f"{message.text} ({message.location.get('url')})")
 
 

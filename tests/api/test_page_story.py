@@ -52,7 +52,7 @@ class Reader:
         self.page.get_by_role("button", name=name, exact=True).click()
 
     def go(self, part: str) -> None:
-        self.page.get_by_role("link", name=part, exact=True).click()
+        self.page.get_by_label("Parts of the page").get_by_role("link", name=part, exact=True).click()
 
 
 def shown_tiles(pane: str) -> str:
@@ -72,12 +72,11 @@ def test_the_whole_story(twin: Twin, tmp_path: Path) -> None:
             reader.sees(".state[data-state='paused']")
             look_at_the_mosaic(reader)
             watch_it_grow(reader)
-            watched.service_is_gone = True
+            watched.service_was_killed = True
             service.process.kill()
             reader.sees(".banner.bad", has_text="does not answer")
         with serving(tmp_path, "--rig", twin.rig, "--port", port_of(service)):
             reader.sees(".state:not([data-state='offline'])")
-            watched.service_is_gone = False
             finish(reader)
             stop_everything(reader)
     assert watched.complaints == []
@@ -133,8 +132,11 @@ def watch_it_grow(reader: Reader) -> None:
 
 def finish(reader: Reader) -> None:
     page = reader.page
-    reader.sees(".state[data-state='idle']")
+    reader.go("queue")
+    reader.sees(".tag.completed")
+    reader.go("mosaic")
     page.get_by_label("Tiles", exact=True).check()
+    reader.sees(".legend .ok", has_text="9 taken")
     page.locator(".specimen .canvas").click(position={"x": 760, "y": 300})
     reader.sees(".history li.ok")
     reader.go("runs")

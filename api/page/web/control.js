@@ -30,7 +30,7 @@ export default {
       return this.lease?.holder === this.caller.name;
     },
     said() {
-      if (this.isMine) return "You alone move and change things, until you give it up or close this page.";
+      if (this.isMine) return "You alone move and change things, until you give it up, or ten minutes after this page was closed.";
       if (this.lease) return `${this.lease.holder} is in control; others may look, and stop everything.`;
       return `${this.caller.name} (${this.caller.role}). Nobody has taken control: every operator may command.`;
     },

@@ -3,7 +3,8 @@ import { computed, onUnmounted, reactive, watch } from "vue";
 import { get } from "./rest.js";
 import { now } from "./now.js";
 
-const ASK_MS = 1500;
+const LOOK_MS = 1000; // whether anything has changed
+const ROUNDS = 5; // after which it is asked all the same
 
 /** Follows the run that `chosen()` names, empty for none. */
 export function mosaicOfRun(chosen) {
@@ -11,6 +12,7 @@ export function mosaicOfRun(chosen) {
   const grows = computed(() => Boolean(state.run) && now.status?.job?.run === state.run);
   const isRestored = computed(() => !(state.mosaic?.restored_again ?? []).some((each) => each.state === "working"));
   let last = 0;
+  let seen = "";
   let timer = null;
   let asking = 0; // who began last; those before give up
 
@@ -35,10 +37,12 @@ export function mosaicOfRun(chosen) {
     }
   }
 
-  async function keepAsking(mine) {
-    await ask(mine);
+  async function keepAsking(mine, round = 0) {
+    const progress = JSON.stringify([now.status?.state, now.status?.progress]);
+    if (progress !== seen || round % ROUNDS === 0) await ask(mine);
     if (mine !== asking) return;
-    if (grows.value || !isRestored.value || state.problem) timer = setTimeout(() => keepAsking(mine), ASK_MS);
+    seen = progress;
+    if (grows.value || !isRestored.value || state.problem) timer = setTimeout(() => keepAsking(mine, round + 1), LOOK_MS);
   }
 
   function begin() {

@@ -24,11 +24,11 @@ export default {
           <button @click="$refs.map.fit()">Whole mosaic</button>
           <span v-if="grows && now.status.progress" class="hint grows">{{ now.status.progress.placed }} of {{ now.status.progress.planned }} tiles are in it</span>
         </div>
-        <SpecimenMap ref="map" :run="run" :mosaic="state.mosaic" :left="left" :right="right" :divider="divider" :grows="grows" :outlines="outlines"
+        <SpecimenMap ref="map" :run="run" :mosaic="state.mosaic" :left="left" :right="right" :divider="divider" :grows="grows" :placed="now.status.progress?.placed" :outlines="outlines"
                      :chosen="tile?.tile" @divider="divider = $event" @outline="choice.tile = $event">
           <p v-if="!layers.length" class="invitation">{{ state.problem || (grows ? "The first tile is on its way." : "This run has no mosaic.") }}</p>
           <ul v-if="showsTiles && layers.length" class="legend" aria-label="Colours of the tiles">
-            <li class="ok">taken</li><li class="doubtful">doubtful, or taken again</li><li class="failed">not taken</li>
+            <li class="ok">{{ count("ok") }} taken</li><li class="doubtful">{{ count("doubtful") }} doubtful, or taken again</li><li class="failed">{{ count("failed") }} not taken</li>
           </ul>
         </SpecimenMap>
       </section>
@@ -84,6 +84,9 @@ export default {
       this.isAsked = true;
       const going = now.status?.job?.run;
       if (!this.choice.run && (going || this.runs.length)) this.choose(going ?? this.runs[0].id);
+    },
+    count(kind) {
+      return this.outlines.filter((outline) => outline.kind === kind).length;
     },
     choose(run) {
       Object.assign(this.choice, { run, tile: null });

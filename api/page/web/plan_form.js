@@ -94,9 +94,9 @@ export default {
     },
     async lookOver() {
       const plan = planOf(draft);
-      const isWhole = plan && (this.$el?.checkValidity?.() ?? true);
-      if (!isWhole) {
-        Object.assign(this, { found: null, wrong: plan ? "A number is missing, or outside its range." : "" });
+      const wrong = plan ? this.slip(plan) : "";
+      if (!plan || wrong) {
+        Object.assign(this, { found: null, wrong });
         return;
       }
       try {
@@ -104,6 +104,14 @@ export default {
       } catch (problem) {
         Object.assign(this, { found: null, wrong: problem.message });
       }
+    },
+    slip({ region, force }) {
+      if (!(this.$el?.checkValidity?.() ?? true)) return "A number is missing, or outside its range.";
+      for (const axis of ["x", "y"]) {
+        const [low, high] = region[`${axis}_um`];
+        if (!(low < high)) return `Region: the first ${axis} must lie below the second.`;
+      }
+      return force.set_point_nn >= force.limit_nn ? "The set-point must lie below the limit." : "";
     },
     async start() {
       this.isSending = true;

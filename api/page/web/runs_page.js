@@ -6,6 +6,7 @@ import { go, place } from "./place.js";
 import { duration, number, plural, time } from "./words.js";
 
 const AGAIN_MS = 2000;
+const TILES_ACROSS = 2; // of the picture, at most
 
 export default {
   template: `
@@ -22,7 +23,7 @@ export default {
         <h2>{{ facts.name }} <span class="tag" :class="facts.outcome ?? 'running'">{{ facts.outcome ?? (isGoing ? "under way" : "unfinished") }}</span></h2>
         <p class="hint">{{ facts.id }}</p>
         <div class="summary">
-          <a v-if="picture" class="picture" :style="picture.box" :href="'#/mosaic/' + facts.id" title="Zoom into the mosaic"><img :src="picture.url" :style="picture.size" alt="The mosaic"></a>
+          <a v-if="picture" class="picture" :style="picture.box" :href="'#/mosaic/' + facts.id" aria-label="The mosaic" title="Zoom into the mosaic"><span :style="picture.grid"><img v-for="each in picture.tiles" :key="each" :src="each" alt=""></span></a>
           <dl>
             <div><dt>Tiles taken</dt><dd>{{ facts.tiles.ok }} / {{ facts.tiles.planned }}</dd></div>
             <div v-if="facts.tiles.retried"><dt>taken again</dt><dd>{{ facts.tiles.retried }}</dd></div>
@@ -60,13 +61,16 @@ export default {
     },
     picture() {
       const levels = this.mosaic?.layers.raw ?? [];
-      const small = levels.findIndex(({ shape_px: [rows, columns] }) => Math.max(rows, columns) <= this.mosaic.tile_px);
+      const tile = this.mosaic.tile_px;
+      const small = levels.findIndex(({ shape_px }) => Math.max(...shape_px) <= TILES_ACROSS * tile);
       if (small < 0 || !this.mosaic.display_range) return null;
-      const [rows, columns] = levels[small].shape_px; // the rest of the tile is black
+      const [rows, columns] = levels[small].shape_px; // what the last tiles have beyond is black
+      const [down, across] = [Math.ceil(rows / tile), Math.ceil(columns / tile)];
+      const root = url(`/runs/${encodeURIComponent(this.facts.id)}/mosaic/raw/${small}`);
       return {
-        url: url(`/runs/${encodeURIComponent(this.facts.id)}/mosaic/raw/${small}/0/0.jpg?blank=true`),
+        tiles: Array.from({ length: down * across }, (_, at) => `${root}/${Math.floor(at / across)}/${at % across}.jpg?blank=true`),
         box: { aspectRatio: `${columns} / ${rows}` },
-        size: { width: `${(100 * this.mosaic.tile_px) / columns}%` },
+        grid: { width: `${(100 * across * tile) / columns}%`, gridTemplateColumns: `repeat(${across}, 1fr)` },
       };
     },
     isTaken() {

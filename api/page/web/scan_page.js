@@ -18,7 +18,7 @@ export default {
   components: { HandControls, LiveView, PlanForm, Readings, RunControls, SpecimenMap },
   template: `
     <p v-if="wrong" class="empty">No rig: {{ wrong }}<br>Start the service with <code>nanoraster serve --rig rig.toml</code>, or with <code>--sim</code> for the twin.</p>
-    <div v-else-if="rig" class="scan">
+    <div v-else-if="rig" class="scan" @keydown.esc="mode = 'look'">
       <section class="stage card">
         <div class="bar">
           <button :class="{ on: mode === 'draw' }" :aria-pressed="mode === 'draw'" @click="mode = mode === 'draw' ? 'look' : 'draw'">Draw region</button>
@@ -26,7 +26,7 @@ export default {
           <label>Shown below <select v-model="below"><option value="">nothing</option><option v-for="run in runs" :key="run.id" :value="run.id">{{ run.name }}, {{ time(run.created_at) }}</option></select></label>
           <span class="hint">{{ mode === "draw" ? "Drag over the map from corner to corner." : "" }}</span>
         </div>
-        <SpecimenMap ref="map" :travel="travel" :run="below" :mosaic="state.mosaic" left="raw" :grows="grows" :outlines="outlines" :region="draft.region"
+        <SpecimenMap ref="map" :travel="travel" :run="below" :mosaic="state.mosaic" left="raw" :grows="grows" :placed="now.status.progress?.placed" :outlines="outlines" :region="draft.region"
                      :mode="mode" fit-to="travel" @region="drew">
           <p v-if="!below && !draft.region" class="invitation">Nothing was scanned here yet. Draw the region that you want.</p>
         </SpecimenMap>

@@ -3,7 +3,7 @@ import { leaflet as L } from "nicegui-leaflet";
 import { LARGER, mosaicTiles } from "./mosaic_tiles.js";
 import { length, number } from "./words.js";
 
-const REFRESH_MS = 1000;
+const REFRESH_MS = 4000; // besides whenever a tile has come
 const BAR_PX = 140;
 const FIRST_SIDE_PX = 512; // of the travel, at zoom step 0, where there is no mosaic to set the scale
 const STYLES = {
@@ -21,7 +21,7 @@ const CHOSEN = { color: "#ffffff", weight: 3 };
 export default {
   template: `
     <div class="specimen" :class="{ drawing: mode === 'draw' }">
-      <div ref="map" class="canvas" tabindex="0" aria-label="Map of the specimen; arrow keys move it, plus and minus zoom"></div>
+      <div ref="map" class="canvas" tabindex="0" @pointerdown="startDrawing" aria-label="Map of the specimen; arrow keys move it, plus and minus zoom"></div>
       <div v-if="right" class="divider" :style="{ left: 100 * divider + '%' }" role="slider" tabindex="0" aria-label="Compare layers"
            :aria-valuenow="Math.round(100 * divider)" aria-valuemin="0" aria-valuemax="100"
            @pointerdown="grab" @keydown.left.prevent="$emit('divider', Math.max(divider - 0.02, 0))"
@@ -40,6 +40,7 @@ export default {
     right: String, // layer to compare with, or nothing
     divider: { type: Number, default: 0.5 }, // where the right layer begins, of the width
     grows: Boolean,
+    placed: Number, // tiles that are in the mosaic
     outlines: { type: Array, default: () => [] }, // { id, kind, corners: [[x, y], ...] }
     chosen: [Number, String],
     region: Object,
@@ -77,6 +78,7 @@ export default {
     region: { handler: "showRegion", deep: true },
     mode: "setMode",
     grows: "refreshAll",
+    placed: "refreshAll",
   },
   mounted() {
     this.build(false);
@@ -117,7 +119,6 @@ export default {
       this.map.on("mousemove", (event) => (this.pointer = event.latlng));
       this.map.on("mouseout", () => (this.pointer = null));
       this.map.on("click", (event) => this.mode === "look" && this.$emit("place", this.spot(event.latlng)));
-      this.map.on("mousedown", this.startDrawing);
       if (view) this.map.fitBounds(view, { animate: false });
       else this.fit();
       this.tiles = {};
@@ -191,18 +192,22 @@ export default {
       this.regionShape = L.rectangle([[y[0], x[0]], [y[1], x[1]]], { ...STYLES.region, renderer: this.canvas }).addTo(this.drawn);
     },
     setMode() {
-      if (this.mode === "draw") this.map.dragging.disable();
-      else this.map.dragging.enable();
+      for (const handler of [this.map.dragging, this.map.touchZoom]) this.mode === "draw" ? handler.disable() : handler.enable();
     },
-    startDrawing(event) {
-      if (this.mode !== "draw") return;
-      const from = this.spot(event.latlng);
-      const spread = (move) => this.$emit("region", this.between(from, this.spot(move.latlng)), false);
-      this.map.on("mousemove", spread);
-      this.map.once("mouseup", (end) => {
-        this.map.off("mousemove", spread);
-        this.$emit("region", this.between(from, this.spot(end.latlng)), true);
-      });
+    startDrawing(down) {
+      if (this.mode !== "draw" || down.target.closest(".leaflet-control")) return;
+      const canvas = this.$refs.map;
+      const from = this.spot(this.map.mouseEventToLatLng(down));
+      const spread = (event) => this.$emit("region", this.between(from, this.spot(this.map.mouseEventToLatLng(event))), event.type === "pointerup");
+      canvas.setPointerCapture(down.pointerId);
+      canvas.addEventListener("pointermove", spread);
+      const end = () => {
+        for (const kind of ["pointermove", "pointerup"]) canvas.removeEventListener(kind, spread);
+        canvas.removeEventListener("pointercancel", end);
+      };
+      canvas.addEventListener("pointerup", spread, { once: true });
+      canvas.addEventListener("pointerup", end, { once: true });
+      canvas.addEventListener("pointercancel", end, { once: true });
     },
     between(from, to) {
       const kept = (axis, value) => Math.min(Math.max(value, this.travel?.[axis][0] ?? -Infinity), this.travel?.[axis][1] ?? Infinity);
