@@ -26,6 +26,7 @@ FIRST = {"name": "pads, die 4", "region": REGION, "reconstruction": {"model": "n
 SECOND = {"name": "vias, die 5", "region": {"x_um": [10, 90], "y_um": [10, 90]}, "camera": {"exposure_ms": 400}}
 LATER = [{"name": name, "region": REGION} for name in ("lamellae, overnight", "Siemens star")]
 SHOWN_S = 240.0
+QUALITY = 88
 
 
 @contextmanager
@@ -55,8 +56,8 @@ def until(condition: Any) -> None:
 
 def shoot(page: Page, folder: Path, name: str) -> None:
     page.wait_for_timeout(1500)  # for the last tiles of the mosaic
-    page.screenshot(path=folder / f"page_{name}.png")
-    print(folder / f"page_{name}.png")
+    page.screenshot(path=folder / f"page_{name}.jpg", type="jpeg", quality=QUALITY)
+    print(folder / f"page_{name}.jpg")
 
 
 def pictures(page: Page, url: str, folder: Path, run: str) -> None:

@@ -3,6 +3,8 @@
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.access.roles import PAGE
+
 HEADERS = {
     # NiceGUI's shell is inline, and Vue compiles templates
     "Content-Security-Policy": "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; "
@@ -11,6 +13,11 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+ASSETS = f"{PAGE}/_nicegui/"
+FOR_A_YEAR = "private, max-age=31536000, immutable"
+"""What is kept of an asset: its address changes with it."""
 
 
 class PageHeaders:
@@ -22,7 +29,10 @@ class PageHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update(HEADERS)
+                headers = MutableHeaders(scope=message)
+                headers.update(HEADERS)
+                if scope["path"].startswith(ASSETS) and message["status"] == 200:
+                    headers["Cache-Control"] = FOR_A_YEAR
             await send(message)
 
         await self._app(scope, receive, with_headers)

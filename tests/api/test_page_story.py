@@ -16,7 +16,7 @@ from tests.api.test_serve import Serving, serving
 pytestmark = [needs_browser, pytest.mark.timeout(240)]
 
 SOON_MS = 1000 * SOON_S
-EXPOSURE_MS = "600"  # slow enough to be watched, paused and killed
+EXPOSURE_MS = "400"  # slow enough to be watched, paused and killed
 REGION_UM = {"x from": "2", "x to": "26", "y from": "1", "y to": "24"}
 
 
@@ -77,6 +77,7 @@ def test_the_whole_story(twin: Twin, tmp_path: Path) -> None:
             reader.sees(".banner.bad", has_text="does not answer")
         with serving(tmp_path, "--rig", twin.rig, "--port", port_of(service)):
             reader.sees(".state:not([data-state='offline'])")
+            order_the_queue(reader)
             finish(reader)
             stop_everything(reader)
     assert watched.complaints == []
@@ -87,9 +88,17 @@ def port_of(service: Serving) -> str:
     return service.url.rpartition(":")[2]
 
 
+def move_by_hand(reader: Reader) -> None:
+    before = float(reader.page.locator(".readings dd").first.inner_text())
+    reader.page.get_by_role("radio", name="5 µm").click()
+    reader.page.get_by_role("button", name="x up").click()
+    reader.waits(f"Math.abs(parseFloat(document.querySelector('.readings dd').innerText) - {before} - 5) < 0.1")
+
+
 def plan_a_scan(reader: Reader) -> None:
     page = reader.page
     reader.waits("document.querySelector('.live img')?.naturalWidth > 8")  # a frame of the camera
+    move_by_hand(reader)
     reader.draw_region()
     drawn = [float(page.get_by_label(label, exact=True).input_value()) for label in REGION_UM]
     assert 0 < drawn[0] < drawn[1] < 100
@@ -128,6 +137,20 @@ def watch_it_grow(reader: Reader) -> None:
     reader.press("Resume")
     reader.sees(".state[data-state='acquiring']")
     reader.waits(f"{placed} > {before}")
+
+
+def order_the_queue(reader: Reader) -> None:
+    page, names = reader.page, ["first", "second"]
+    for name in names:
+        plan = {"name": name, "region": {"x_um": [2, 26], "y_um": [1, 24]}}
+        job = {"plan": plan, "start_at": "2099-01-01T22:00:00Z"}
+        origin = page.evaluate("window.location.origin")
+        assert page.request.post(f"{origin}/api/v1/jobs", data=job, headers={"Origin": origin}).ok
+    reader.go("queue")
+    page.get_by_role("button", name="second earlier").click()
+    reader.waits("document.querySelector('.jobs li.queued strong').innerText === 'second'")
+    page.locator(".jobs li", has_text="first").drag_to(page.locator(".jobs li", has_text="second"))
+    reader.waits("document.querySelector('.jobs li.queued strong').innerText === 'first'")
 
 
 def finish(reader: Reader) -> None:

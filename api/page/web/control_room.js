@@ -36,10 +36,10 @@ export default {
         <StopButton />
       </header>
       <Banners />
-      <main ref="part" tabindex="-1">
+      <div ref="part" class="part" tabindex="-1">
         <component v-if="now.status" :is="parts[place.part] ?? parts.scan" />
         <p v-else class="empty">Asking the service …</p>
-      </main>
+      </div>
       <Notices />
     </div>`,
   props: { resourcePath: String },

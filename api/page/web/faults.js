@@ -1,6 +1,6 @@
 // Faults of the twin: which there are, one to be injected, and what was.
 import { get, post } from "./rest.js";
-import { mayOperate } from "./now.js";
+import { mayCommand } from "./now.js";
 import { attempt } from "./notices.js";
 import { number } from "./words.js";
 
@@ -17,7 +17,7 @@ export default {
         <label v-for="(parameter, key) in kinds[device][name]" :key="device + name + key">{{ key }}
           <input type="number" step="any" :min="parameter.low" :max="parameter.high" v-model.number="values[key]" required></label>
         <label>times <input type="number" min="1" max="1000" v-model.number="times" required></label>
-        <button :disabled="!mayOperate()">Inject</button>
+        <button :disabled="!mayCommand()">Inject</button>
       </form>
       <table v-if="injected.length">
         <thead><tr><th>Fault</th><th>Device</th><th>At, s in the world</th><th>With</th></tr></thead>
@@ -43,7 +43,7 @@ export default {
     clearTimeout(this.timer);
   },
   methods: {
-    mayOperate,
+    mayCommand,
     number,
     fill() {
       this.values = Object.fromEntries(Object.entries(this.kinds[this.device][this.name]).map(([key, { usual }]) => [key, usual]));

@@ -1,6 +1,6 @@
 // The rig by hand: where it stands, and steps from there, within the limits of its axes.
 import { post } from "./rest.js";
-import { isRunning, mayOperate } from "./now.js";
+import { isRunning, mayCommand, otherInControl } from "./now.js";
 import { attempt } from "./notices.js";
 
 const STEPS_UM = [0.1, 1, 5, 20];
@@ -8,7 +8,7 @@ const STEPS_UM = [0.1, 1, 5, 20];
 export default {
   template: `
     <section class="card hand" aria-label="By hand">
-      <h2>By hand <small v-if="why">{{ why }}</small></h2>
+      <h2>By hand <small v-if="why || otherInControl()">{{ why || otherInControl() + " is in control" }}</small></h2>
       <div v-if="!isRunning()" class="jog">
         <div class="pad" role="group" aria-label="Move the stage in x and y; arrow keys work here"
              @keydown.left.prevent="step('scanner', 'x', -1)" @keydown.right.prevent="step('scanner', 'x', 1)"
@@ -49,6 +49,7 @@ export default {
   },
   methods: {
     isRunning,
+    otherInControl,
     reading(name) {
       return this.devices.find((device) => device.name === name)?.reading;
     },
@@ -64,7 +65,7 @@ export default {
     mayStep(name, axis, sign) {
       const [low, high] = this.limits(name)[axis] ?? [0, -1];
       const target = this.target(name, axis, sign);
-      return mayOperate() && !this.why && !this.isMoving && target >= low && target <= high;
+      return mayCommand() && !this.why && !this.isMoving && target >= low && target <= high;
     },
     async step(name, axis, sign) {
       if (!this.mayStep(name, axis, sign)) return;

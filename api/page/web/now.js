@@ -19,6 +19,14 @@ export const now = reactive({
 export const isRunning = () => Boolean(now.status?.job);
 export const mayOperate = () => ["operate", "admin"].includes(now.status?.caller.role);
 
+/** Who has the lease, where it is somebody else; empty if nobody keeps us off. */
+export const otherInControl = () => {
+  const holder = now.status?.lease?.holder ?? "";
+  return holder === now.status?.caller.name ? "" : holder;
+};
+
+export const mayCommand = () => mayOperate() && !otherInControl();
+
 export async function askNow() {
   try {
     now.status = await get("/status");

@@ -1,6 +1,6 @@
 // What is to be taken, how, and what that amounts to; from here a scan is started.
 import { get, post } from "./rest.js";
-import { askNow, isRunning, mayOperate, now } from "./now.js";
+import { askNow, isRunning, mayCommand, now, otherInControl } from "./now.js";
 import { attempt, say } from "./notices.js";
 import { draft, planOf } from "./draft.js";
 import { bytes, duration, percent, plural } from "./words.js";
@@ -55,8 +55,9 @@ export default {
         <p v-else-if="wrong" class="problems">{{ wrong }}</p>
         <p v-else class="hint">Tiles, time and disk show here as soon as there is a region.</p>
       </div>
-      <button class="primary" :disabled="!isGood || !mayOperate() || isSending">{{ draft.startAt ? "Add to the queue" : isRunning() ? "Queue this scan" : "Start scan" }}</button>
-      <p v-if="!mayOperate()" class="hint">Your token lets you look; to start a scan takes one of the role operate.</p>
+      <button class="primary" :disabled="!isGood || !mayCommand() || isSending">{{ draft.startAt ? "Add to the queue" : isRunning() ? "Queue this scan" : "Start scan" }}</button>
+      <p v-if="otherInControl()" class="hint">{{ otherInControl() }} is in control; wait, or ask for it.</p>
+      <p v-else-if="!mayCommand()" class="hint">Your token lets you look; to start a scan takes one of the role operate.</p>
     </form>`,
   emits: ["found", "some"],
   data: () => ({ draft, found: null, wrong: "", models: ["none"], isSending: false, isOpen: window.innerHeight > ROOMY_PX }),
@@ -87,7 +88,8 @@ export default {
     duration,
     percent,
     isRunning,
-    mayOperate,
+    mayCommand,
+    otherInControl,
     lookOverSoon() {
       clearTimeout(this.timer);
       this.timer = setTimeout(this.lookOver, WAIT_MS);

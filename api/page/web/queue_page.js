@@ -1,6 +1,6 @@
 // The queue: what runs, what is to come in which order, and what is over.
 import { ask, get, post } from "./rest.js";
-import { askNow, mayOperate, now } from "./now.js";
+import { askNow, mayCommand, now } from "./now.js";
 import { attempt } from "./notices.js";
 import { plural, time } from "./words.js";
 import RunControls from "./run_controls.js";
@@ -14,29 +14,29 @@ export default {
       <section class="card">
         <h2>Queue <small v-if="waiting.length">{{ plural(waiting.length, "job") }} to come</small>
           <span class="actions">
-            <button v-if="now.status.held" :disabled="!mayOperate()" @click="tellQueue('release')">Release</button>
-            <button v-else :disabled="!mayOperate()" title="Let no further job begin" @click="tellQueue('hold')">Hold</button>
+            <button v-if="now.status.held" :disabled="!mayCommand()" @click="tellQueue('release')">Release</button>
+            <button v-else :disabled="!mayCommand()" title="Let no further job begin" @click="tellQueue('hold')">Hold</button>
           </span>
         </h2>
         <RunControls />
         <p v-if="isAsked && !current.length" class="empty">Nothing is queued. Plan a scan under <a href="#/scan">scan</a>, or add one with <code>nanoraster queue add plan.toml</code>.</p>
         <ol class="jobs">
-          <li v-for="job in current" :key="job.id" :class="[job.state, { over: over === job.id }]" :draggable="job.state === 'queued' && mayOperate()"
+          <li v-for="job in current" :key="job.id" :class="[job.state, { over: over === job.id }]" :draggable="job.state === 'queued' && mayCommand()"
               @dragstart="dragged = job.id" @dragover.prevent="over = job.id" @dragleave="over = null" @dragend="over = dragged = null" @drop.prevent="drop(job)">
             <span class="grip" aria-hidden="true">{{ job.state === "queued" ? "⠿" : "" }}</span>
             <div class="what">
               <strong>{{ job.name }}</strong> <span class="tag" :class="job.state">{{ job.state === "running" ? job.doing : job.state }}</span>
               <p class="hint">job {{ job.id }}<template v-if="job.state === 'running' && now.status.progress">, {{ now.status.progress.tiles }} of {{ now.status.progress.planned }} tiles</template><template v-if="job.window">, {{ job.window }}</template><template v-if="job.error">, {{ job.error }}</template></p>
             </div>
-            <label v-if="job.state === 'queued'" class="start">not before <input type="datetime-local" :value="local(job.start_at)" :disabled="!mayOperate()" @change="change(job, { start_at: $event.target.value ? new Date($event.target.value).toISOString() : null })"></label>
+            <label v-if="job.state === 'queued'" class="start">not before <input type="datetime-local" :value="local(job.start_at)" :disabled="!mayCommand()" @change="change(job, { start_at: $event.target.value ? new Date($event.target.value).toISOString() : null })"></label>
             <span v-else class="start">since {{ time(job.started_at) }}</span>
             <span class="actions">
               <template v-if="job.state === 'queued'">
-                <button :disabled="!mayOperate() || isFirst(job)" :aria-label="job.name + ' earlier'" title="Earlier" @click="move(job, -1)">↑</button>
-                <button :disabled="!mayOperate() || isLast(job)" :aria-label="job.name + ' later'" title="Later" @click="move(job, 1)">↓</button>
+                <button :disabled="!mayCommand() || isFirst(job)" :aria-label="job.name + ' earlier'" title="Earlier" @click="move(job, -1)">↑</button>
+                <button :disabled="!mayCommand() || isLast(job)" :aria-label="job.name + ' later'" title="Later" @click="move(job, 1)">↓</button>
               </template>
               <a v-if="job.run" :href="'#/mosaic/' + job.run">mosaic</a>
-              <button v-if="job.state !== 'running'" :disabled="!mayOperate()" @click="remove(job)">Remove</button>
+              <button v-if="job.state !== 'running'" :disabled="!mayCommand()" @click="remove(job)">Remove</button>
             </span>
           </li>
         </ol>
@@ -77,7 +77,7 @@ export default {
     clearTimeout(this.timer);
   },
   methods: {
-    mayOperate,
+    mayCommand,
     plural,
     time,
     async keepAsking() {
@@ -95,16 +95,20 @@ export default {
     isLast(job) {
       return this.waiting.at(-1)?.id === job.id;
     },
+    placeOf(job) {
+      return this.jobs.filter((each) => ["queued", "interrupted"].includes(each.state)).findIndex((each) => each.id === job.id);
+    },
     move(job, by) {
-      return this.change(job, { position: this.waiting.findIndex((each) => each.id === job.id) + by });
+      return this.change(job, { position: this.placeOf(job) + by });
     },
     drop(onto) {
       const job = this.waiting.find((each) => each.id === this.dragged);
-      const position = Math.max(this.waiting.findIndex((each) => each.id === onto.id), 0);
+      const position = Math.max(this.placeOf(onto), 0); // onto the running one: before all others
       Object.assign(this, { dragged: null, over: null });
       if (job && job.id !== onto.id) this.change(job, { position });
     },
     async change(job, changes) {
+      await this.askJobs(); // whoever was quicker, a run for one, has changed the queue's version
       await attempt(() => ask("PATCH", `/jobs/${job.id}`, { ...changes, queue_version: this.version }));
       this.askJobs();
     },

@@ -1,6 +1,6 @@
 // What the running job can be told.
 import { post } from "./rest.js";
-import { askNow, isRunning, mayOperate, now } from "./now.js";
+import { askNow, isRunning, mayCommand, now } from "./now.js";
 import { attempt } from "./notices.js";
 
 export default {
@@ -17,7 +17,7 @@ export default {
   data: () => ({ now }),
   computed: {
     isPaused: () => now.status.state === "paused" || now.status.pause_pending,
-    may: () => mayOperate() && now.status.state !== "finishing" && !now.status.ending,
+    may: () => mayCommand() && now.status.state !== "finishing" && !now.status.ending,
   },
   methods: {
     isRunning,

@@ -1,6 +1,6 @@
 // What was acquired: every run, what came of it, its report, and restoring it again with another model.
 import { get, post, url } from "./rest.js";
-import { mayOperate, now } from "./now.js";
+import { mayCommand, now } from "./now.js";
 import { attempt } from "./notices.js";
 import { go, place } from "./place.js";
 import { duration, number, plural, time } from "./words.js";
@@ -41,7 +41,7 @@ export default {
         </p>
         <form class="again" @submit.prevent="restore">
           <label>Restore again with <select v-model="model"><option v-for="each in models" :key="each.name">{{ each.name }}</option></select></label>
-          <button :disabled="!mayOperate() || isGoing || isTaken">Restore</button>
+          <button :disabled="!mayCommand() || isGoing || isTaken">Restore</button>
           <ul v-if="mosaic?.restored_again.length"><li v-for="each in mosaic.restored_again" :key="each.model"><strong>{{ each.model }}</strong> <span class="tag" :class="each.state">{{ each.state }}</span></li></ul>
         </form>
         <iframe v-if="hasReport" :src="report" title="Report of the run" loading="lazy"></iframe>
@@ -91,7 +91,7 @@ export default {
   },
   methods: {
     duration,
-    mayOperate,
+    mayCommand,
     number,
     plural,
     time,
