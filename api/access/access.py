@@ -11,7 +11,7 @@ from api.access.foreign_pages import refuse_other_names, refuse_other_origins
 from api.access.lease import Lease, LeaseHeld
 from api.access.rate import USUAL, Buckets, Rates
 from api.access.refused import Refused
-from api.access.roles import Role, Rule, rule_for
+from api.access.roles import Role, Rule, is_of_page, rule_for
 from api.access.sessions import Sessions
 from api.access.tokens import Token, TokenFileError, Tokens
 
@@ -134,8 +134,7 @@ class Access:
     def _refuse_foreign_pages(self, asked: Asked, rule: Rule) -> None:
         if self._loopback_names_only:
             refuse_other_names(asked)
-        if rule.is_command or asked.is_websocket:
-            refuse_other_origins(asked)
+        _refuse_foreign_scripts(asked, rule)
 
     def _bearer(self, authorization: str | None) -> Caller:
         """Whose token a header shows (RFC 6750)."""
@@ -156,8 +155,7 @@ class Access:
         """Who was logged in. A browser sends its cookie with whatever a page asks: only with what our own pages ask."""
         if rule.is_command and asked.origin is None:
             raise Refused(HTTPStatus.FORBIDDEN, "Origin: should be given where a session commands")
-        if rule.is_command or asked.is_websocket:
-            refuse_other_origins(asked)
+        _refuse_foreign_scripts(asked, rule)
         token = self._sessions.owner_of(cookie, self.tokens.all())
         if token is None:
             raise Refused(HTTPStatus.UNAUTHORIZED, "the session is over; log in again", ASK_FOR_TOKEN)
@@ -171,6 +169,12 @@ class Access:
                 self.lease.refuse_others(caller.name)
             except LeaseHeld as held:
                 raise Refused(HTTPStatus.CONFLICT, str(held)) from held
+
+
+def _refuse_foreign_scripts(asked: Asked, rule: Rule) -> None:
+    """What needs no answer, or has one that the page's shell would show to all origins."""
+    if rule.is_command or asked.is_websocket or is_of_page(asked.path):
+        refuse_other_origins(asked)
 
 
 def _refuse_haste(wait_s: float) -> None:

@@ -82,6 +82,7 @@ def test_a_page_from_elsewhere_gets_nothing_done_with_the_cookie(client: TestCli
     for origin in ({}, {"Origin": "http://evil.example"}, {"Origin": "null"}, {"Origin": "http://testserver:81"}):
         refused(client.post("/api/v1/queue/hold", headers=origin), 403, "Origin")
     assert client.get("/api/v1/status").json()["held"] is None
+    refused(client.get("/ui/_nicegui_ws/socket.io/", headers={"Origin": "http://evil.example"}), 403, "Origin")
     with (
         pytest.raises(WebSocketDisconnect),
         client.websocket_connect("/api/v1/events", headers={"Origin": "http://evil.example"}),
