@@ -89,6 +89,7 @@ class ServiceStatus(Answer):
     job: RunningJobFacts | None
     progress: Progress | None
     pause_pending: bool | None
+    waits_because: str | None = Field(description="Who or what pauses the run, and why.", examples=["pause over HTTP"])
     ending: Outcome | None = Field(description="How somebody told the run to end.")
     held: str | None = Field(description="Why no job may begin.", examples=["stopped over HTTP"])
     troubles: list[str] = Field(description="What is in the way of the service.")

@@ -54,7 +54,7 @@ def _watched(rule: Interlock) -> str:
     match rule.signal:
         case DeviceSignal(device=device, reading=reading):
             return f"{reading} of {device}"
-        case HttpSignal(url=url, key=key):  # without a user's name or a key that it may carry
+        case HttpSignal(url=url, key=key):  # without a key that its query may carry
             address = urlsplit(str(url))
             return f"{key} at {address.hostname}{address.path}".strip()
         case FileSignal(path=path):

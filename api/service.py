@@ -147,7 +147,7 @@ class Service:
     def status(self) -> dict[str, Any]:
         """What goes on now. Reads memory alone: it may be asked as often as anybody likes."""
         running = self._running
-        nothing = {"job": None, "progress": None, "pause_pending": False, "ending": None}
+        nothing = {"job": None, "progress": None, "pause_pending": False, "waits_because": None, "ending": None}
         return {
             "state": running.state if running else State.IDLE,
             **(running.facts() if running else nothing),

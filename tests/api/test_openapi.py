@@ -68,6 +68,8 @@ def test_every_answer_is_as_it_is_described(client: TestClient) -> None:
     ask("GET", "/models")
     ask("POST", "/sim/faults", {"device": "force", "name": "force_runaway", "parameters": {"for_s": 0}})
     assert ask("GET", "/sim/faults")["injected"]
+    unknown = client.post(f"{API}/sim/faults", json={"device": "force", "name": "no such"})
+    assert (unknown.status_code, "is not a fault of force" in unknown.json()["detail"]) == (422, True)
     ask("POST", "/queue/hold")
     job = ask("POST", "/jobs", {"plan": PLAN})["id"]
     ask("PATCH", "/jobs/{job_id}", {"position": 0}, job_id=job)

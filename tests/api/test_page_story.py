@@ -70,6 +70,7 @@ def test_the_whole_story(twin: Twin, tmp_path: Path) -> None:
             plan_a_scan(reader)
             reader.press("Pause")
             reader.sees(".state[data-state='paused']")
+            reader.sees(".banner.warn", has_text="The run waits: told by mia on the page")
             look_at_the_mosaic(reader)
             watch_it_grow(reader)
             watched.service_was_killed = True

@@ -14,6 +14,9 @@ export default {
         <span>No job begins: {{ now.status.held }}.</span>
         <button v-if="mayCommand()" @click="release">Release the queue</button>
       </p>
+      <p v-if="now.status?.waits_because" class="banner warn">
+        <span>{{ now.status.pause_pending ? "The run will pause" : "The run waits" }}: {{ now.status.waits_because }}.</span>
+      </p>
       <p v-for="trouble in now.status?.troubles" :key="trouble" class="banner bad">{{ trouble }}</p>
     </div>`,
   data: () => ({ now }),

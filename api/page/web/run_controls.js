@@ -6,7 +6,7 @@ import { attempt } from "./notices.js";
 export default {
   template: `
     <section v-if="isRunning()" class="card run-controls" aria-label="The run">
-      <button v-if="isPaused" class="primary" :disabled="!may" @click="tell('resume')">Resume</button>
+      <button v-if="isPaused" class="primary" :disabled="!may" @click="resume">Resume</button>
       <template v-else>
         <button :disabled="!may" @click="tell('pause')">Pause</button>
         <button :disabled="!may" @click="tell('pause', { after: 'row' })">Pause after row</button>
@@ -21,8 +21,13 @@ export default {
   },
   methods: {
     isRunning,
-    async tell(verb, body) {
-      await attempt(() => post(`/jobs/${now.status.job.id}/${verb}`, body));
+    async resume() {
+      await attempt(() => post(`/jobs/${now.status.job.id}/resume`));
+      askNow();
+    },
+    async tell(verb, how = {}) {
+      const reason = `told by ${now.status.caller.name} on the page`;
+      await attempt(() => post(`/jobs/${now.status.job.id}/${verb}`, { ...how, reason }));
       askNow();
     },
   },

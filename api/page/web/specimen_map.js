@@ -11,7 +11,7 @@ const STYLES = {
   region: { color: "#4da3ff", weight: 2, fillColor: "#4da3ff", fillOpacity: 0.12, interactive: false },
   here: { color: "#ffffff", weight: 1.5, fill: false, interactive: false },
   planned: { color: "#4da3ff", weight: 1, opacity: 0.75, fill: false, interactive: false },
-  ok: { color: "#3ddc84", weight: 1, fillColor: "#3ddc84", fillOpacity: 0.1 },
+  ok: { color: "#3ddc84", weight: 1, fillColor: "#3ddc84", fillOpacity: 0.05 },
   doubtful: { color: "#ffc233", weight: 1.5, fillColor: "#ffc233", fillOpacity: 0.22 },
   failed: { color: "#ff5c5c", weight: 1.5, fillColor: "#ff5c5c", fillOpacity: 0.3 },
   waiting: { color: "#8b98a5", weight: 1, opacity: 0.6, fill: false },
@@ -176,11 +176,14 @@ export default {
         const { x, y } = this.travel;
         L.rectangle([[y[0], x[0]], [y[1], x[1]]], { ...STYLES.travel, renderer: this.canvas }).addTo(this.drawn);
       }
+      let above = null;
       for (const { id, kind, corners } of this.outlines) {
         const style = { ...STYLES[kind], ...(id !== undefined && id === this.chosen ? CHOSEN : {}), renderer: this.canvas };
         const shape = L.polygon(corners.map(([x, y]) => [y, x]), style).addTo(this.drawn);
         if (style.interactive !== false) shape.on("click", () => this.$emit("outline", id));
+        if (id !== undefined && id === this.chosen) above = shape;
       }
+      above?.bringToFront();
       this.regionShape = null;
       this.showRegion();
     },
