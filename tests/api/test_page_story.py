@@ -78,8 +78,8 @@ def test_the_whole_story(twin: Twin, tmp_path: Path) -> None:
             reader.sees(".banner.bad", has_text="does not answer")
         with serving(tmp_path, "--rig", twin.rig, "--port", port_of(service)):
             reader.sees(".state:not([data-state='offline'])")
-            order_the_queue(reader)
             finish(reader)
+            order_the_queue(reader)
             stop_everything(reader)
     assert watched.complaints == []
     assert watched.hosts <= {service.url.removeprefix("http://"), ""}
@@ -140,20 +140,6 @@ def watch_it_grow(reader: Reader) -> None:
     reader.waits(f"{placed} > {before}")
 
 
-def order_the_queue(reader: Reader) -> None:
-    page, names = reader.page, ["first", "second"]
-    for name in names:
-        plan = {"name": name, "region": {"x_um": [2, 26], "y_um": [1, 24]}}
-        job = {"plan": plan, "start_at": "2099-01-01T22:00:00Z"}
-        origin = page.evaluate("window.location.origin")
-        assert page.request.post(f"{origin}/api/v1/jobs", data=job, headers={"Origin": origin}).ok
-    reader.go("queue")
-    page.get_by_role("button", name="second earlier").click()
-    reader.waits("document.querySelector('.jobs li.queued strong').innerText === 'second'")
-    page.locator(".jobs li", has_text="first").drag_to(page.locator(".jobs li", has_text="second"))
-    reader.waits("document.querySelector('.jobs li.queued strong').innerText === 'first'")
-
-
 def finish(reader: Reader) -> None:
     page = reader.page
     reader.go("queue")
@@ -171,6 +157,20 @@ def finish(reader: Reader) -> None:
     opened.value.get_by_role("heading").first.wait_for()
     assert "pads, die 4" in opened.value.content()
     opened.value.close()
+
+
+def order_the_queue(reader: Reader) -> None:
+    page, names = reader.page, ["first", "second"]
+    for name in names:
+        plan = {"name": name, "region": {"x_um": [2, 26], "y_um": [1, 24]}}
+        job = {"plan": plan, "start_at": "2099-01-01T22:00:00Z"}
+        origin = page.evaluate("window.location.origin")
+        assert page.request.post(f"{origin}/api/v1/jobs", data=job, headers={"Origin": origin}).ok
+    reader.go("queue")
+    page.get_by_role("button", name="second earlier").click()
+    reader.waits("document.querySelector('.jobs li.queued strong').innerText === 'second'")
+    page.locator(".jobs li", has_text="first").drag_to(page.locator(".jobs li", has_text="second"))
+    reader.waits("document.querySelector('.jobs li.queued strong').innerText === 'first'")
 
 
 def stop_everything(reader: Reader) -> None:

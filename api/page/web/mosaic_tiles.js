@@ -16,6 +16,7 @@ const MosaicTiles = L.GridLayer.extend({
   createTile(at, done) {
     const image = document.createElement("img");
     image.alt = "";
+    image.onerror = () => delete image.dataset.version; // too much was asked for at once, or the service is gone: again
     this._show(image, at).then(() => done(null, image));
     return image;
   },

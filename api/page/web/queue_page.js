@@ -58,7 +58,7 @@ export default {
         </table>
       </section>
     </div>`,
-  data: () => ({ now, jobs: [], damaged: [], version: null, isAsked: false, dragged: null, over: null }),
+  data: () => ({ now, jobs: [], damaged: [], isAsked: false, dragged: null, over: null }),
   computed: {
     current() {
       return this.jobs.filter((job) => job.state !== "done");
@@ -87,7 +87,7 @@ export default {
     },
     async askJobs() {
       const found = await get("/jobs").catch(() => null);
-      if (found) Object.assign(this, { jobs: found.jobs, damaged: found.damaged, version: found.queue_version, isAsked: true });
+      if (found) Object.assign(this, { jobs: found.jobs, damaged: found.damaged, isAsked: true });
     },
     isFirst(job) {
       return this.waiting[0]?.id === job.id;
@@ -108,8 +108,7 @@ export default {
       if (job && job.id !== onto.id) this.change(job, { position });
     },
     async change(job, changes) {
-      await this.askJobs(); // whoever was quicker, a run for one, has changed the queue's version
-      await attempt(() => ask("PATCH", `/jobs/${job.id}`, { ...changes, queue_version: this.version }));
+      await attempt(() => ask("PATCH", `/jobs/${job.id}`, changes)); // without a version: each step of a run changes it
       this.askJobs();
     },
     async remove(job) {
