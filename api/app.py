@@ -15,9 +15,10 @@ from api.events.log import EventLog
 from api.live_view import LiveView
 from api.metrics import Metrics
 from api.openapi import describe
+from api.page import login
 from api.problems import tell_problems
 from api.restorations import Restorations
-from api.routes import devices, events, health, jobs, lease, live, models, mosaic, plans, runs, status
+from api.routes import devices, events, health, jobs, lease, live, models, mosaic, plans, rig, runs, sim, status
 from api.service import Service
 
 
@@ -50,7 +51,8 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
     app.state.listeners, app.state.watchers = set(), set()
     app.add_middleware(Gate, access=access)
     app.include_router(health.router)
-    for module in (status, lease, devices, live, events, jobs, runs, mosaic, models, plans):
+    app.include_router(login.router)
+    for module in (status, lease, rig, devices, live, events, jobs, runs, mosaic, models, plans, sim):
         app.include_router(module.router, prefix=API)
     tell_problems(app)
     describe(app)
