@@ -88,7 +88,7 @@ def command_lines(document: Path) -> Iterator[str]:
     """Every call of nanoraster in the shell blocks; `...` is left to the reader."""
     for line in "\n".join(blocks(document, "sh")).replace("\\\n", " ").splitlines():
         for part in re.split(r"\s#\s|[;&|]+", line):
-            words = [word for word in part.split() if not re.fullmatch(r"[A-Z_]+=\S*|sudo|-u|time", word)]
+            words = re.sub(r"^\s*(sudo (-u \w+ )?)?([A-Z_]+=\S+ )*", "", part).split()
             if words and re.fullmatch(r"(\S*/bin/)?nanoraster", words[0]) and "..." not in words:
                 yield " ".join(words)
 
