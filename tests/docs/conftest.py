@@ -12,7 +12,7 @@ from tests.conformance.positioner_backends import Backend
 from tests.docs.xy20_bench import EXAMPLE, XY20, PeerBench, install, running
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="package")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     folder = tmp_path_factory.mktemp("site-packages")
     install(folder)
@@ -23,13 +23,13 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     sys.path[:] = before
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def bench(installed: None) -> Iterator[PeerBench]:
     with running(importlib.import_module("xy20_peer").Xy20Peer()) as bench:
         yield bench
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def backend() -> Backend:
     return XY20
 
