@@ -35,7 +35,7 @@ def rig_file(bench: PeerBench, tmp_path: Path) -> Path:
     return path
 
 
-def test_it_is_found_by_its_entry_point(bench: PeerBench, rig_file: Path) -> None:
+def test_it_is_found_by_its_entry_point(rig_file: Path) -> None:
     assert "xy20" in driver_names()
     assert RigSettings.load(rig_file).devices.scanner.kind == "positioner"
 
