@@ -16,7 +16,8 @@ from typer.exceptions import Abort, TyperException
 from acquisition.calibrate import Wishes
 from acquisition.field import Field
 from acquisition.instructions import Instructions
-from acquisition.plan import Plan, PlanError
+from acquisition.plan import PlanError
+from acquisition.sequence import load_plan
 from acquisition.states import Outcome
 from acquisition.telling_trial import try_channels
 from api import demo as demonstration
@@ -52,7 +53,7 @@ app = typer.Typer(
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout, nothing else there.")]
 Rig = Annotated[Path, typer.Option("--rig", help="Rig file (TOML).")]
-PlanFile = Annotated[Path, typer.Argument(metavar="FILE", help="Plan file (TOML or JSON).")]
+PlanFile = Annotated[Path, typer.Argument(metavar="FILE", help="Plan (TOML, JSON), or useq MDASequence (JSON, YAML).")]
 
 
 @app.command()
@@ -124,7 +125,8 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Say what a plan amounts to and what stands in its way. Moves nothing."""
-    settings, planned = RigSettings.load(rig), Plan.load(file)
+    settings = RigSettings.load(rig)
+    planned = load_plan(file, Field.calibrated(settings.calibration))
     found = foreseen(planned, settings, Path())
     if found.problems or found.cost is None:
         if as_json:
@@ -153,7 +155,8 @@ def scan(
     as_json: Json = False,
 ) -> None:
     """Acquire one plan in the foreground and make its mosaic meanwhile."""
-    settings, planned = RigSettings.load(rig), Plan.load(file)
+    settings = RigSettings.load(rig)
+    planned = load_plan(file, Field.calibrated(settings.calibration))
     with bars() as shown, told_by_signals() as told:
         outcome, summary = run_scan(planned, settings, out, told, shown.watcher(told))
     report_run(out, outcome, summary, as_json)
