@@ -6,6 +6,7 @@ at the largest y: a plan covers the same area and begins at the smallest. Keys t
 are refused. The area is laid out anew as `acquisition.layout` does: evenly, and with at least that overlap.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,9 @@ def _grid(raw: Any) -> Any:
     if kind is None:
         names = ", ".join(each.__name__ for each in kinds.values())
         raise PlanError([f"grid_plan: has the keys {', '.join(map(str, raw))}, and is none of {names}"])
+    overlap = raw.get("overlap", 0.0)
+    if not all(isinstance(each, int | float) and not isinstance(each, bool) for each in _both(overlap)):
+        raise PlanError([f"grid_plan.overlap = {overlap!r}: should be a number, or one for x and one for y"])
     grid: Any = _checked(kind, raw, "grid_plan")
     for key in ("offset", "convex_hull"):
         if getattr(grid, key, None):
@@ -122,6 +126,10 @@ def _grid(raw: Any) -> Any:
         if not 1 <= getattr(grid, key, 1) <= MOST_ALONG:
             raise PlanError([f"grid_plan.{key} = {str(getattr(grid, key))[:20]}: outside 1..{MOST_ALONG}"])
     return grid
+
+
+def _both(overlap: Any) -> Sequence[Any]:
+    return overlap if isinstance(overlap, list | tuple) else [overlap]
 
 
 def _place(raw: Any, needed: bool) -> Span:
@@ -166,8 +174,8 @@ def _checked(kind: type[BaseModel], raw: Any, key: str) -> BaseModel:
         raise PlanError([f"{key} = {raw!r}: should be a table of keys"])
     if unknown := [name for name in raw if name not in kind.model_fields]:
         raise PlanError([f"{key}.{name}: unknown key" for name in unknown])
-    try:
-        return kind.model_validate(raw)
+    try:  # as JSON, and strictly: neither true nor "3" is a number
+        return kind.model_validate_json(json.dumps(raw, default=str), strict=True)
     except ValidationError as error:
         raise PlanError([f"{key}.{reason}" for reason in reasons(error)]) from error
 
