@@ -15,7 +15,7 @@ from api.access.rate import Rate, Rates
 from api.app import create_app
 from api.data_folder import DataFolder
 from api.service import Service
-from benchmarks.malformed import Result, send_all, wrong_requests
+from benchmarks.malformed import Result, Wrong, send, send_all, wrong_requests
 from tests.api.service_bench import PlayedWork, eventually, plan, rig_file
 
 REQUESTS = 1000
@@ -35,6 +35,17 @@ def served(app: FastAPI) -> Iterator[tuple[str, int]]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+def test_a_command_that_is_cut_off_is_none(tmp_path: Path) -> None:
+    service = Service(DataFolder(tmp_path), rig_file(tmp_path), work=PlayedWork().work)
+    app = create_app(service)
+    with served(app) as address:
+        for path in ("queue/hold", "lease"):  # of which nothing has to be said
+            asked = f"POST /api/v1/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 20\r\n\r\n"
+            assert send(address, Wrong("cut off", asked.encode(), True, True)) == b""
+    assert app.state.access.lease.facts() is None
+    assert not (tmp_path / "audit.jsonl").exists()  # nothing was begun
 
 
 def test_nonsense_is_refused_and_nothing_moves(tmp_path: Path) -> None:
