@@ -1,10 +1,13 @@
 """The mosaic of a run, to be zoomed into while it grows and after."""
 
+from functools import lru_cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated, Any
 
 import cv2
-from fastapi import APIRouter, Header, HTTPException, Path, Request, Response
+from fastapi import APIRouter, Header, HTTPException, Request, Response
+from fastapi import Path as InPath
 
 from api.display_range import as_shown, display_range
 from api.existing_run import existing_run
@@ -17,9 +20,10 @@ router = APIRouter(prefix="/runs/{name}/mosaic")
 MOSAIC = "mosaic.zarr"
 QUALITY = 85  # of 100; beyond that a JPEG of camera noise doubles in size
 LAST = 2**31
+MOST_KEPT = 512  # JPEGs of some 20 kB
 
-Layer = Annotated[str, Path(pattern=r"^[a-z]+(@[a-z0-9_-]+)?$", examples=["raw", "restored@nlm"])]
-Number = Annotated[int, Path(ge=0, le=LAST, examples=[0])]
+Layer = Annotated[str, InPath(pattern=r"^[a-z]+(@[a-z0-9_-]+)?$", examples=["raw", "restored@nlm"])]
+Number = Annotated[int, InPath(ge=0, le=LAST, examples=[0])]
 JPEG: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {}}, "description": "256 px each way, grey; black where nothing was taken."},
     304: {"description": "As `If-None-Match` has it already."},
@@ -65,9 +69,17 @@ def get_mosaic_tile(
     headers = {"ETag": f'"{version}"', "Cache-Control": "no-cache"}
     if version is not None and if_none_match == headers["ETag"]:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    pixels = tile(mosaic, layer, level, row, col)
     shown = display_range(run)
-    if pixels is None or shown is None:
+    jpeg = None if version is None or shown is None else _jpeg(mosaic, layer, (level, row, col), version, shown)
+    if jpeg is None:
         raise HTTPException(HTTPStatus.NOT_FOUND, "nothing was drawn there yet")
-    jpeg = cv2.imencode(".jpg", as_shown(pixels, *shown), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-    return Response(jpeg.tobytes(), media_type="image/jpeg", headers=headers)
+    return Response(jpeg, media_type="image/jpeg", headers=headers)
+
+
+@lru_cache(MOST_KEPT)
+def _jpeg(mosaic: Path, layer: str, place: tuple[int, int, int], version: str, shown: tuple[int, int]) -> bytes | None:
+    """A tile as it is sent, made once for all who look; `version` tells it from what was there before."""
+    pixels = tile(mosaic, layer, *place)
+    if pixels is None:
+        return None
+    return cv2.imencode(".jpg", as_shown(pixels, *shown), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
