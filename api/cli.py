@@ -223,10 +223,13 @@ def export(
     tile_configuration: Annotated[
         Path | None, typer.Option(help="Write the places of the tiles as Fiji's TileConfiguration.txt.")
     ] = None,
+    tiles: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a run's tiles as TIFF, with a TileConfiguration.txt.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a mosaic as one OME-TIFF, or the places of its tiles for Fiji."""
-    wrote = export_from(source, out, layer, tile_configuration)
+    """Write a mosaic as one OME-TIFF, or the tiles of a run and their places for Fiji."""
+    wrote = export_from(source, out, layer, tile_configuration, tiles)
     result(as_json, wrote, [f"{name:<9} {path}" for name, path in wrote.items()])
 
 

@@ -1,20 +1,25 @@
 """The client for notebooks and scripts, against the service that users have."""
 
+import csv
 import json
 import runpy
+import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 import zarr
 
 from api.access.roles import Role
 from api.access.tokens import Tokens
 from api.client import Client, NanorasterError, Progress, RemoteMosaic, connect, plan
+from reconstruction.tile_lists import listed_tiles
+from tests.api.conftest import told
 from tests.api.test_serve import Serving, serving
 
 NOTEBOOK = Path(__file__).parents[2] / "docs" / "notebook.py"
@@ -78,11 +83,35 @@ def test_a_mosaic_elsewhere_is_what_the_page_shows(notebook: dict[str, Any], sco
         scope.run(notebook["run"].name).mosaic("raw", 99)
 
 
+def test_its_run_goes_to_fiji_and_back(
+    notebook: dict[str, Any],
+    data: Path,
+    tmp_path: Path,
+    nanoraster: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    run, tiles, again = data / "runs" / notebook["run"].name, tmp_path / "tiles", tmp_path / "again"
+    told(nanoraster("export", run, "--tiles", tiles, "--json"))
+    found, listed = places(run / "positions.csv"), listed_tiles(tiles, None)
+    assert {name: (x, y) for name, x, y in listed} == {f"{name}.tif": place for name, place in found.items()}
+    frames = zarr.open_array(run / "raw.zarr", mode="r")
+    assert np.array_equal(tifffile.imread(tiles / listed[0][0]), frames[0])
+    told(nanoraster("reconstruct", tiles, "--out", again, "--json"))
+    back = places(again / "positions.csv")
+    names = sorted(found)
+    moved = np.array([back[f"{name}.tif"] for name in names]) - np.array([found[name] for name in names])
+    assert np.abs(moved - moved.mean(axis=0)).max() < 0.1
+
+
+def places(positions: Path) -> dict[str, tuple[float, float]]:
+    with positions.open(newline="") as file:
+        return {row["file"]: (float(row["x_px"]), float(row["y_px"])) for row in csv.DictReader(file)}
+
+
 def test_a_job_obeys_and_all_is_stopped(scope: Client) -> None:
     heard: list[Progress] = []
     job = scope.submit(SLOW)
 
-    def told(progress: Progress) -> None:
+    def heeded(progress: Progress) -> None:
         heard.append(progress)
         if progress.job.doing == "acquiring":
             job.pause("tile")
@@ -91,7 +120,7 @@ def test_a_job_obeys_and_all_is_stopped(scope: Client) -> None:
             job.resume()
             scope.stop_everything()
 
-    assert job.wait(told, timeout_s=100) is job
+    assert job.wait(heeded, timeout_s=100) is job
     assert heard[-1].job.outcome == "stopped"
     assert scope.status().held == "stopped over HTTP"
     waits = scope.submit(SLOW)
