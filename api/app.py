@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from api.access.access import Access
 from api.access.gate import Gate
 from api.access.roles import API
+from api.bell import Bell
 from api.events.collector import Collector
 from api.events.log import EventLog
 from api.live_view import LiveView
@@ -32,12 +33,13 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def alive(app: FastAPI) -> AsyncIterator[None]:
+        app.state.pictures, app.state.news = Bell(), Bell()
         service.begin()
         try:
             with (
                 closing(Restorations(service.folder)) as restorations,
-                closing(LiveView(service)) as live,
-                closing(EventLog(service.folder.path)) as log,
+                closing(LiveView(service, app.state.pictures.ring)) as live,
+                closing(EventLog(service.folder.path, app.state.news.ring)) as log,
                 Collector(log, service.folder.runs, service.running),
             ):
                 app.state.restorations, app.state.live = restorations, live

@@ -75,7 +75,13 @@ class _Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI, service: Service, ready: Callable[[str], None]) -> None:
         super().__init__(
-            uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GOODBYE_S)
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=GOODBYE_S,
+                ws_per_message_deflate=False,  # events are short; it costs each listener 300 kB, and CPU
+            )
         )
         self._service = service
         self._ready = ready

@@ -472,6 +472,7 @@ class Service:
                 stops, halt = self._stops, self._halt
             if halt is not None:
                 self.queue.hold(halt)
+                self._held = halt  # before the halt goes, or for a moment neither would be told
                 self._let_go(stops)
             self._held = self.queue.held()
         return False

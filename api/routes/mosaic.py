@@ -1,5 +1,6 @@
 """The mosaic of a run, to be zoomed into while it grows and after."""
 
+from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +23,7 @@ router = APIRouter(prefix="/runs/{name}/mosaic")
 MOSAIC = "mosaic.zarr"
 QUALITY = 85  # of 100; beyond that a JPEG of camera noise doubles in size
 LAST = 2**31
+MOST_KEPT = 512  # JPEGs of some 20 kB
 
 Layer = Annotated[str, InPath(pattern=r"^[a-z]+(@[a-z0-9_-]+)?$", examples=["raw", "restored@nlm"])]
 Number = Annotated[int, InPath(ge=0, le=LAST, examples=[0])]
@@ -81,13 +83,20 @@ def get_mosaic_tile(
     headers = {"ETag": f'"{version}"', "Cache-Control": "no-cache"}
     if version is not None and if_none_match == headers["ETag"]:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    pixels = tile(mosaic, layer, level, row, col)
     shown = display_range(service.folder.run(name))
-    if pixels is None or shown is None:
+    jpeg = None if version is None or shown is None else _drawn(mosaic, layer, (level, row, col), version, shown)
+    if jpeg is None:
         if not blank:
             raise HTTPException(HTTPStatus.NOT_FOUND, "nothing was drawn there yet")
-        return Response(_jpeg(np.zeros((TILE_PX, TILE_PX), np.uint8)), media_type="image/jpeg", headers=headers)
-    return Response(_jpeg(as_shown(pixels, *range_of(layer, *shown))), media_type="image/jpeg", headers=headers)
+        jpeg = _jpeg(np.zeros((TILE_PX, TILE_PX), np.uint8))
+    return Response(jpeg, media_type="image/jpeg", headers=headers)
+
+
+@lru_cache(MOST_KEPT)
+def _drawn(mosaic: Path, layer: str, place: tuple[int, int, int], version: str, shown: tuple[int, int]) -> bytes | None:
+    """A tile as it is sent, made once for all who look; `version` tells it from what was there before."""
+    pixels = tile(mosaic, layer, *place)
+    return None if pixels is None else _jpeg(as_shown(pixels, *range_of(layer, *shown)))
 
 
 def _jpeg(grey: NDArray[np.uint8]) -> bytes:

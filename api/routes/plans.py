@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from acquisition.layout import layout
 from acquisition.plan import Plan
 from acquisition.readiness import Findings
+from api.any_plan import AnyPlan, plan_for
 from api.routes.service_of import ServiceOf
 from api.scan import field_of, foreseen
 from devices.rig import RigSettings
@@ -18,9 +19,10 @@ MOST_PLACES = 2000
 
 
 @router.post("/preview")
-def preview(plan: Plan, service: ServiceOf) -> dict[str, Any]:
+def preview(asked: AnyPlan, service: ServiceOf) -> dict[str, Any]:
     """Tiles, time and disk, and everything that stands in the way; moves nothing."""
     settings = service.settings_for(None)
+    plan = plan_for(asked, settings)
     found = foreseen(plan, settings, service.folder.runs, files=False)
     costs = vars(found.cost) if found.cost else {}
     places = _places(plan, settings, found)

@@ -477,3 +477,21 @@ def test_ending_does_not_wait_longer_than_promised(bench: Bench, monkeypatch: py
     service.close()
     with bench.running() as service:
         assert bench.job(service, job_id, JobState.DONE).outcome is Outcome.COMPLETED
+
+
+def test_a_hold_is_told_without_a_gap(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, written = list[Any](), threading.Event()
+    with bench.running() as service:
+        ask = service.queue.held
+
+        def held() -> str | None:
+            if written.is_set():
+                told.append(service.status()["held"])
+            return ask()
+
+        hold = service.queue.hold
+        monkeypatch.setattr(service.queue, "hold", lambda why: (hold(why), written.set()))
+        monkeypatch.setattr(service.queue, "held", held)
+        service.stop("everything")
+        eventually(lambda: len(told) > 1)
+    assert set(told) == {"everything"}
