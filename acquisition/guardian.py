@@ -234,11 +234,16 @@ def gentle(settings: DriverSettings) -> DriverSettings:
     )
 
 
-def main() -> int:
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Take the command line apart."""
     parser = argparse.ArgumentParser(prog="python -m acquisition.guardian")
     parser.add_argument("--heartbeat", type=Path, required=True, help="the memory that the service beats in")
     parser.add_argument("--rig", type=Path, help="rig file; without it, the service says on stdin which scanner")
-    options = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main() -> int:
+    options = parse()
     alone = options.rig is not None
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):  # a child outlives the service, whoever ends both
         signal.signal(number, _end if alone else signal.SIG_IGN)

@@ -18,7 +18,8 @@ from typing import Any, Literal, TypeVar
 
 from acquisition.events import KINDS
 from acquisition.run_clock import RunClock, iso_utc
-from reconstruction.registration import Edge, LocalShift
+from reconstruction.local_shifts import LocalShifts
+from reconstruction.registration import Edge
 
 T = TypeVar("T")
 
@@ -168,7 +169,8 @@ class Journal:
 
     def add_edge(self, edge: Edge) -> None:
         """Commit one edge; measured again, it replaces what was there."""
-        values = vars(edge) | {"local": json.dumps(edge.local)}
+        values = {name: getattr(edge, name) for name in self._edge_columns}
+        values |= {"local": json.dumps(edge.local.table().tolist())} if "local" in values else {}
         columns = ", ".join(self._edge_columns)
         self._insert(f"INSERT OR REPLACE INTO edges ({columns})", tuple(values[name] for name in self._edge_columns))
 
@@ -184,7 +186,7 @@ class Journal:
 
     def _edge(self, values: dict[str, Any]) -> Edge:
         row = f"(a, b) = ({values['a']}, {values['b']})"
-        local = tuple(LocalShift(*part) for part in self._parsed("edges", row, values.pop("local", "[]"), list))
+        local = LocalShifts(self._parsed("edges", row, values.pop("local", "[]"), list))
         return Edge(**values | {"accepted": bool(values["accepted"]), "local": local})
 
     def _event(self, kind: str, data: dict[str, object]) -> tuple[str, str, str]:

@@ -3,18 +3,15 @@
 import hashlib
 import json
 import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
+from acquisition.plan_file import PlanError as PlanError
+from acquisition.plan_file import read_plan
 from acquisition.region import AnyRegion, FollowedVideo, PlaceUm
-from devices.model import FileError, Model, Number, Printable, Whole, reasons, within
-
-
-class PlanError(FileError):
-    """A plan that cannot be carried out."""
+from devices.model import Model, Number, Printable, Whole, reasons, within
 
 
 def _known_policy(policy: str) -> str:
@@ -201,16 +198,8 @@ class Plan(Model):
         Raises:
             PlanError: not readable, not TOML or JSON, or not a plan; says each key that is wrong.
         """
-        kind = "JSON" if path.suffix.lower() == ".json" else "TOML"
         try:
-            text = path.read_text(encoding="utf-8-sig")
-            raw = json.loads(text, object_pairs_hook=_each_once) if kind == "JSON" else tomllib.loads(text)
-        except OSError as error:
-            raise PlanError([f"{path}: {error.strerror}"]) from error
-        except (ValueError, RecursionError) as error:
-            raise PlanError([f"{path}: not {kind}: {error}"]) from error
-        try:
-            return cls.model_validate(raw)
+            return cls.model_validate(read_plan(path))
         except ValidationError as error:
             raise PlanError([f"{path}: {reason}" for reason in reasons(error)]) from error
 
@@ -229,12 +218,3 @@ def hash_of(plan: object) -> str:
     """SHA-256 of a plan as JSON gives it, whatever the order of its keys."""
     canonical = json.dumps(plan, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
-
-
-def _each_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Refuse what JSON allows and TOML does not: a key that is given twice."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} is given twice")
-    return found

@@ -8,11 +8,21 @@ from pydantic import BaseModel, ConfigDict, Field, create_model
 from acquisition.job import JobState
 from acquisition.journal import Attempt
 from acquisition.states import Outcome, State
+from api.access.roles import Role
 from devices.settings import Kind
 
 Utc = Annotated[str, Field(description="ISO 8601, UTC.", examples=["2026-11-21T22:00:00Z"])]
 RunId = Annotated[str, Field(examples=["20261121T220000Z-pads"])]
 PerAxisUm = Annotated[dict[str, float], Field(description="Micrometre, by axis.", examples=[{"x": 20.0, "y": 30.0}])]
+
+
+CornersUm = Annotated[
+    list[list[float]],
+    Field(
+        description="Corners of the field of view from its centre, x, y; micrometre.",
+        examples=[[[-5.1, -4.0], [5.1, -4.0], [5.1, 4.0], [-5.1, 4.0]]],
+    ),
+]
 
 
 class Answer(BaseModel):
@@ -37,6 +47,11 @@ class LeaseFacts(Answer):
 
 class LeaseAnswer(Answer):
     lease: LeaseFacts
+
+
+class CallerFacts(Answer):
+    name: str = Field(description="Of a token; `local` where none is asked for.", examples=["mia"])
+    role: Role
 
 
 class Health(Answer):
@@ -74,6 +89,7 @@ class ServiceStatus(Answer):
     job: RunningJobFacts | None
     progress: Progress | None
     pause_pending: bool | None
+    waits_because: str | None = Field(description="Who or what pauses the run, and why.", examples=["pause over HTTP"])
     ending: Outcome | None = Field(description="How somebody told the run to end.")
     held: str | None = Field(description="Why no job may begin.", examples=["stopped over HTTP"])
     troubles: list[str] = Field(description="What is in the way of the service.")
@@ -81,6 +97,7 @@ class ServiceStatus(Answer):
 
 
 class Status(ServiceStatus):
+    caller: CallerFacts
     lease: LeaseFacts | None
     health: Health
     devices: dict[str, DeviceHealth]
@@ -150,7 +167,10 @@ class Times(Answer):
 
 
 class Run(RunHead):
+    has_report: bool
     plan: dict[str, Any]
+    pixel_size_um: float = Field(description="Micrometre.", examples=[0.05])
+    field_corners_um: CornersUm
     tiles: TileCounts
     time: Times
     lost_time_s: dict[str, float] = Field(description="Seconds, by cause.")
@@ -195,6 +215,11 @@ class MosaicAnswer(Answer):
     restored_again: list[RestoredAgain]
 
 
+class DrawnBlocks(Answer):
+    block_tiles: int = Field(description="Tiles along a side.", examples=[4])
+    blocks: dict[str, str] = Field(description="Version by row/column.", examples=[{"0/0": "1f3-18a0c2"}])
+
+
 class Restoring(Answer):
     run: RunId
     restored_again: list[RestoredAgain]
@@ -231,6 +256,57 @@ class Moved(Answer):
     position_um: PerAxisUm
 
 
+class InterlockFacts(Answer):
+    name: str = Field(examples=["disk"])
+    watches: str = Field(examples=["free disk space, GB"])
+    trips: str = Field(examples=["below 1"])
+    action: str = Field(description="warn, pause, retract, stop, abort", examples=["pause"])
+    resume: str = Field(description="auto, manual", examples=["auto"])
+    is_read_now: bool = Field(description="false: it watches a device, which only runs look at.")
+    wrong: str | None = Field(description="What it has against a run now.", examples=["0.4 is below 1"])
+
+
+class RigAnswer(Answer):
+    name: str = Field(examples=["bench 2"])
+    pixel_size_um: float = Field(description="Micrometre.", examples=[0.05])
+    field_um: list[float] = Field(description="Width, height of the field of view; micrometre.", examples=[[10.2, 8.0]])
+    field_corners_um: CornersUm
+    limits_um: dict[str, list[float]] = Field(
+        description="Travel of the scanner's axes as far as the file gives it; micrometre.",
+        examples=[{"x": [0.0, 100.0]}],
+    )
+    is_twin: bool = Field(description="The service was started with it: `sim/faults` injects faults.")
+    drivers: dict[str, str] = Field(examples=[{"scanner": "pi_gcs", "camera": "mmcore"}])
+    interlocks: list[InterlockFacts]
+
+
+class ParameterFacts(Answer):
+    usual: float = Field(description="In the unit that its name ends with.", examples=[2.0])
+    low: float = Field(description="In the unit that its name ends with.", examples=[0.0])
+    high: float = Field(description="In the unit that its name ends with.", examples=[3600.0])
+
+
+class InjectedFault(Answer):
+    number: int
+    name: str = Field(examples=["stuck_axis"])
+    device: str = Field(examples=["scanner"])
+    operation: int = Field(description="Of the device: its how manyth it befell.")
+    time_s: float = Field(description="Seconds, in the world.")
+    parameters: dict[str, float]
+
+
+class FaultsAnswer(Answer):
+    kinds: dict[str, dict[str, dict[str, ParameterFacts]]] = Field(description="By device and name: parameters.")
+    injected: list[InjectedFault]
+
+
+class ArmedFault(Answer):
+    device: str = Field(examples=["scanner"])
+    name: str = Field(examples=["stuck_axis"])
+    times: int
+    parameters: dict[str, float]
+
+
 class Preview(Answer):
     tiles: int | None = Field(None, examples=[48])
     rows: int | None = Field(None, examples=[6])
@@ -238,6 +314,10 @@ class Preview(Answer):
     overlap: list[float] | None = Field(None, description="x, y; of the field of view.", examples=[[0.2, 0.21]])
     duration_s: float | None = Field(None, description="Seconds.", examples=[95.0])
     disk_bytes: int | None = Field(None, description="Bytes.", examples=[510_000_000])
+    places_um: list[list[float]] | None = Field(
+        None, description="Centres of the tiles in their order, x, y; micrometre. null: there are too many to list."
+    )
+    field_corners_um: CornersUm | None = None
     plan_hash: str
     problems: list[str] = Field(description="All that stands in the way.")
     warnings: list[str]

@@ -10,14 +10,16 @@ from fastapi import FastAPI
 from api.access.access import Access
 from api.access.gate import Gate
 from api.access.roles import API
+from api.bell import Bell
 from api.events.collector import Collector
 from api.events.log import EventLog
 from api.live_view import LiveView
 from api.metrics import Metrics
 from api.openapi import describe
+from api.page import login
 from api.problems import tell_problems
 from api.restorations import Restorations
-from api.routes import devices, events, health, jobs, lease, live, models, mosaic, plans, runs, status
+from api.routes import devices, events, health, jobs, lease, live, models, mosaic, plans, rig, runs, sim, status
 from api.service import Service
 
 
@@ -31,12 +33,13 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def alive(app: FastAPI) -> AsyncIterator[None]:
+        app.state.pictures, app.state.news = Bell(), Bell()
         service.begin()
         try:
             with (
                 closing(Restorations(service.folder)) as restorations,
-                closing(LiveView(service)) as live,
-                closing(EventLog(service.folder.path)) as log,
+                closing(LiveView(service, app.state.pictures.ring)) as live,
+                closing(EventLog(service.folder.path, app.state.news.ring)) as log,
                 Collector(log, service.folder.runs, service.running),
             ):
                 app.state.restorations, app.state.live = restorations, live
@@ -50,7 +53,8 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
     app.state.listeners, app.state.watchers = set(), set()
     app.add_middleware(Gate, access=access)
     app.include_router(health.router)
-    for module in (status, lease, devices, live, events, jobs, runs, mosaic, models, plans):
+    app.include_router(login.router)
+    for module in (status, lease, rig, devices, live, events, jobs, runs, mosaic, models, plans, sim):
         app.include_router(module.router, prefix=API)
     tell_problems(app)
     describe(app)

@@ -16,7 +16,8 @@ from typer.exceptions import Abort, TyperException
 from acquisition.calibrate import Wishes
 from acquisition.field import Field
 from acquisition.instructions import Instructions
-from acquisition.plan import Plan, PlanError
+from acquisition.plan import PlanError
+from acquisition.sequence import load_plan
 from acquisition.states import Outcome
 from acquisition.telling_trial import try_channels
 from api import demo as demonstration
@@ -58,7 +59,7 @@ Rig = Annotated[Path, typer.Option("--rig", help="Rig file (TOML).")]
 ModelName = Annotated[
     str, typer.Option(metavar="NAME or FILE", help="How frames are restored: a name of `nanoraster models`, or a file.")
 ]
-PlanFile = Annotated[Path, typer.Argument(metavar="FILE", help="Plan file (TOML or JSON).")]
+PlanFile = Annotated[Path, typer.Argument(metavar="FILE", help="Plan (TOML, JSON), or useq MDASequence (JSON, YAML).")]
 
 
 @app.command()
@@ -130,7 +131,8 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Say what a plan amounts to and what stands in its way. Moves nothing."""
-    settings, planned = RigSettings.load(rig), Plan.load(file)
+    settings = RigSettings.load(rig)
+    planned = load_plan(file, Field.calibrated(settings.calibration))
     found = foreseen(planned, settings, Path())
     if found.problems or found.cost is None:
         if as_json:
@@ -159,7 +161,8 @@ def scan(
     as_json: Json = False,
 ) -> None:
     """Acquire one plan in the foreground and make its mosaic meanwhile."""
-    settings, planned = RigSettings.load(rig), Plan.load(file)
+    settings = RigSettings.load(rig)
+    planned = load_plan(file, Field.calibrated(settings.calibration))
     with bars() as shown, told_by_signals() as told:
         outcome, summary = run_scan(planned, settings, out, told, shown.watcher(told))
     report_run(out, outcome, summary, as_json)
@@ -224,10 +227,13 @@ def export(
     tile_configuration: Annotated[
         Path | None, typer.Option(help="Write the places of the tiles as Fiji's TileConfiguration.txt.")
     ] = None,
+    tiles: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a run's tiles as TIFF, with a TileConfiguration.txt.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Write a mosaic as one OME-TIFF, or the places of its tiles for Fiji."""
-    wrote = export_from(source, out, layer, tile_configuration)
+    """Write a mosaic as one OME-TIFF, or the tiles of a run and their places for Fiji."""
+    wrote = export_from(source, out, layer, tile_configuration, tiles)
     result(as_json, wrote, [f"{name:<9} {path}" for name, path in wrote.items()])
 
 

@@ -30,6 +30,10 @@ class Occupied(RuntimeError):
     """It is being done at this moment, or was done."""
 
 
+class NoTwin(LookupError):
+    """The service was not started with a twin."""
+
+
 class NoSuchRun(LookupError):
     """No run has this name."""
 
@@ -40,6 +44,7 @@ BAD_INPUT = (UsageError, FileError, RunError, InputError, NoSuchJob, JobRefused)
 STATUS: dict[type[Exception], HTTPStatus] = {
     NoSuchJob: HTTPStatus.NOT_FOUND,
     NoSuchRun: HTTPStatus.NOT_FOUND,
+    NoTwin: HTTPStatus.NOT_FOUND,
     NoSuchDevice: HTTPStatus.NOT_FOUND,
     JobRefused: HTTPStatus.CONFLICT,
     RigInUse: HTTPStatus.CONFLICT,

@@ -6,6 +6,7 @@ jobs frames are taken by hand, on a rig that is open, or that opens without movi
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import cv2
@@ -32,10 +33,12 @@ DARKEST, BRIGHTEST = 0.5, 99.5  # percentiles
 class LiveView:
     """Has a thread as long as somebody watches."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, shown: Callable[[], None] = lambda: None) -> None:
+        """Begin with nothing; `shown` is called after every new picture, by another thread."""
         self.latest: tuple[int, bytes] = 0, b""
         """Number and JPEG of the picture; the number rises with every new one."""
         self._service = service
+        self._shown = shown
         self._lock = threading.Lock()
         self._watchers = 0
         self._thread: threading.Thread | None = None
@@ -72,6 +75,7 @@ class LiveView:
                 pixels = self._picture()
                 if pixels is not None:
                     self.latest = self.latest[0] + 1, _jpeg(pixels)
+                    self._shown()
                 self._trouble = None
             except Exception as error:
                 wait_s = AGAIN_S  # a dead camera, no rig file, a bug: the view stands still meanwhile

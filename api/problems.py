@@ -40,6 +40,9 @@ def problem(status: HTTPStatus, detail: str, errors: Iterable[str] = ()) -> JSON
 
 async def _of_http(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # FastAPI's word for a body that is no text, or nested too deeply
+        said = f"body: not JSON: {error.__cause__}"
+        return problem(HTTPStatus.UNPROCESSABLE_ENTITY, said, [said])
     return problem(HTTPStatus(error.status_code), f"{request.method} {request.url.path}: {error.detail}")
 
 

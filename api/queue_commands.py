@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from acquisition.field import Field
 from acquisition.job import Changes, Job
-from acquisition.plan import Plan
+from acquisition.sequence import load_plan
 from acquisition.start_time import start_time
 from acquisition.time_window import TimeWindow
 from api.data_folder import DataFolder
@@ -42,7 +43,7 @@ Window = Annotated[
 
 @app.command()
 def add(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Plan file (TOML or JSON).")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Plan (TOML, JSON), or useq MDASequence (JSON, YAML).")],
     rig: Annotated[
         Path | None, typer.Option("--rig", help="Rig file (TOML); without it, the service's own, which is asked then.")
     ] = None,
@@ -53,8 +54,8 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Check a plan and put it at the end of the queue."""
-    plan = Plan.load(file)
     settings = RigSettings.load(rig) if rig else None
+    plan = load_plan(file, Field.calibrated(settings.calibration) if settings else None)
     moment, hours = _moment(start_at), _hours(window)
     folder = DataFolder(data)
     folder.make()

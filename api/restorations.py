@@ -50,8 +50,10 @@ class Restorations:
     def of(self, run: str) -> list[dict[str, Any]]:
         """What there is of a run: `state` is working, done or cut off."""
         folder = self._folder / run
-        models = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-        return [{"model": model, "state": self._state(run, model)} for model in models]
+        models = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+        if self._working[0] == run:
+            models.add(self._working[1])  # its process has just begun, or made no folder
+        return [{"model": model, "state": self._state(run, model)} for model in sorted(models)]
 
     def path(self, run: str, model: str) -> Path:
         """Where a restoration lies, there or not; the names are those of a run and a model that exist."""

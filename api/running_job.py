@@ -68,6 +68,7 @@ class RunningJob:
             "job": {"id": self.job.id, "name": self.job.name, "run": self.job.run, "started_at": self.job.started_at},
             "progress": {"tiles": self._tiles, "planned": self._planned, "placed": self._placed},
             "pause_pending": self.told.waiting and self.state is not State.PAUSED,
+            "waits_because": self.told.why_waits or None if self.told.waiting else None,
             "ending": self.ending,
         }
 

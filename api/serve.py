@@ -19,6 +19,7 @@ from api.access.tokens import Tokens
 from api.app import create_app
 from api.data_folder import DataFolder
 from api.errors import UsageError
+from api.page.mount import mount_page
 from api.service import Service
 from api.twin import running_twin
 from devices.rig import RigSettings
@@ -59,8 +60,10 @@ def serve(asked: Serving, ready: Callable[[str], None]) -> None:
         door = opened.enter_context(_listening(asked.host, asked.port))
         service = Service(DataFolder(asked.data), rig, asked.database, world_url)
         access = Access(service.folder.path, tokens_required=not is_loopback(asked.host), loopback_names_only=True)
+        app = create_app(service, access)
+        mount_page(app)
         with suppress(KeyboardInterrupt):  # how uvicorn passes on the signal that ended it
-            _Server(create_app(service, access), service, ready).run([door])
+            _Server(app, service, ready).run([door])
     if not service.over:
         sys.stderr.write("nanoraster: ended before the job under way had; it goes on at the next start\n")
         sys.stderr.flush()
@@ -72,7 +75,13 @@ class _Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI, service: Service, ready: Callable[[str], None]) -> None:
         super().__init__(
-            uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=GOODBYE_S)
+            uvicorn.Config(
+                app,
+                log_level="warning",
+                access_log=False,
+                timeout_graceful_shutdown=GOODBYE_S,
+                ws_per_message_deflate=False,  # events are short; it costs each listener 300 kB, and CPU
+            )
         )
         self._service = service
         self._ready = ready

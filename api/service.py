@@ -28,6 +28,7 @@ from api.open_queue import open_queue
 from api.running_job import RunningJob
 from api.safe_rig import make_rig_safe
 from api.scan import needs_somebody, resume, scan
+from api.twin import World
 from api.untold import tell_unbegun
 from devices.errors import DeviceError
 from devices.model import FileError
@@ -146,7 +147,7 @@ class Service:
     def status(self) -> dict[str, Any]:
         """What goes on now. Reads memory alone: it may be asked as often as anybody likes."""
         running = self._running
-        nothing = {"job": None, "progress": None, "pause_pending": False, "ending": None}
+        nothing = {"job": None, "progress": None, "pause_pending": False, "waits_because": None, "ending": None}
         return {
             "state": running.state if running else State.IDLE,
             **(running.facts() if running else nothing),
@@ -250,6 +251,11 @@ class Service:
         if path is None:
             raise UsageError("rig: the job names none, and the service was started without --rig")
         return RigSettings.load(path)
+
+    @property
+    def world(self) -> World | None:
+        """That of the twin which this service was started with; None: the rig is a real one, or another's twin."""
+        return World(self._world_url) if self._world_url else None
 
     def _own_rig(self) -> RigSettings:
         if self.rig is None:
@@ -466,6 +472,7 @@ class Service:
                 stops, halt = self._stops, self._halt
             if halt is not None:
                 self.queue.hold(halt)
+                self._held = halt  # before the halt goes, or for a moment neither would be told
                 self._let_go(stops)
             self._held = self.queue.held()
         return False

@@ -4,6 +4,7 @@ import json
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -46,6 +47,23 @@ class World:
     def faults(self) -> Any:
         """What was injected, and when."""
         return json.loads(self._get("/faults")[0])
+
+    def fault_kinds(self) -> Any:
+        """By device, which faults there are, with their parameters."""
+        return json.loads(self._get("/faults/kinds")[0])
+
+    def arm(self, fault: dict[str, Any]) -> Any:
+        """Let a fault befall a device; it, with all its parameters.
+
+        Raises:
+            UsageError: there is no such fault.
+        """
+        try:
+            with urllib.request.urlopen(self.url + "/faults", json.dumps(fault).encode(), HTTP_S) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as refusal:
+            with refusal:
+                raise UsageError(json.load(refusal)["error"]) from refusal
 
     def _get(self, path: str) -> tuple[bytes, Any]:
         with urllib.request.urlopen(self.url + path, timeout=HTTP_S) as answer:

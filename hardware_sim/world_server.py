@@ -17,6 +17,7 @@ from pydantic import FiniteFloat, ValidationError
 
 from hardware_sim.canvas import Image
 from hardware_sim.chance import Stream, generator
+from hardware_sim.fault_kinds import DEVICES, known
 from hardware_sim.faults import Armed, in_one_line
 from hardware_sim.image_file import UM_PER_LEVEL
 from hardware_sim.settings import Model
@@ -65,6 +66,7 @@ class _Request(BaseHTTPRequestHandler):
             "/specimen": self._send_specimen,
             "/height": self._send_height,
             "/faults": lambda: self._send_json(self._world.faults.injected()),
+            "/faults/kinds": lambda: self._send_json(kinds()),
             "/force": self._send_force,
             "/camera.mjpg": self._send_preview,
             "/video.mjpg": self._send_video,
@@ -189,6 +191,17 @@ class _Request(BaseHTTPRequestHandler):
             head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(picture)}\r\n\r\n"
             self.wfile.write(head.encode() + picture + b"\r\n")
             time.sleep(PREVIEW_INTERVAL_S)
+
+
+def kinds() -> dict[str, dict[str, dict[str, dict[str, float]]]]:
+    """Of each device its faults, and of each fault its parameters: `usual`, `low`, `high`."""
+    return {
+        device: {
+            name: {key: {"usual": each.usual, "low": each.low, "high": each.high} for key, each in parameters.items()}
+            for name, parameters in known(device).items()
+        }
+        for device in DEVICES
+    }
 
 
 def truth(world: World) -> dict[str, Any]:

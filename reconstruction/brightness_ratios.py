@@ -23,7 +23,7 @@ ORDERS = tuple((i, n - i) for n in range(1, 5) for i in range(n, -1, -1))
 """Orders in x and y of the products of Legendre polynomials of which a shading is made."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Ratios:
     """What the overlap of tiles `a` and `b` says of their brightness, summed over its cells.
 

@@ -139,7 +139,7 @@ class _Parts:
     """All parts of all overlaps, and what the coefficients of a field (terms x 2, flat) would make of them."""
 
     def __init__(self, edges: Sequence[Edge]) -> None:
-        values = np.array([part for edge in edges for part in edge.local], np.float64)
+        values = np.concatenate([edge.local.table() for edge in edges])
         self._edge = np.repeat(np.arange(len(edges)), [len(edge.local) for edge in edges])
         self._starts = np.cumsum([0] + [len(edge.local) for edge in edges[:-1]])
         a_x, a_y, b_x, b_y, dx, dy, xx, xy, yy = values.T

@@ -1,6 +1,7 @@
 """A mosaic on disk as a viewer asks for it: which layers there are, and a tile at a time, also while it grows."""
 
 import json
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from reconstruction.canvas import BLOCK_PX
 from reconstruction.whole_shard import CHUNK_PX
 
 TILE_PX = CHUNK_PX  # what a reader gets at the price of one read
+BLOCK_TILES = BLOCK_PX // TILE_PX  # tiles along a side of what is drawn at a time
 MOST_OPEN = 64  # levels of mosaics
 
 
@@ -28,13 +30,21 @@ def layers(mosaic: Path) -> dict[str, list[dict[str, Any]]]:
         return {}
 
 
+def versions_of_blocks(mosaic: Path, layer: str, level: int) -> dict[str, str]:
+    """By `row/column`, what changes whenever the pixels of a block may have; those not drawn yet are left out."""
+    found = {}
+    for shard in (mosaic / layer / str(level) / "c").glob("*/[0-9]*"):
+        with suppress(OSError):  # it gives way to a newer one at this moment
+            found[f"{shard.parent.name}/{shard.name}"] = _version(shard)
+    return found
+
+
 def version_of_tile(mosaic: Path, layer: str, level: int, row: int, column: int) -> str | None:
     """What changes whenever a tile's pixels may have; None: nothing was drawn there yet."""
     try:
-        shard = _shard(mosaic, layer, level, row, column).stat()
+        return _version(_shard(mosaic, layer, level, row, column))
     except OSError:
         return None
-    return f"{shard.st_ino:x}-{shard.st_mtime_ns:x}"
 
 
 def tile(mosaic: Path, layer: str, level: int, row: int, column: int) -> NDArray[Any] | None:
@@ -74,8 +84,12 @@ def _levels(image: Path) -> list[dict[str, Any]]:
 
 
 def _shard(mosaic: Path, layer: str, level: int, row: int, column: int) -> Path:
-    per_side = BLOCK_PX // TILE_PX
-    return mosaic / layer / str(level) / "c" / str(row // per_side) / str(column // per_side)
+    return mosaic / layer / str(level) / "c" / str(row // BLOCK_TILES) / str(column // BLOCK_TILES)
+
+
+def _version(shard: Path) -> str:
+    there = shard.stat()
+    return f"{there.st_ino:x}-{there.st_mtime_ns:x}"
 
 
 def _opened(array: Path) -> Any:

@@ -19,7 +19,7 @@ LEAST_VARIANCE_PX2 = 1e-4
 GROSS = 8.0  # standard deviations; an anchor that moved further says nothing about the others
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlacedTile:
     """Centre of the top left pixel, px of the source's frame; `score`: best NCC among its edges, else 0.
 

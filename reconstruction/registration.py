@@ -7,7 +7,7 @@ when no other place matches about as well: a periodic structure is refused, and 
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from reconstruction.bending import Blocks
 from reconstruction.fixed_pattern import FixedPattern
+from reconstruction.local_shifts import NOWHERE, LocalShifts
 from reconstruction.refinement import UNKNOWN_PX, Refined
 from reconstruction.strip_pair import SAME_PEAK_PX, Candidate, Shift, StripPair
 from reconstruction.strips import LEAST_STRIP_PX, Windows, base_reach_px, overlap_pixels, wider_reaches_px, windows
@@ -38,25 +39,7 @@ LEAST_SIGNAL = 0.05  # over noise; with less, looking further finds no more
 LEAST_SPREAD = 1e-3  # grey levels; below, a strip is constant
 
 
-class LocalShift(NamedTuple):
-    """Displacement (dx, dy) of tile `b` relative to `a`, px, as seen in one part of their overlap.
-
-    The part lies around (a_x, a_y) in `a` and (b_x, b_y) in `b`; -1 and 1 are the outermost pixels of a tile. `xx`,
-    `xy`, `yy` say how well the displacement is determined: the inverse of its covariance, 1/px².
-    """
-
-    a_x: float
-    a_y: float
-    b_x: float
-    b_y: float
-    dx_px: float
-    dy_px: float
-    xx: float
-    xy: float
-    yy: float
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Edge:
     """Measured displacement of tile `b` relative to tile `a`, px, and what it is worth.
 
@@ -73,7 +56,7 @@ class Edge:
     var_x_px2: float = 0.01
     var_y_px2: float = 0.01
     cov_xy_px2: float = 0.0
-    local: tuple[LocalShift, ...] = ()
+    local: LocalShifts = NOWHERE
 
 
 def register(
@@ -187,7 +170,7 @@ def _search(
         float(covariance[1, 1]),
         float(covariance[0, 0]),
         float(covariance[0, 1]),
-        _local((first.shape[0], first.shape[1]), cut, coarse, best.shift_px, blocks) if blocks else (),
+        _local((first.shape[0], first.shape[1]), cut, coarse, best.shift_px, blocks) if blocks else NOWHERE,
     )
     bent = blocks is not None and blocks.bent
     return _Found(edge, significant and not unique, pair.signal_to_noise, bent)
@@ -206,8 +189,8 @@ def _strip(frame: NDArray[Any], window: tuple[slice, slice], coarse: int, patter
     return np.asarray(cv2.resize(part.astype(np.float32), shape, interpolation=cv2.INTER_AREA))
 
 
-def _local(shape: tuple[int, int], cut: Windows, coarse: int, shift: Shift, blocks: Blocks) -> tuple[LocalShift, ...]:
-    """Tell blocks of the overlap by their places in either tile; rounded, for there are many of them."""
+def _local(shape: tuple[int, int], cut: Windows, coarse: int, shift: Shift, blocks: Blocks) -> LocalShifts:
+    """Tell blocks of the overlap by their places in either tile."""
     start = [cut.second[axis].start + max(0, -shift[axis]) for axis in range(2)]
     in_second = coarse * (blocks.centres_px + start) + (coarse - 1) / 2
     displacement = coarse * (blocks.shifts_px + cut.origin_px + shift)
@@ -216,7 +199,7 @@ def _local(shape: tuple[int, int], cut: Windows, coarse: int, shift: Shift, bloc
     dy, dx = displacement.T
     sure = blocks.information / coarse**2
     columns = *places, dx, dy, sure[:, 1, 1], sure[:, 0, 1], sure[:, 0, 0]
-    return tuple(LocalShift(*row) for row in np.round(np.stack(columns, -1), 4).tolist())
+    return LocalShifts(np.stack(columns, -1))
 
 
 def _limits(cut: Windows, centre_px: tuple[float, float], reach: int) -> tuple[Shift, Shift]:

@@ -12,7 +12,7 @@ from reconstruction.registration import Edge
 BATCH = 16  # tiles that a source which has them all hands out at a time
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tile:
     """One frame and the place that the stage claims for it.
 

@@ -11,7 +11,8 @@ from api.access.foreign_pages import refuse_other_names, refuse_other_origins
 from api.access.lease import Lease, LeaseHeld
 from api.access.rate import USUAL, Buckets, Rates
 from api.access.refused import Refused
-from api.access.roles import Role, Rule, rule_for
+from api.access.roles import Role, Rule, is_of_page, rule_for
+from api.access.sessions import Sessions
 from api.access.tokens import Token, TokenFileError, Tokens
 
 ASK_FOR_TOKEN = {"WWW-Authenticate": 'Bearer realm="nanoraster"'}
@@ -49,6 +50,7 @@ class Access:
             loopback_names_only: where no token is asked for, answer to no name that others could have given us.
         """
         self.tokens = Tokens(folder)
+        self._sessions = Sessions(folder)
         self.lease = lease or Lease()
         self.audit = AuditLog(folder)
         self._tokens_required = tokens_required
@@ -80,6 +82,34 @@ class Access:
             raise
         return caller
 
+    def log_in(self, asked: Asked, secret: str) -> str:
+        """The cookie of a new session, for whoever shows a token.
+
+        Raises:
+            Refused: it is in the log, unless it only came too often.
+        """
+        try:
+            refuse_other_origins(asked)
+            token = self._owner_of(secret)
+            cookie = self._sessions.begin(token)
+        except TokenFileError as error:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"nobody is let in: {error}") from error
+        except Refused as refusal:
+            _refuse_haste(self._strangers.take(asked.client))
+            self.audit.write(
+                ANYBODY.name, asked.what, "refused", status=refusal.status, reason=str(refusal), client=asked.client
+            )
+            raise
+        self.audit.write(token.name, asked.what, "done", role=token.role, client=asked.client)
+        return cookie
+
+    def asks_for_token(self) -> bool:
+        """Whether nobody is let in without one."""
+        try:
+            return self._tokens_required or bool(self.tokens.all())
+        except TokenFileError:
+            return True
+
     def lets_in(self, caller: Caller) -> bool:
         """Whether who was let in still would be; for what goes on for long."""
         try:
@@ -95,6 +125,8 @@ class Access:
             if not self._tokens_required and not self.tokens.all():
                 self._refuse_foreign_pages(asked, rule)
                 return LOCAL
+            if asked.session is not None and asked.authorization is None:
+                return self._of_session(asked, asked.session, rule)
             return self._bearer(asked.authorization)
         except TokenFileError as error:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"nobody is let in: {error}") from error
@@ -102,18 +134,31 @@ class Access:
     def _refuse_foreign_pages(self, asked: Asked, rule: Rule) -> None:
         if self._loopback_names_only:
             refuse_other_names(asked)
-        if rule.is_command or asked.is_websocket:
-            refuse_other_origins(asked)
+        _refuse_foreign_scripts(asked, rule)
 
     def _bearer(self, authorization: str | None) -> Caller:
         """Whose token a header shows (RFC 6750)."""
         scheme, _, secret = (authorization or "").partition(" ")
         if scheme.lower() != "bearer" or not secret.strip():
             raise Refused(HTTPStatus.UNAUTHORIZED, "Authorization: should be Bearer TOKEN", ASK_FOR_TOKEN)
-        token = self.tokens.owner_of(secret.strip())
+        token = self._owner_of(secret.strip())
+        return Caller(token.name, token.role, token)
+
+    def _owner_of(self, secret: str) -> Token:
+        token = self.tokens.owner_of(secret)
         if token is None:
             challenge = {"WWW-Authenticate": f'{ASK_FOR_TOKEN["WWW-Authenticate"]}, error="invalid_token"'}
-            raise Refused(HTTPStatus.UNAUTHORIZED, "Authorization: the token is unknown, or was revoked", challenge)
+            raise Refused(HTTPStatus.UNAUTHORIZED, "the token is unknown, or was revoked", challenge)
+        return token
+
+    def _of_session(self, asked: Asked, cookie: str, rule: Rule) -> Caller:
+        """Who was logged in. A browser sends its cookie with whatever a page asks: only with what our own pages ask."""
+        if rule.is_command and asked.origin is None:
+            raise Refused(HTTPStatus.FORBIDDEN, "Origin: should be given where a session commands")
+        _refuse_foreign_scripts(asked, rule)
+        token = self._sessions.owner_of(cookie, self.tokens.all())
+        if token is None:
+            raise Refused(HTTPStatus.UNAUTHORIZED, "the session is over; log in again", ASK_FOR_TOKEN)
         return Caller(token.name, token.role, token)
 
     def _refuse_unfit(self, caller: Caller, rule: Rule) -> None:
@@ -124,6 +169,12 @@ class Access:
                 self.lease.refuse_others(caller.name)
             except LeaseHeld as held:
                 raise Refused(HTTPStatus.CONFLICT, str(held)) from held
+
+
+def _refuse_foreign_scripts(asked: Asked, rule: Rule) -> None:
+    """What needs no answer, or has one that the page's shell would show to all origins."""
+    if rule.is_command or asked.is_websocket or is_of_page(asked.path):
+        refuse_other_origins(asked)
 
 
 def _refuse_haste(wait_s: float) -> None:

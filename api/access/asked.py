@@ -6,6 +6,8 @@ from typing import Self
 from starlette.requests import HTTPConnection
 from starlette.types import Scope
 
+from api.access.sessions import COOKIE
+
 LONGEST = 500  # characters of a path that anybody wants to read in a log
 
 
@@ -18,7 +20,10 @@ class Asked:
     host: str
     origin: str | None
     authorization: str | None
+    session: str | None  # cookie of a browser that was logged in
     is_websocket: bool
+    opens_page: bool
+    """It comes from a browser's address line, or a link: what is answered will be read."""
 
     @classmethod
     def of(cls, scope: Scope) -> Self:
@@ -35,5 +40,7 @@ class Asked:
             connection.headers.get("host", ""),
             connection.headers.get("origin"),
             connection.headers.get("authorization"),
+            connection.cookies.get(COOKIE),
             scope["type"] == "websocket",
+            method == "GET" and "text/html" in connection.headers.get("accept", ""),
         )

@@ -15,7 +15,7 @@ async def read_body(receive: Receive) -> bytes:
     """All of it.
 
     Raises:
-        Refused: it is too large, or too slow.
+        Refused: it is too large, too slow, or cut off: a command may not go by what is usual because its end was lost.
     """
     try:
         async with asyncio.timeout(LONGEST_S):
@@ -31,8 +31,8 @@ async def _read(receive: Receive) -> bytes:
         if len(body) > LARGEST_BYTES:
             raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"body: larger than {LARGEST_BYTES} bytes")
         if not message.get("more_body", False):
-            break
-    return bytes(body)
+            return bytes(body)
+    raise Refused(HTTPStatus.BAD_REQUEST, f"body: cut off after {len(body)} bytes")
 
 
 def replayed(body: bytes, receive: Receive) -> Receive:

@@ -1,14 +1,16 @@
 """The gate in front of every route: nothing of a request is acted on before it was let through, and then logged."""
 
 import secrets
+from http import HTTPStatus
 
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access.access import Access, Caller
 from api.access.asked import Asked
 from api.access.body import read_body, replayed
 from api.access.refused import Refused
-from api.access.roles import READING, rule_for
+from api.access.roles import LOGIN, READING, is_of_page, rule_for
 from api.problems import problem
 
 LOGGED_CHARACTERS = 2000  # of a body: a move whole, of a plan its beginning; the queue has the rest
@@ -66,8 +68,9 @@ class Gate:
 
 async def _refuse(refusal: Refused, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
     if asked.is_websocket:
-        await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": ""})
-        return
+        return await send({"type": "websocket.close", "code": POLICY_VIOLATION, "reason": ""})
+    if refusal.status is HTTPStatus.UNAUTHORIZED and asked.opens_page and (asked.path == "/" or is_of_page(asked.path)):
+        return await RedirectResponse(LOGIN, HTTPStatus.SEE_OTHER)(scope, receive, send)
     answer = problem(refusal.status, str(refusal))
     answer.headers.update(refusal.headers)
-    await answer(scope, receive, send)
+    return await answer(scope, receive, send)

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 API = "/api/v1"
+PAGE = "/ui"
+LOGIN = f"{PAGE}/login"
+LOGOUT = f"{PAGE}/logout"
 READING = ("GET", "HEAD", "OPTIONS")
 
 
@@ -39,6 +42,9 @@ STOPPING = Rule(Role.OPERATE, is_command=True, needs_control=False, is_limited=F
 
 EXCEPTIONS = {
     ("GET", "/healthz"): OPEN,
+    ("GET", LOGIN): OPEN,
+    ("POST", LOGIN): OPEN,
+    ("POST", LOGOUT): OPEN,
     ("POST", f"{API}/plans/preview"): VIEWING,
     ("POST", f"{API}/stop"): STOPPING,
     ("POST", f"{API}/lease"): LEASING,
@@ -47,5 +53,14 @@ EXCEPTIONS = {
 
 
 def rule_for(method: str, path: str) -> Rule:
-    """What a request needs; whatever is not listed needs a viewer if it reads, else an operator in control."""
-    return EXCEPTIONS.get((method, path)) or (VIEWING if method in READING else OPERATING)
+    """What a request needs; whatever is not listed needs a viewer if it reads, else an operator in control.
+
+    The page itself only shows: its scripts command by the routes of the API.
+    """
+    reads = method in READING or is_of_page(path)
+    return EXCEPTIONS.get((method, path)) or (VIEWING if reads else OPERATING)
+
+
+def is_of_page(path: str) -> bool:
+    """Whether a path belongs to the page for people."""
+    return path == PAGE or path.startswith(f"{PAGE}/")

@@ -7,13 +7,14 @@ import json
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 FILE = "events.db"
 BUSY_S = 10.0
+REMEMBERED = 1000  # messages: what all who listen hear is made and read once
 WORKER_KINDS = ("worker_started", "worker_died")
 Source = Literal["events", "tiles"]
 
@@ -21,6 +22,8 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS happened
     (seq INTEGER PRIMARY KEY AUTOINCREMENT, run, source, number, at, kind, data, UNIQUE (run, source, number));
 """
+
+_MESSAGES = "SELECT seq, run, at, kind, data FROM happened WHERE seq > ? ORDER BY seq"
 
 
 @dataclass(frozen=True)
@@ -37,8 +40,13 @@ class Happened:
 class EventLog:
     """Open for its one writer, and for the readers in its process."""
 
-    def __init__(self, folder: Path) -> None:
-        """Open it, or begin it; one that is damaged is put aside, and copied anew from the runs."""
+    def __init__(self, folder: Path, told: Callable[[], None] = lambda: None) -> None:
+        """Open it, or begin it; one that is damaged is put aside, and copied anew from the runs.
+
+        Args:
+            told: called after something was added, by the thread that did.
+        """
+        self._told = told
         path = folder / FILE
         self._lock = threading.Lock()
         try:
@@ -51,6 +59,7 @@ class EventLog:
             self._db = _opened(path)
         self.newest: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM happened").fetchone()[0]
         """The number given last."""
+        self._latest: tuple[tuple[int, str], ...] = ()  # replaced as a whole: whoever reads it waits for no disk
         self.worker: tuple[str, str] = "", ""
         """Of which run a worker was heard of last, and what: kept in memory, for those who must not wait for a disk."""
 
@@ -69,29 +78,43 @@ class EventLog:
             try:
                 into = "INSERT OR IGNORE INTO happened (run, source, number, at, kind, data) VALUES (?, ?, ?, ?, ?, ?)"
                 self._db.executemany(into, rows)
-                newest = self._db.execute("SELECT coalesce(max(seq), 0) FROM happened").fetchone()[0]
+                added = self._db.execute(f"{_MESSAGES} LIMIT -1", (self.newest,)).fetchall()
                 self._db.execute("COMMIT")
             except BaseException:
                 self._db.execute("ROLLBACK")
                 raise
-            self.newest = newest
+            self._latest = (*self._latest, *map(_message, added))[-REMEMBERED:]
+            self.newest = max([self.newest, *(row[0] for row in added)])
         for each in happened:
             if each.kind in WORKER_KINDS:
                 self.worker = run, each.kind
+        self._told()
+
+    def remembered(self, seq: int) -> list[tuple[int, str]] | None:
+        """As `messages`, of which none is left out, from memory; None: that is so long ago that it has to be read."""
+        latest = self._latest
+        if not latest or seq < latest[0][0] - 1:
+            return None
+        return [message for message in latest if message[0] > seq]
+
+    def messages(self, seq: int, limit: int) -> list[tuple[int, str]]:
+        """What came after a number, as JSON, each with its own."""
+        with self._lock:
+            rows = self._db.execute(f"{_MESSAGES} LIMIT ?", (seq, limit)).fetchall()
+        return list(map(_message, rows))
 
     def after(self, seq: int, limit: int) -> list[dict[str, Any]]:
         """What came after a number, ready for JSON."""
-        query = "SELECT seq, run, at, kind, data FROM happened WHERE seq > ? ORDER BY seq LIMIT ?"
-        with self._lock:
-            rows = self._db.execute(query, (seq, limit)).fetchall()
-        return [
-            {"seq": seq, "run": run, "at": at, "kind": kind, "data": json.loads(data)}
-            for seq, run, at, kind, data in rows
-        ]
+        return [json.loads(message) for _, message in self.messages(seq, limit)]
 
     def close(self) -> None:
         with self._lock:
             self._db.close()
+
+
+def _message(row: tuple[int, str, str, str, str]) -> tuple[int, str]:
+    seq, run, at, kind, data = row
+    return seq, json.dumps({"seq": seq, "run": run, "at": at, "kind": kind, "data": json.loads(data)})
 
 
 def _opened(path: Path) -> sqlite3.Connection:

@@ -7,11 +7,12 @@ from typing import Annotated, Any, cast
 from fastapi import APIRouter, Query, WebSocket, WebSocketDisconnect
 
 from api.access.access_of import AccessOf, CallerOf
+from api.bell import Bell
 from api.events.log import EventLog
 
 router = APIRouter()
 
-LOOK_S = 0.1
+LOOK_S = 0.5  # whether one still may listen; messages are rung for
 MOST_AT_ONCE = 500
 MOST_LISTENERS = 200
 SEND_S = 10.0  # who takes no message for so long is dead
@@ -31,7 +32,7 @@ async def follow_events(
     Each message is JSON: `seq`, `run`, `at` (ISO 8601, UTC), `kind` and `data`: an event of the run's journal, or with
     the kind `tile` an attempt at a tile. Numbers rise, and stay what they are over a new start of the service.
     """
-    log = cast(EventLog, socket.app.state.events)
+    log, bell = cast(EventLog, socket.app.state.events), cast(Bell, socket.app.state.news)
     await socket.accept()
     listeners = socket.app.state.listeners
     if len(listeners) >= MOST_LISTENERS:
@@ -45,12 +46,13 @@ async def follow_events(
             if not access.lets_in(caller):
                 await socket.close(REVOKED)
                 return
-            found = await asyncio.to_thread(log.after, seq, MOST_AT_ONCE) if log.newest > seq else []
-            for message in found:
-                seq = message["seq"]
-                await asyncio.wait_for(socket.send_json(message), SEND_S)
+            rung = bell.next
+            found = await _messages(log, seq)
+            for number, message in found:
+                seq = number
+                await asyncio.wait_for(socket.send_text(message), SEND_S)
             if not found:
-                await asyncio.wait([hearing], timeout=LOOK_S)
+                await asyncio.wait([hearing, rung], timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
     except (TimeoutError, WebSocketDisconnect):
         pass
     finally:
@@ -58,6 +60,13 @@ async def follow_events(
         hearing.cancel()
         with suppress(asyncio.CancelledError):
             await hearing
+
+
+async def _messages(log: EventLog, seq: int) -> list[tuple[int, str]]:
+    if log.newest <= seq:
+        return []
+    latest = log.remembered(seq)
+    return latest if latest is not None else await asyncio.to_thread(log.messages, seq, MOST_AT_ONCE)
 
 
 async def _until_gone(socket: WebSocket) -> Any:

@@ -7,11 +7,11 @@ from pydantic import AfterValidator, AwareDatetime, Field
 
 from acquisition.instructions import PauseAfter
 from acquisition.job import Changes, Job
-from acquisition.plan import Plan
 from acquisition.queue import utc_clock
 from acquisition.queue_errors import NotRunning
 from acquisition.start_time import start_time
 from acquisition.time_window import TimeWindow
+from api.any_plan import AnyPlan, plan_for
 from api.job_facts import job_facts
 from api.routes.service_of import ServiceOf
 from api.service import Service, Verb
@@ -26,7 +26,7 @@ WindowText = Annotated[str, AfterValidator(lambda text: str(TimeWindow.parse(tex
 
 
 class NewJob(Model):
-    plan: Plan
+    plan: AnyPlan
     start_at: StartAt | None = None
     window: WindowText | None = None
 
@@ -64,8 +64,8 @@ def list_jobs(service: ServiceOf) -> dict[str, Any]:
 def add_job(new: NewJob, service: ServiceOf, response: Response) -> dict[str, Any]:
     """Check a plan against the rig as far as that goes without moving it, and queue it."""
     settings = service.settings_for(None)
-    window = _window(new.window)
-    job = submit(service.queue, service.folder, new.plan, settings, None, new.start_at, window, files=False)
+    plan, window = plan_for(new.plan, settings), _window(new.window)
+    job = submit(service.queue, service.folder, plan, settings, None, new.start_at, window, files=False)
     response.headers["Location"] = f"/api/v1/jobs/{job.id}"
     return _facts(service, job)
 

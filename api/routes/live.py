@@ -8,12 +8,13 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from starlette.types import Receive, Scope, Send
 
 from api.access.access_of import AccessOf, CallerOf
+from api.bell import Bell
 from api.live_view import LiveView
 
 router = APIRouter()
 
 MOST_WATCHERS = 100
-LOOK_S = 0.05
+LOOK_S = 0.5  # whether one still may watch; pictures are rung for
 SEND_S = 10.0  # who takes no picture for so long is dead
 BOUNDARY = b"nanoraster-frame"
 MEDIA_TYPE = f"multipart/x-mixed-replace; boundary={BOUNDARY.decode()}"
@@ -32,19 +33,20 @@ async def watch(request: Request, access: AccessOf, caller: CallerOf) -> Respons
 
     A watcher who cannot keep up misses pictures; nobody waits for him.
     """
-    view, watchers = request.app.state.live, request.app.state.watchers
+    view, watchers, bell = request.app.state.live, request.app.state.watchers, request.app.state.pictures
     if len(watchers) >= MOST_WATCHERS:
         raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, f"{MOST_WATCHERS} watch already")
-    return _Stream(view, watchers, lambda: access.lets_in(caller))
+    return _Stream(view, bell, watchers, lambda: access.lets_in(caller))
 
 
 class _Stream(Response):
     """Sends whatever picture is the latest whenever the last one has been taken."""
 
-    def __init__(self, view: LiveView, watchers: set[object], may_watch: Callable[[], bool]) -> None:
+    def __init__(self, view: LiveView, bell: Bell, watchers: set[object], may_watch: Callable[[], bool]) -> None:
         super().__init__(media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
         del self.headers["Content-Length"]
         self._view = view
+        self._bell = bell
         self._watchers = watchers
         self._may_watch = may_watch
 
@@ -63,9 +65,10 @@ class _Stream(Response):
     async def _show(self, send: Send, leaving: "asyncio.Task[None]") -> None:
         shown = 0
         while not leaving.done() and self._may_watch():
+            rung = self._bell.next
             number, jpeg = self._view.latest
             if number == shown:
-                await asyncio.wait([leaving], timeout=LOOK_S)
+                await asyncio.wait([leaving, rung], timeout=LOOK_S, return_when=asyncio.FIRST_COMPLETED)
                 continue
             shown = number
             await asyncio.wait_for(send({"type": "http.response.body", "body": _part(jpeg), "more_body": True}), SEND_S)

@@ -1,25 +1,32 @@
 """The mosaic of a run, to be zoomed into while it grows and after."""
 
+from functools import lru_cache
 from http import HTTPStatus
+from pathlib import Path
 from typing import Annotated, Any
 
 import cv2
-from fastapi import APIRouter, Header, HTTPException, Path, Request, Response
+import numpy as np
+from fastapi import APIRouter, Header, HTTPException, Request, Response
+from fastapi import Path as InPath
+from numpy.typing import NDArray
 
 from api.display_range import as_shown, display_range, range_of
 from api.existing_run import existing_run
 from api.restorations import Restorations
 from api.routes.service_of import ServiceOf
-from reconstruction.mosaic_tiles import TILE_PX, layers, tile, version_of_tile
+from api.service import Service
+from reconstruction.mosaic_tiles import BLOCK_TILES, TILE_PX, layers, tile, version_of_tile, versions_of_blocks
 
 router = APIRouter(prefix="/runs/{name}/mosaic")
 
 MOSAIC = "mosaic.zarr"
 QUALITY = 85  # of 100; beyond that a JPEG of camera noise doubles in size
 LAST = 2**31
+MOST_KEPT = 512  # JPEGs of some 20 kB
 
-Layer = Annotated[str, Path(pattern=r"^[a-z]+(@[a-z0-9_-]+)?$", examples=["raw", "restored@nlm"])]
-Number = Annotated[int, Path(ge=0, le=LAST, examples=[0])]
+Layer = Annotated[str, InPath(pattern=r"^[a-z]+(@[a-z0-9_-]+)?$", examples=["raw", "restored@nlm"])]
+Number = Annotated[int, InPath(ge=0, le=LAST, examples=[0])]
 JPEG: dict[int | str, dict[str, Any]] = {
     200: {"content": {"image/jpeg": {}}, "description": "256 px each way, grey; black where nothing was taken."},
     304: {"description": "As `If-None-Match` has it already."},
@@ -47,6 +54,17 @@ def get_mosaic(name: str, service: ServiceOf, request: Request) -> dict[str, Any
     return {"tile_px": TILE_PX, "display_range": shown, "layers": found, "restored_again": again}
 
 
+@router.get("/{layer}/{level}")
+def get_drawn_blocks(name: str, layer: Layer, level: Number, service: ServiceOf, request: Request) -> dict[str, Any]:
+    """Which blocks of a level were drawn: `blocks` has a version of each, by `row/column`; it changes with its pixels.
+
+    A block is `block_tiles` tiles wide and high. Whoever watches a mosaic grow asks for this, and then for the tiles of
+    the blocks that have changed.
+    """
+    mosaic, layer = _mosaic_of(name, layer, service, request)
+    return {"block_tiles": BLOCK_TILES, "blocks": versions_of_blocks(mosaic, layer, level)}
+
+
 @router.get("/{layer}/{level}/{row}/{col}.jpg", responses=JPEG, response_class=Response)
 def get_mosaic_tile(
     name: str,
@@ -57,18 +75,36 @@ def get_mosaic_tile(
     service: ServiceOf,
     request: Request,
     if_none_match: Annotated[str | None, Header()] = None,
+    blank: bool = False,
 ) -> Response:
-    """One tile of one level; 404 until something was drawn there."""
-    run = existing_run(service.folder, name)
-    layer, _, model = layer.partition("@")
-    mosaic = (request.app.state.restorations.path(name, model) if model else run) / MOSAIC
+    """One tile of one level; 404 until something was drawn there, or black with `blank`."""
+    mosaic, layer = _mosaic_of(name, layer, service, request)
     version = version_of_tile(mosaic, layer, level, row, col)
     headers = {"ETag": f'"{version}"', "Cache-Control": "no-cache"}
     if version is not None and if_none_match == headers["ETag"]:
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    pixels = tile(mosaic, layer, level, row, col)
-    shown = display_range(run)
-    if pixels is None or shown is None:
-        raise HTTPException(HTTPStatus.NOT_FOUND, "nothing was drawn there yet")
-    jpeg = cv2.imencode(".jpg", as_shown(pixels, *range_of(layer, *shown)), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1]
-    return Response(jpeg.tobytes(), media_type="image/jpeg", headers=headers)
+    shown = display_range(service.folder.run(name))
+    jpeg = None if version is None or shown is None else _drawn(mosaic, layer, (level, row, col), version, shown)
+    if jpeg is None:
+        if not blank:
+            raise HTTPException(HTTPStatus.NOT_FOUND, "nothing was drawn there yet")
+        jpeg = _jpeg(np.zeros((TILE_PX, TILE_PX), np.uint8))
+    return Response(jpeg, media_type="image/jpeg", headers=headers)
+
+
+@lru_cache(MOST_KEPT)
+def _drawn(mosaic: Path, layer: str, place: tuple[int, int, int], version: str, shown: tuple[int, int]) -> bytes | None:
+    """A tile as it is sent, made once for all who look; `version` tells it from what was there before."""
+    pixels = tile(mosaic, layer, *place)
+    return None if pixels is None else _jpeg(as_shown(pixels, *range_of(layer, *shown)))
+
+
+def _jpeg(grey: NDArray[np.uint8]) -> bytes:
+    return cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
+
+
+def _mosaic_of(name: str, layer: str, service: Service, request: Request) -> tuple[Path, str]:
+    """Where a layer lies, and what it is called there; `restored@nlm` beside the run."""
+    run = existing_run(service.folder, name)
+    layer, _, model = layer.partition("@")
+    return (request.app.state.restorations.path(name, model) if model else run) / MOSAIC, layer

@@ -38,7 +38,9 @@ def get_run(name: str, service: ServiceOf) -> dict[str, Any]:
     """One run: its plan, and what came of it so far."""
     path = existing_run(service.folder, name)
     with closing(RunStore(path)) as store:
-        return {**_head(path), "plan": store.plan.model_dump(mode="json"), **run_facts(store)}
+        field = {"pixel_size_um": store.field.pixel_size_um, "field_corners_um": store.field.corners_um()}
+        head = {**_head(path), "has_report": _report(path).exists(), "plan": store.plan.model_dump(mode="json")}
+        return {**head, **field, **run_facts(store)}
 
 
 @router.get("/{name}/tiles")
@@ -67,10 +69,14 @@ def get_tiles(
 )
 def get_report(name: str, service: ServiceOf) -> FileResponse:
     """The report of a run as it was written last."""
-    report = existing_run(service.folder, name) / "report" / "report.html"
+    report = _report(existing_run(service.folder, name))
     if not report.exists():
         raise HTTPException(404, "no report was written yet")
     return FileResponse(report, media_type="text/html", headers={"Content-Security-Policy": ALONE})
+
+
+def _report(path: Path) -> Path:
+    return path / "report" / "report.html"
 
 
 def _head(path: Path) -> dict[str, Any]:

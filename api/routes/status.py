@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from api.access.access_of import AccessOf
+from api.access.access_of import AccessOf, CallerOf
 from api.hand import readings
 from api.health import health
 from api.routes.service_of import ServiceOf
@@ -16,12 +16,14 @@ HELD = "held over HTTP"
 
 
 @router.get("/status")
-async def status(request: Request, service: ServiceOf, access: AccessOf) -> dict[str, Any]:
+async def status(request: Request, service: ServiceOf, access: AccessOf, caller: CallerOf) -> dict[str, Any]:
     """State of the run, its job and progress; what holds the queue, who is in control, and what is in the way.
 
-    `health` tells how service, worker, guardian and devices are, `devices` what was wrong with them when asked last.
+    `caller` is who asks. `health` tells how service, worker, guardian and devices are, `devices` what was wrong with
+    them when asked last.
     """
     parts = {"lease": access.lease.facts(), "health": health(service, request.app.state.events)}
+    parts["caller"] = {"name": caller.name, "role": caller.role}
     return service.status() | parts | {"devices": readings.health(service.by_hand)}
 
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.errors import InputError
-from reconstruction.registration import LocalShift, register
+from reconstruction.local_shifts import LocalShifts
+from reconstruction.registration import register
 
 MOST_RESIDUAL_PX = 0.25  # rms of what is left in the blocks: beyond, a network learns to blur
 FEWEST_BLOCKS = 16  # of a bend; with fewer only a common shift is taken
@@ -60,7 +61,7 @@ def _bend(low: NDArray[Any], high: NDArray[Any], name: str) -> NDArray[np.float3
     return _surface(edge.local, (low.shape[0], low.shape[1]))
 
 
-def _surface(local: tuple[LocalShift, ...], shape: tuple[int, int]) -> NDArray[np.float32]:
+def _surface(local: LocalShifts, shape: tuple[int, int]) -> NDArray[np.float32]:
     """Fit a polynomial to the displacements of blocks, twice: the second time without those far from the first."""
     at = np.array([[block.a_x, block.a_y] for block in local])
     found = -np.array([[block.dx_px, block.dy_px] for block in local])

@@ -22,7 +22,8 @@ from acquisition.run_folder import RunError, discard_unbegun, ensure_empty
 from acquisition.run_frames import RunFrames
 from acquisition.run_store import RunStore
 from acquisition.shard import PAGE
-from reconstruction.registration import Edge, LocalShift
+from reconstruction.local_shifts import NOWHERE, LocalShift, LocalShifts
+from reconstruction.registration import Edge
 from reconstruction.sharpness import sharpness
 
 NewStore = Callable[..., RunStore]
@@ -261,7 +262,7 @@ def test_a_damaged_line_of_the_journal_is_named(new_store: NewStore, text: str |
 
 def test_edges_come_back_as_they_were_measured(new_store: NewStore) -> None:
     store = new_store()
-    local = (LocalShift(0.9, -0.5, -0.8, -0.5, 0.31, 1e-3, 400.0, -3.5, 12.0), LocalShift(*range(9)))
+    local = LocalShifts([LocalShift(0.9, -0.5, -0.8, -0.5, 0.31, 1e-3, 400.0, -3.5, 12.0), LocalShift(*range(9))])
     edges = [Edge(0, 1, 0.1 + 0.2, -1e-17, 0.987, True, local=local), Edge(1, 2, 3.0, 4.0, 0.0, False)]
     for edge in edges:
         store.journal.add_edge(edge)
@@ -271,7 +272,7 @@ def test_edges_come_back_as_they_were_measured(new_store: NewStore) -> None:
 def test_edges_of_an_older_journal_are_read_and_added_to(new_store: NewStore) -> None:
     store = new_store()
     old = Edge(0, 1, 1.0, 2.0, 0.9, True)
-    new = Edge(1, 2, 1.0, 2.0, 0.9, True, local=(LocalShift(*range(9)),))
+    new = Edge(1, 2, 1.0, 2.0, 0.9, True, local=LocalShifts([LocalShift(*range(9))]))
     store.journal.add_edge(old)
     store.close()
     with closing(sqlite3.connect(store.path / "journal.db")) as database:
@@ -279,7 +280,7 @@ def test_edges_of_an_older_journal_are_read_and_added_to(new_store: NewStore) ->
         database.commit()
     with closing(Journal(store.path / "journal.db")) as journal:
         journal.add_edge(new)
-        assert journal.edges(local=True) == [old, dataclasses.replace(new, local=())]
+        assert journal.edges(local=True) == [old, dataclasses.replace(new, local=NOWHERE)]
         journal.add_new_columns()
         journal.add_edge(new)
         assert journal.edges(local=True) == [old, new]

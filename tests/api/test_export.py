@@ -68,9 +68,12 @@ def test_what_cannot_be_exported_is_refused(nanoraster: Command, tiles: Path, tm
     assert blend.returncode == 2
     assert "blend: 'best' is not one of feather, bands" in blend.stderr
     assert not (tmp_path / "made").exists()
-    with pytest.raises(UsageError, match="neither --out nor"):
+    with pytest.raises(UsageError, match="none of --out"):
         export(tmp_path, None, "raw", None)
     with pytest.raises(UsageError, match="there is no folder"):
         export(tmp_path, tmp_path / "nowhere" / "out.tif", "raw", None)
     with pytest.raises(UsageError, match="positions are written at the end"):
         export(tmp_path, None, "raw", tmp_path / "TileConfiguration.txt")
+    (tmp_path / "positions.csv").write_text("file,x_px,y_px,placed_by,score\n")
+    with pytest.raises(UsageError, match="is no run"):
+        export(tmp_path, None, "raw", None, tmp_path / "tiles")

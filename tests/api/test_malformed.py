@@ -1,58 +1,67 @@
-"""Requests that make no sense: each is refused as a problem, and nothing moves."""
+"""Requests that make no sense, over a socket: each is refused as a problem, and nothing moves or is lost."""
 
 import random
-import re
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
+import uvicorn
 from fastapi import FastAPI
-from fastapi.testclient import TestClient
 
 from api.access.access import Access
 from api.access.rate import Rate, Rates
 from api.app import create_app
 from api.data_folder import DataFolder
 from api.service import Service
-from tests.api.service_bench import PlayedWork, rig_file
+from benchmarks.malformed import Result, Wrong, send, send_all, wrong_requests
+from tests.api.service_bench import PlayedWork, eventually, plan, rig_file
 
 REQUESTS = 1000
 ALL = Rate(1e6, 10**6)
-NAMES = ["a", "..", "%2e%2e", "a%00b", "%ff", "x" * 300, "-1", "1", "9" * 20, "a/b", "é", "a%0ab", "restored@../x"]
-QUERIES = ["", "", "?after=-1", "?after=NaN", "?limit=%00", "?limit=", "?x=1&x=2", "?after=1e3"]
-KEYS = ["plan", "region", "targets_um", "seconds", "model", "position", "start_at", "window", "reason", "exposure_ms"]
-VALUES = ["NaN", "1e999", "-1", "true", "null", '"x"', "[[1]]", "{}", r'"\ud800"', r'"\u0000"', '{"x": NaN}', "9" * 30]
-BODIES = ["", "{", "[]", "null", "\x00", '{"a":' * 2000, *VALUES]
-KINDS = ["application/json", "text/plain", "application/json; charset=utf-16"]
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[tuple[str, int]]:
+    """The app on a port of this process, as `serve` has it."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as door:
+        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
+        thread.start()
+        try:
+            eventually(lambda: server.started)
+            yield door.getsockname()
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def test_a_command_that_is_cut_off_is_none(tmp_path: Path) -> None:
+    service = Service(DataFolder(tmp_path), rig_file(tmp_path), work=PlayedWork().work)
+    app = create_app(service)
+    with served(app) as address:
+        for path in ("queue/hold", "lease"):  # of which nothing has to be said
+            asked = f"POST /api/v1/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 20\r\n\r\n"
+            assert send(address, Wrong("cut off", asked.encode(), True, True)) == b""
+    assert app.state.access.lease.facts() is None
+    assert not (tmp_path / "audit.jsonl").exists()  # nothing was begun
 
 
 def test_nonsense_is_refused_and_nothing_moves(tmp_path: Path) -> None:
-    chance, played = random.Random(7), PlayedWork()
+    played, result = PlayedWork(), Result()
     service = Service(DataFolder(tmp_path), rig_file(tmp_path), work=played.work)
-    app = create_app(service, Access(tmp_path, rates=Rates(ALL, ALL, ALL)))
-    with TestClient(app, raise_server_exceptions=False) as client:
-        client.post("/api/v1/queue/hold")
-        before = client.get("/api/v1/jobs").json()["jobs"]
-        for _ in range(REQUESTS):
-            method, path, content = _request(app, chance)
-            answer = client.request(method, path, content=content, headers={"Content-Type": chance.choice(KINDS)})
-            if answer.status_code >= 400:
-                assert answer.headers["Content-Type"] == "application/problem+json", (method, path, content)
-            assert answer.status_code != 500, (method, path, content, answer.text)
-        assert client.get("/api/v1/jobs").json()["jobs"] == before
+    with served(create_app(service, Access(tmp_path, rates=Rates(ALL, ALL, ALL)))) as address:
+        done = service.queue.add("pads", plan()).id
+        eventually(lambda: service.queue.get(done).outcome)
+        service.queue.hold("nonsense is to come")
+        service.queue.add("waits", plan())
+        before = service.queue.listing()
+        run = service.queue.get(done).run
+        assert run is not None
+        send_all(address, wrong_requests(random.Random(7), run), REQUESTS, result)
+        assert result.unclear == []
+        assert service.queue.listing() == before
         assert not service.by_hand.is_open
-    assert (played.scanned, played.resumed) == ([], [])
-
-
-def _request(app: FastAPI, chance: random.Random) -> tuple[str, str, bytes | None]:
-    """Any operation but the endless one and the two that are always sensible; with a body that no operation takes."""
-    operations = [
-        (method, path)
-        for path, found in app.openapi()["paths"].items()
-        for method in found
-        if not path.endswith(("live.mjpg", "queue/release", "stop"))
-    ]
-    method, path = chance.choice(operations)
-    path = re.sub(r"\{\w+\}", lambda _: chance.choice(NAMES), path) + chance.choice(QUERIES)
-    if method == "get":
-        return method, path, None
-    keys = ", ".join(f'"{chance.choice(KEYS)}": {chance.choice(VALUES)}' for _ in range(chance.randint(0, 3)))
-    return method, path, (chance.choice(BODIES) if chance.random() < 0.3 else f"{{{keys}}}").encode()
+        assert service.status()["troubles"] == []
+    assert (played.scanned, played.resumed) == (["pads"], [])

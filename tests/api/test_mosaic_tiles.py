@@ -140,3 +140,21 @@ def test_the_display_range_stays_and_a_larger_mosaic_takes_the_place_of_a_smalle
 def test_a_tile_that_cannot_be_is_refused(client: TestClient, run: Path, where: str, status: int) -> None:
     refused(client.get(f"{URL}/{where}.jpg"), status)
     refused(client.get("/api/v1/runs/absent/mosaic"), 404)
+
+
+def test_which_blocks_were_drawn_and_which_were_drawn_anew(client: TestClient, run: Path) -> None:
+    assert client.get(f"{URL}/raw/0").json() == {"block_tiles": 4, "blocks": {}}
+    image = smooth((1100, 1300))
+    mosaic_of(run, image, [(0, 0), (1, 1)])
+    before = client.get(f"{URL}/raw/0").json()["blocks"]
+    assert before.keys() == {"0/0", "1/1"}
+    mosaic_of(run, image, [(1, 1), (1, 0)])
+    after = client.get(f"{URL}/raw/0").json()["blocks"]
+    assert after.keys() == {"0/0", "1/1", "1/0"}
+    assert (after["0/0"] == before["0/0"], after["1/1"] == before["1/1"]) == (True, False)
+    refused(client.get(f"{URL}/RAW/0"), 422)
+
+
+def test_a_tile_that_is_not_there_is_black_for_whoever_says_so(client: TestClient, run: Path) -> None:
+    refused(client.get(f"{URL}/raw/0/0/0.jpg"), 404)
+    assert not picture(client.get(f"{URL}/raw/0/0/0.jpg?blank=true")).any()

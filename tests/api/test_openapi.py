@@ -35,7 +35,7 @@ NO_JSON = {"/metrics", f"{API}/snap", f"{API}/live.mjpg"}
 
 @pytest.fixture
 def client(twin: Twin, tmp_path: Path) -> Iterator[TestClient]:
-    service = Service(DataFolder(tmp_path), twin.rig, work=PlayedWork().work)
+    service = Service(DataFolder(tmp_path), twin.rig, work=PlayedWork().work, world_url=twin.world.url)
     with TestClient(create_app(service)) as connected:
         yield connected
 
@@ -59,12 +59,17 @@ def test_every_answer_is_as_it_is_described(client: TestClient) -> None:
 
     ask("GET", "/healthz")
     ask("POST", "/lease", {"seconds": 60})
+    ask("GET", "/rig")
     ask("GET", "/devices")
     ask("GET", "/devices/{name}", name="camera")
     ask("POST", "/devices/{name}/move", {"targets_um": {"x": 5.0}}, name="scanner")
     ask("GET", "/status")
     ask("POST", "/plans/preview", PLAN)
     ask("GET", "/models")
+    ask("POST", "/sim/faults", {"device": "force", "name": "force_runaway", "parameters": {"for_s": 0}})
+    assert ask("GET", "/sim/faults")["injected"]
+    unknown = client.post(f"{API}/sim/faults", json={"device": "force", "name": "no such"})
+    assert (unknown.status_code, "is not a fault of force" in unknown.json()["detail"]) == (422, True)
     ask("POST", "/queue/hold")
     job = ask("POST", "/jobs", {"plan": PLAN})["id"]
     ask("PATCH", "/jobs/{job_id}", {"position": 0}, job_id=job)
@@ -76,6 +81,7 @@ def test_every_answer_is_as_it_is_described(client: TestClient) -> None:
     ask("GET", "/runs/{name}", name=run)
     assert ask("GET", "/runs/{name}/tiles", name=run)["tiles"]
     ask("GET", "/runs/{name}/mosaic", name=run)
+    ask("GET", "/runs/{name}/mosaic/{layer}/{level}", name=run, layer="raw", level=0)
     ask("POST", "/runs/{name}/reconstruct", {"model": "none"}, name=run)
     ask("POST", "/stop")
     needs_a_running_job = {key for key in ANSWERS if re.search(r"jobs/\{job_id\}/", key[1])}

@@ -208,6 +208,8 @@ def test_what_is_wrong_is_said_once_and_under_its_key(waiting: TestClient) -> No
     assert bad_window["errors"].keys() == {"window"}
     cut_off = refused(waiting.post(JOBS, content="{", headers=JSON), 422, "not JSON")
     assert cut_off["errors"].keys() == {"body"}
+    for content in (b'{"plan": "\xff"}', b'{"plan":' + b"[" * 100_000):
+        assert refused(waiting.post(JOBS, content=content, headers=JSON), 422, "not JSON")["errors"].keys() == {"body"}
 
 
 def test_a_job_moves_to_the_end_by_any_place_beyond_it(waiting: TestClient) -> None:

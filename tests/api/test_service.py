@@ -185,6 +185,20 @@ def test_a_job_that_is_told_to_end_ends_for_good_and_the_next_begins(bench: Benc
     assert bench.played.resumed == []
 
 
+def test_status_says_why_a_run_waits(bench: Bench) -> None:
+    bench.played.gate.clear()
+    with bench.running() as service:
+        job_id = service.queue.add("a", plan()).id
+        eventually(lambda: service.status()["state"] is State.ACQUIRING)
+        service.tell(job_id, "pause", reason="hands in the rig")
+        assert service.status()["waits_because"] == "hands in the rig"
+        eventually(lambda: service.status()["state"] is State.PAUSED)
+        service.tell(job_id, "resume")
+        assert service.status()["waits_because"] is None
+        bench.played.gate.set()
+        assert bench.job(service, job_id, JobState.DONE).outcome is Outcome.COMPLETED
+
+
 @pytest.mark.parametrize("verb", ["pause", "resume", "skip", "stop", "abort"])
 def test_a_job_whose_mosaic_is_made_is_told_nothing_any_more(bench: Bench, verb: Any) -> None:
     bench.played.mosaic.clear()
@@ -463,3 +477,21 @@ def test_ending_does_not_wait_longer_than_promised(bench: Bench, monkeypatch: py
     service.close()
     with bench.running() as service:
         assert bench.job(service, job_id, JobState.DONE).outcome is Outcome.COMPLETED
+
+
+def test_a_hold_is_told_without_a_gap(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, written = list[Any](), threading.Event()
+    with bench.running() as service:
+        ask = service.queue.held
+
+        def held() -> str | None:
+            if written.is_set():
+                told.append(service.status()["held"])
+            return ask()
+
+        hold = service.queue.hold
+        monkeypatch.setattr(service.queue, "hold", lambda why: (hold(why), written.set()))
+        monkeypatch.setattr(service.queue, "held", held)
+        service.stop("everything")
+        eventually(lambda: len(told) > 1)
+    assert set(told) == {"everything"}

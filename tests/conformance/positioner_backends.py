@@ -2,7 +2,7 @@
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,8 @@ class Backend:
     """The driver's arrival tolerance."""
     exact_um: float
     """How well its sensor tells the truth."""
+    travel_um: Mapping[str, tuple[float, float]]
+    """Of each axis, as the controller has it."""
     open: Callable[[Bench], Any]
     tell: Callable[[Bench, str], None]
     """Say something past the driver, and wait until it has been heard."""
@@ -132,6 +134,7 @@ _SCANNER = {
     "brake_um": 3.0 * 0.003 * SCANNER_UM_PER_S,  # three time constants of the loop
     "reach_um": 0.1,
     "exact_um": 0.001,  # no noise in this world; the last digits of an exponential approach
+    "travel_um": {"x": (0.0, 100.0), "y": (0.0, 100.0), "z": (0.0, 10.0)},
 }
 _FOCUS = {
     "device": "focus",
@@ -143,6 +146,7 @@ _FOCUS = {
     "brake_um": FOCUS_UM_PER_S**2 / 2 / FOCUS_UM_PER_S2,
     "reach_um": 5.0,
     "exact_um": 0.1,  # one count of the encoder
+    "travel_um": {"z": (0.0, 100_000.0)},
 }
 _ESP301 = {**_FOCUS, "tell": _tell_esp301, "mend": ("1MO",)}
 

@@ -44,6 +44,13 @@ def test_no_fault_was_injected(lab: TwinProcess) -> None:
     assert lab.get("/faults") == []
 
 
+def test_it_tells_which_faults_there_are(lab: TwinProcess) -> None:
+    kinds = lab.get("/faults/kinds")
+    assert {"scanner", "focus", "force", "camera", "video"} == kinds.keys()
+    assert kinds["scanner"]["stuck_axis"]["for_s"] == {"usual": 2.0, "low": 0.0, "high": 3600.0}
+    assert kinds["camera"]["black_frame"] == {}
+
+
 def test_opencv_can_watch_and_watching_is_no_exposure(lab: TwinProcess) -> None:
     before = len(lab.get("/exposures")["exposures"])
     video = cv2.VideoCapture(lab.ready["video"]["url"])

@@ -53,6 +53,9 @@ def operate(method: str, path: str, answer: int, body: Any = None, leased: bool 
 
 TABLE = [
     Route("GET", "/healthz", None, 200),
+    Route("GET", "/ui/login", None, 200),
+    Route("POST", "/ui/login", None, 401),
+    Route("POST", "/ui/logout", None, 303),
     Route("GET", "/openapi.json", Role.VIEW, 200),
     Route("GET", "/metrics", Role.VIEW, 200),
     view("/status"),
@@ -60,6 +63,7 @@ TABLE = [
     view("/jobs/{job_id}", 404),
     view("/events", 101, method="WS"),
     view("/live.mjpg", 503),  # full, or it would never end
+    view("/rig"),
     view("/devices"),
     view("/devices/{name}", 404),
     operate("POST", "/devices/{name}/move", 503, {"targets_um": {"x": 1.0}}),
@@ -70,8 +74,11 @@ TABLE = [
     view("/runs/{name}/tiles", 404),
     view("/runs/{name}/report", 404),
     view("/models"),
+    view("/sim/faults", 404),
+    operate("POST", "/sim/faults", 404, {"device": "camera", "name": "black_frame"}),
     operate("POST", "/runs/{name}/reconstruct", 404, {"model": "none"}),
     view("/runs/{name}/mosaic", 404),
+    view("/runs/{name}/mosaic/{layer}/{level}", 404),
     view("/runs/{name}/mosaic/{layer}/{level}/{row}/{col}.jpg", 404),
     view("/plans/preview", method="POST", body=plan()),
     operate("POST", "/stop", 202, leased=False),
@@ -108,7 +115,8 @@ class Bench:
         headers = {"Authorization": f"Bearer {self._secrets[who]}"} if who else {}
         if route.method == "WS":
             return self._connect(route, headers)
-        return self.client.request(route.method, route.example, json=route.body, headers=headers)
+        body = {"json": route.body} if route.body is not None else {}
+        return self.client.request(route.method, route.example, headers=headers, follow_redirects=False, **body)
 
     def _connect(self, route: Route, headers: dict[str, str]) -> int:
         try:

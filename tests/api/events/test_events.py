@@ -88,6 +88,19 @@ def test_a_copy_that_was_cut_off_goes_on_without_gap_or_repetition(tmp_path: Pat
     log.close()
 
 
+def test_what_came_last_is_remembered_as_it_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.events.log.REMEMBERED", 3)
+    told: list[int] = []
+    with closing(EventLog(tmp_path, lambda: told.append(1))) as log:
+        assert log.remembered(0) is None
+        log.add("a", [Happened("events", number, "t", "paused", {}) for number in range(1, 6)])
+        assert told == [1]
+        assert log.remembered(1) is None
+        assert log.remembered(2) == log.messages(2, 9)
+        assert log.remembered(4) == log.messages(4, 9)
+        assert log.remembered(5) == []
+
+
 def test_a_damaged_copy_is_put_aside_and_made_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with serving(tmp_path, PlayedWork()) as client:
         run_job(client)

@@ -1,0 +1,67 @@
+// What goes on at this moment, for all parts of the page: asked once a second, and heard as it happens.
+import { reactive } from "vue";
+import { get, url } from "./rest.js";
+
+const ASK_MS = 1000;
+const HIDDEN_MS = 5000; // while nobody looks
+const AGAIN_MS = 2000;
+const MOST_TILES = 120;
+const MOST_EVENTS = 100;
+
+export const now = reactive({
+  status: null, // as GET status has it; null: not known yet
+  online: true,
+  tiles: [], // attempts at tiles, the newest last
+  events: [], // of the journals, the newest first
+  lastSeq: null,
+});
+
+export const isRunning = () => Boolean(now.status?.job);
+export const mayOperate = () => ["operate", "admin"].includes(now.status?.caller.role);
+
+/** Who has the lease, where it is somebody else; empty if nobody keeps us off. */
+export const otherInControl = () => {
+  const holder = now.status?.lease?.holder ?? "";
+  return holder === now.status?.caller.name ? "" : holder;
+};
+
+export const mayCommand = () => mayOperate() && !otherInControl();
+
+export async function askNow() {
+  try {
+    now.status = await get("/status");
+    now.online = true;
+  } catch (problem) {
+    now.online = problem.status !== 0;
+  }
+}
+
+async function keepAsking() {
+  await askNow();
+  setTimeout(keepAsking, document.hidden ? HIDDEN_MS : ASK_MS);
+}
+
+function listen() {
+  const address = new URL(url("/events"), window.location.href);
+  address.protocol = address.protocol.replace("http", "ws");
+  if (now.lastSeq !== null) address.searchParams.set("after", now.lastSeq);
+  const socket = new WebSocket(address);
+  socket.onmessage = (message) => hear(JSON.parse(message.data));
+  socket.onclose = () => setTimeout(listen, AGAIN_MS);
+}
+
+function hear(happened) {
+  now.lastSeq = happened.seq;
+  if (happened.kind === "tile") {
+    now.tiles.push({ run: happened.run, ...happened.data });
+    if (now.tiles.length > MOST_TILES) now.tiles.shift();
+  } else {
+    now.events.unshift(happened);
+    if (now.events.length > MOST_EVENTS) now.events.pop();
+  }
+}
+
+export function begin() {
+  keepAsking();
+  listen();
+}
