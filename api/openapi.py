@@ -121,7 +121,7 @@ def _problems(method: str, path: str, operation: dict[str, Any]) -> list[int]:
     found = [HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.SERVICE_UNAVAILABLE]
     if rule.role is not None:
         found += [HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.TOO_MANY_REQUESTS]
-    if "{" in path:
+    if "{" in path or path.startswith(f"{API}/sim/"):  # without a twin there is no simulation
         found.append(HTTPStatus.NOT_FOUND)
     if rule.is_command:
         found.append(HTTPStatus.CONFLICT)

@@ -33,7 +33,7 @@ from api.service import Service
 from devices.rig import RigSettings
 from tests.api.service_bench import PlayedWork, plan, rig_file
 
-CASES = 4  # of a kind, of each operation
+CASES = 3  # of a kind, of each operation
 ANY = list(HealthCheck)
 ALL = Rate(1e6, 10**6)
 ENDLESS = r"live\.mjpg$"
