@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 
 from acquisition.events import KINDS
 from acquisition.run_clock import RunClock, iso_utc
-from reconstruction.local_shifts import LocalShifts
+from reconstruction.local_shifts import NOWHERE, LocalShifts
 from reconstruction.registration import Edge
 
 T = TypeVar("T")
@@ -256,9 +256,9 @@ class Journal:
 
 def _default(field: Field[Any]) -> str:
     """What an old row holds in a new column, in SQL."""
-    return (
-        "NULL" if field.default is None else repr(json.dumps(field.default) if field.default == () else field.default)
-    )
+    if field.default is NOWHERE:
+        return repr("[]")
+    return "NULL" if field.default is None else repr(field.default)
 
 
 def _address(path: Path, mode: str) -> str:
