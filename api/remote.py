@@ -60,9 +60,9 @@ class Connection:
         Raises:
             NanorasterError: it is not, or there is none.
         """
-        for _ in range(TRIES):
+        for left in reversed(range(TRIES)):
             answer = self._ask_once(method, path, body, params)
-            if answer.status_code != HTTPStatus.TOO_MANY_REQUESTS:
+            if answer.status_code != HTTPStatus.TOO_MANY_REQUESTS or not left:
                 break
             time.sleep(float(answer.headers.get("Retry-After", 1)))
         if answer.is_success:

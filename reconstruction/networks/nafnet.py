@@ -15,6 +15,7 @@ from torch.nn import functional
 from reconstruction.errors import InputError
 from reconstruction.networks.config import Config
 from reconstruction.networks.network import Network
+from reconstruction.networks.u_shape import through_u
 
 EPSILON = 1e-6
 MOMENTUM = 0.01  # of the running mean
@@ -69,15 +70,7 @@ class _UNet(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         features = features.to(next(self.parameters()).dtype)
-        kept = []
-        for blocks, smaller in zip(self.down, self.smaller, strict=True):
-            features = blocks(features)
-            kept.append(features)
-            features = smaller(features)
-        features = self.middle(features)
-        for larger, blocks in zip(self.larger, self.up, strict=True):
-            features = blocks(larger(features) + kept.pop())
-        return features
+        return through_u(features, self.down, self.smaller, self.middle, self.larger, self.up)
 
 
 def _blocks(width: int, count: int) -> nn.Sequential:

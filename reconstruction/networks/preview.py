@@ -14,6 +14,7 @@ from torch.nn import functional
 from reconstruction.errors import InputError
 from reconstruction.networks.config import Config
 from reconstruction.networks.network import Network
+from reconstruction.networks.u_shape import through_u
 
 UNSHUFFLE = 2
 MOST_LEVELS = 6
@@ -64,15 +65,7 @@ class _UNet(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         features = features.to(next(self.parameters()).dtype)
-        kept = []
-        for pair, smaller in zip(self.down, self.smaller, strict=True):
-            features = pair(features)
-            kept.append(features)
-            features = smaller(features)
-        features = self.middle(features)
-        for larger, pair in zip(self.larger, self.up, strict=True):
-            features = pair(larger(features) + kept.pop())
-        return features
+        return through_u(features, self.down, self.smaller, self.middle, self.larger, self.up)
 
 
 class _Pair(nn.Module):
