@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from reconstruction.brightness import flat_field
 from reconstruction.canvas import Canvas
-from reconstruction.fusion import BROAD_STEP_PX
+from reconstruction.feather import SQUARE_PX
 from reconstruction.pyramid import halved
 from reconstruction.resampling import STEPS, Bend, moved
 from reconstruction.strips import Image
@@ -48,9 +48,9 @@ class TileView:
         return image
 
     def broad(self, box: Canvas) -> Image:
-        rows, columns = (-(-size // BROAD_STEP_PX) for size in box.shape)
+        rows, columns = (-(-size // SQUARE_PX) for size in box.shape)
         (x, x_step), (y, y_step) = (
-            ((at - corner - rest / STEPS + BROAD_STEP_PX / 2) * small / size - 0.5, BROAD_STEP_PX * small / size)
+            ((at - corner - rest / STEPS + SQUARE_PX / 2) * small / size - 0.5, SQUARE_PX * small / size)
             for at, corner, rest, size, small in zip(
                 (box.x_px, box.y_px),
                 self.corner_px,
@@ -74,8 +74,8 @@ class TileView:
 
 
 def reduced(frame: NDArray[Any]) -> Image:
-    """Average a frame (y, x) over squares of about `BROAD_STEP_PX` pixels, and keep what is broad in that."""
-    rows, columns = (max(1, size // BROAD_STEP_PX) for size in frame.shape)
+    """Average a frame (y, x) over squares of about `SQUARE_PX` pixels, and keep what is broad in that."""
+    rows, columns = (max(1, size // SQUARE_PX) for size in frame.shape)
     half = halved(frame).astype(np.float32)  # in two steps it takes less than half of the time
     small = cv2.resize(half, (columns, rows), interpolation=cv2.INTER_AREA)
     return np.asarray(cv2.GaussianBlur(small, (0, 0), BROAD_SIGMA, borderType=cv2.BORDER_REFLECT), dtype=np.float32)

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from reconstruction.canvas import Canvas
+from reconstruction.feather import HIDDEN, feather, seen_parts
 from reconstruction.fusion import Blend, Fusion, blend
 from reconstruction.restore import restorer
 from reconstruction.sources import Tile
@@ -74,6 +75,22 @@ def test_blocks_join_without_a_trace() -> None:
     for x in (200, 264):  # blocks begin at different squares of what is broad
         part = blend(Canvas(x, 0, 100, 550), views, DTYPE, "bands").astype(int)
         assert np.abs(part - whole[:, x : x + 100]).max() <= 2
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_pixel_of_a_tile_is_seen_outside_of_what_is_drawn_of_it(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    box = Canvas(-30, 17, 203, 150)
+    tiles = [Canvas(*rng.integers(-150, 150, 2).tolist(), *rng.integers(20, 180, 2).tolist()) for _ in range(6)]
+    shares = np.zeros((len(tiles), *box.shape))
+    for share, tile in zip(shares, tiles, strict=True):
+        if part := tile.common(box):
+            share[part.within(box)] = feather(tile.shape)[part.within(tile)]
+    for share, part in zip(shares, seen_parts(box, tiles), strict=True):
+        seen = (share > 0) & (share > HIDDEN * shares.max(axis=0))
+        if part:
+            seen[part.within(box)] = False
+        assert not seen.any()
 
 
 def fine(rows: int, columns: int, size: int = 256, step: int = 218) -> Scan:
