@@ -17,7 +17,7 @@ from reconstruction.bending import Blocks
 from reconstruction.fixed_pattern import FixedPattern
 from reconstruction.local_shifts import NOWHERE, LocalShifts
 from reconstruction.refinement import UNKNOWN_PX, Refined
-from reconstruction.strip_pair import SAME_PEAK_PX, Candidate, Shift, StripPair
+from reconstruction.strip_pair import LEAST_LOSS, SAME_PEAK_PX, Candidate, Shift, StripPair
 from reconstruction.strips import LEAST_STRIP_PX, Windows, base_reach_px, overlap_pixels, wider_reaches_px, windows
 
 RIVAL = 0.7  # of Fisher's z of a match further off; beyond, one at the rim of the search before rivals it
@@ -235,7 +235,8 @@ def _unique(pair: StripPair, best: Candidate, refined: Refined, others: list[Can
         offset = np.subtract(rival.shift_px, best.shift_px)
         if np.abs(offset).max() <= SAME_PEAK_PX or (ridge and abs(float(across @ offset)) <= RIDGE_PX):
             continue
-        if _fisher(pair.most(rival), MOST_NCC) <= (1.0 - LEAST_LEAD) * _fisher(refined.ncc, MOST_NCC):
+        beaten = (1.0 - LEAST_LEAD) * _fisher(refined.ncc, MOST_NCC)
+        if _fisher(rival.ncc / LEAST_LOSS, MOST_NCC) <= beaten or _fisher(pair.most(rival), MOST_NCC) <= beaten:
             return True
         peak = pair.refined(rival.shift_px) or _climbed(pair, rival, best)
         most = MOST_NCC if peak else ALL_BUT_ONE  # the shoulder of the winner's own peak is no peak

@@ -21,7 +21,7 @@ from reconstruction.strips import LEAST_STRIP_PX, Image, high_passed, smoothed, 
 Shift = tuple[int, int]  # y, x in px
 SAME_PEAK_PX = 3
 CLIMB_PX = 12
-ENOUGH_PIXELS = 65536  # to tell one NCC from another
+ENOUGH_PIXELS = 16384  # to tell one NCC from another
 LEAST_LOSS = 0.3  # noise alone loses more
 NEIGHBOURS = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 HIGH_PASS_PX = 12.0  # sigma; shading and charging are broader, edges and grain finer
+COARSE = 4
 TAPER_PX = 12
 LEAST_STRIP_PX = 12
 REACH_FRACTION = 0.015  # of the longer side of a tile
@@ -69,14 +70,11 @@ def overlap_pixels(shape: tuple[int, int], nominal_px: tuple[float, float]) -> i
 def high_passed(strip: NDArray[Any]) -> Image:
     """Remove shading: float32, about zero everywhere."""
     image = strip.astype(np.float32)
-    image -= cv2.blur(cv2.blur(image, _box(HIGH_PASS_PX)), _box(HIGH_PASS_PX))
+    rows, columns = image.shape
+    few = -(-columns // COARSE), -(-rows // COARSE)  # what is broad needs no more: a third of the time
+    broad = cv2.GaussianBlur(cv2.resize(image, few, interpolation=cv2.INTER_AREA), (0, 0), HIGH_PASS_PX / COARSE)
+    image -= cv2.resize(broad, (columns, rows), interpolation=cv2.INTER_LINEAR)
     return image
-
-
-def _box(sigma_px: float) -> tuple[int, int]:
-    """Two passes of this box have the variance of a Gaussian of `sigma_px`."""
-    side = 2 * round(math.sqrt(6.0 * sigma_px**2) / 2) + 1
-    return side, side
 
 
 def smoothed(image: Image, sigma_px: float) -> Image:
