@@ -6,6 +6,7 @@ and everywhere along the seam, which a shift alone cannot do where tiles are dis
 
 import math
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from reconstruction.placement import PlacedTile, Placement
 from reconstruction.sources import Tile
 from reconstruction.strip_pair import StripPair, overlap
+from reconstruction.threads import threads
 
 MOST_SEAMS = 64  # of the kept ones, evenly spread; a look at more would not change the median
 PATCHES = 3  # along a seam
@@ -41,17 +43,28 @@ def seam_shifts(placement: Placement, pixels: Callable[[Tile], Frame]) -> SeamSh
     """Measure the seams of a placement, at most `MOST_SEAMS` of those of its kept edges."""
     kept = sorted(placement.kept)
     chosen = [kept[round(at)] for at in np.linspace(0, len(kept) - 1, min(len(kept), MOST_SEAMS))]
-    left: list[float] = []
-    bend: NDArray[np.float32] | None = None
-    for a, b in chosen:
-        first, second = pixels(placement.tiles[a].tile), pixels(placement.tiles[b].tile)
-        if placement.distortion is not None and bend is None:
-            bend = placement.distortion.displacement_px((first.shape[0], first.shape[1]))
-        left += _left(first, second, placement.tiles[a], placement.tiles[b], bend)
+    bend = _bend(placement, pixels, chosen)
+
+    def left_in(seam: tuple[int, int]) -> Sequence[float]:
+        a, b = (placement.tiles[end] for end in seam)
+        return _left(pixels(a.tile), pixels(b.tile), a, b, bend)
+
+    with ThreadPoolExecutor(threads()) as pool:
+        left = [shift_px for found in pool.map(left_in, chosen) for shift_px in found]
     if not left:
         return SeamShifts(0, None, None)
     median, p95 = np.percentile(left, [50, 95])
     return SeamShifts(len(left), float(median), float(p95))
+
+
+def _bend(
+    placement: Placement, pixels: Callable[[Tile], Frame], seams: Sequence[tuple[int, int]]
+) -> NDArray[np.float32] | None:
+    """By how much each pixel of a tile is displaced, if tiles are distorted."""
+    if placement.distortion is None or not seams:
+        return None
+    rows, columns = pixels(placement.tiles[seams[0][0]].tile).shape
+    return placement.distortion.displacement_px((rows, columns))
 
 
 def _left(

@@ -7,6 +7,7 @@ Grey values of another depth are not converted: how much of its range a camera u
 import zlib
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 
 from reconstruction.errors import InputError
+from reconstruction.threads import threads
 from reconstruction.tile_files import Header, header_of, read_grey
 
 EVERY = 8  # row and column that is looked at
@@ -40,11 +42,12 @@ def defects(paths: Sequence[Path]) -> tuple[Header, dict[int, str]]:
     """
     looks: dict[int, Looks] = {}
     wrong: dict[int, str] = {}
-    for index, path in enumerate(paths):
-        try:
-            looks[index] = look(path)
-        except InputError as error:
-            wrong[index] = str(error)
+    with ThreadPoolExecutor(threads()) as pool:
+        for index, found in enumerate(pool.map(_looked, paths)):
+            if isinstance(found, InputError):
+                wrong[index] = str(found)
+            else:
+                looks[index] = found
     _refuse(wrong, len(paths), 0.5)
     usual = Counter(each.header for each in looks.values()).most_common(1)[0][0]
     for index, each in looks.items():
@@ -55,6 +58,13 @@ def defects(paths: Sequence[Path]) -> tuple[Header, dict[int, str]]:
     wrong |= _copies(paths, {index: each for index, each in looks.items() if index not in wrong})
     _refuse(wrong, len(paths), 1.0)
     return usual, wrong
+
+
+def _looked(path: Path) -> Looks | InputError:
+    try:
+        return look(path)
+    except InputError as error:
+        return error
 
 
 def _refuse(wrong: dict[int, str], tiles: int, share: float) -> None:

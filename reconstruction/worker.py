@@ -4,7 +4,6 @@ The result depends on frames, nominal places and edges alone, not on batches, ti
 """
 
 import math
-import os
 import time
 from bisect import bisect
 from collections.abc import Callable, Iterable, Sequence
@@ -33,6 +32,7 @@ from reconstruction.restore import DEVIATION_STEPS, Restorer, UncertainRestorer
 from reconstruction.restore_ahead import RestoreAhead
 from reconstruction.sources import FrameSource, Tile
 from reconstruction.strips import base_reach_px
+from reconstruction.threads import threads
 
 MOSAIC_NAME = "mosaic.zarr"
 CACHE_BYTES = 512 * 2**20  # a layer, at most
@@ -42,7 +42,6 @@ REDRAW_S = 0.5  # between two drawings while the scan goes on
 REDRAW_SHARE = 2.0  # times as long as the last drawing took, at least
 REMATCH_SHARE = 10.0  # likewise, between two looks at the brightness of all tiles
 TELL_S = 1.0  # between two words of a worker that has much to do before it is done with anything
-MOST_THREADS = 8
 
 RestoredOne = Callable[[Tile, NDArray[Any], NDArray[Any]], None]
 
@@ -154,10 +153,9 @@ def follow(
         live: draw while frames arrive, for whoever is looking; otherwise once, at the end.
     """
     cv2.setNumThreads(1)  # of its own: they would contend with these
-    threads = min(len(os.sched_getaffinity(0)), MOST_THREADS)
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads()) as pool:
         worker = _Worker(source, out, restorer, progress, fusion, pool)
-        with RestoreAhead(worker.last_made, max(threads - 1, 1)) as ahead:
+        with RestoreAhead(worker.last_made, max(threads() - 1, 1)) as ahead:
             return worker.run(ahead if live else None)
 
 
