@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-HIGH_PASS_PX = 12.0  # sigma; shading and charging are broader, edges and grain finer
+HIGH_PASS_PX = 16.0  # sigma; shading and charging are broader, edges and grain finer; at 12, strips are 0.002 px off
 COARSE = 4
 TAPER_PX = 12
 LEAST_STRIP_PX = 12
