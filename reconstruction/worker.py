@@ -272,10 +272,12 @@ class _Worker:
         moved = any(replace(tile, take=self._tiles[tile.index].take) != self._tiles[tile.index] for tile in again)
         if again:
             batch = self._all_with(again) + new
-            self._tiles, self._edges, self._ratios = {}, {}, {}
-            self._neighbourhood = Neighbourhood(self._source.tile_shape)
         learning = self._pool.submit(self._learn_from, new)
-        self._measure([pair for tile in batch for pair in self._pairs_with(tile)])
+        pairs = {(a.index, b.index): (a, b) for tile in batch for a, b in self._pairs_with(tile)}
+        if again:  # all pairs there are; the others belong to places where tiles do not lie any more
+            self._edges = {key: self._edges[key] for key in pairs if key in self._edges}
+            self._ratios = {key: self._ratios[key] for key in self._edges}
+        self._measure([pair for key, pair in pairs.items() if key not in self._ratios])
         learning.result()
         if self._learning and self._learning.complete:
             self._learn_pattern()
@@ -283,16 +285,17 @@ class _Worker:
         return moved
 
     def _all_with(self, again: Sequence[Tile]) -> list[Tile]:
-        """Give all tiles as they are now, and remember the edges that would be measured as they were."""
-        before = dict(self._tiles)
-        self._tiles |= {tile.index: tile for tile in again}
-        known = self._known | self._edges
-        self._known = {
-            key: edge
-            for key, edge in known.items()
-            if _task(*map(before.get, key)) == _task(*map(self._tiles.get, key))
-        }
-        return list(self._tiles.values())
+        """Give all tiles as they are now, to be taken in anew; forget what would not be measured as it was."""
+        before, now = self._tiles, self._tiles | {tile.index: tile for tile in again}
+
+        def same(key: tuple[int, int]) -> bool:
+            return _task(*map(before.get, key)) == _task(*map(now.get, key))
+
+        self._known = {key: edge for key, edge in self._known.items() if same(key)}
+        self._edges = {key: edge for key, edge in self._edges.items() if same(key)}
+        self._ratios = {key: ratios for key, ratios in self._ratios.items() if same(key)}
+        self._tiles, self._neighbourhood = {}, Neighbourhood(self._source.tile_shape)
+        return list(now.values())
 
     def _pairs_with(self, tile: Tile) -> list[tuple[Tile, Tile]]:
         """Take in a tile; the pairs that it makes with those before it, each by ascending index."""

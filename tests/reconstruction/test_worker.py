@@ -246,3 +246,25 @@ def test_a_tile_that_was_taken_again_replaces_itself(tmp_path: Path) -> None:
     found = made(retaken, tmp_path / "retaken")
     assert all(edge.accepted for edge in found.edges if Retaken.bad in (edge.a, edge.b))
     assert same(tmp_path / "good", tmp_path / "retaken", "raw")
+
+
+def test_only_what_was_taken_again_is_looked_at_again(tmp_path: Path) -> None:
+    class Counted(Retaken):
+        reads = 0
+
+        def follow(self) -> Iterator[list[Tile]]:
+            for batch in super().follow():
+                self.reads = 0
+                yield batch
+                if batch:
+                    self.reads_of_last = self.reads
+
+        def pixels(self, tile: Tile) -> NDArray[np.uint16]:
+            self.reads += 1
+            return super().pixels(tile)
+
+    scene = scan("grains", 0.2, size=64, rows=12, columns=4, seed=3)
+    counted = Counted(list(scene.frames), scene.tiles, scene.truth_px)
+    follow(counted, tmp_path, restorer("none"), ignore, live=False)
+    with_neighbours = 5
+    assert counted.reads_of_last <= with_neighbours
