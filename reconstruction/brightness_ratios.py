@@ -21,6 +21,8 @@ LEAST_DEVIATION = 0.001  # of the logarithm of a ratio
 
 ORDERS = tuple((i, n - i) for n in range(1, 5) for i in range(n, -1, -1))
 """Orders in x and y of the products of Legendre polynomials of which a shading is made."""
+TERMS = len(ORDERS) + 2
+HALF = np.triu_indices(TERMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,19 @@ class Ratios:
     a: int
     b: int
     cells: int
-    products: NDArray[np.float32]
+    packed: bytes  # of `products`, which are symmetric, one half: all of a run are kept till its end
+
+    @classmethod
+    def of(cls, edge: Edge, cells: int, products: NDArray[np.float64]) -> "Ratios":
+        """Keep what an overlap says, as float32."""
+        return cls(edge.a, edge.b, cells, products[HALF].astype(np.float32).tobytes())
+
+    @property
+    def products(self) -> NDArray[np.float32]:
+        """Unpack them, (terms, terms)."""
+        half = np.zeros((TERMS, TERMS), np.float32)
+        half[HALF] = np.frombuffer(self.packed, np.float32)
+        return half + np.triu(half, 1).T
 
 
 def measure_ratios(edge: Edge, first: NDArray[Any], second: NDArray[Any]) -> Ratios:
@@ -44,7 +58,7 @@ def measure_ratios(edge: Edge, first: NDArray[Any], second: NDArray[Any]) -> Rat
     one, other = overlap(first, second, shift)
     counts = _cells(one.shape[0], first.shape[0]), _cells(one.shape[1], first.shape[1])
     if not all(counts):
-        return Ratios(edge.a, edge.b, 0, np.zeros((len(ORDERS) + 2,) * 2, np.float32))
+        return Ratios.of(edge, 0, np.zeros((TERMS, TERMS)))
     side = one.shape[0] // counts[0], one.shape[1] // counts[1]
     here = slice(0, side[0] * counts[0]), slice(0, side[1] * counts[1])
     a = one[here].astype(np.float32)
@@ -54,7 +68,7 @@ def measure_ratios(edge: Edge, first: NDArray[Any], second: NDArray[Any]) -> Rat
     shading = _terms(first.shape, shift, side, counts)
     rows = np.column_stack([np.ones(usable.sum()), shading[usable], logarithm[usable]])
     products = rows.T @ (rows / variance[usable, None])
-    return Ratios(edge.a, edge.b, int(usable.sum()), products.astype(np.float32))
+    return Ratios.of(edge, int(usable.sum()), products)
 
 
 def _compared(

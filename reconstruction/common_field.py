@@ -118,15 +118,15 @@ def undistorted(edges: Sequence[Edge], distortion: Distortion) -> list[Edge]:
     """Give edges as they would have been measured between tiles without the distortion."""
     chosen = [i for i, edge in enumerate(edges) if edge.local]
     found = list(edges)
-    if not chosen:
-        return found
-    parts = _Parts([edges[i] for i in chosen])
     coefficients = _coefficients(distortion).ravel()
-    weights = np.ones(len(parts.shift_px))
-    for _ in range(ROBUST_STEPS):
-        weights = _robust(parts.distances(coefficients, weights))
-    for i, (dx, dy) in zip(chosen, parts.steps(coefficients, weights), strict=True):
-        found[i] = replace(found[i], dx_px=float(dx), dy_px=float(dy))
+    for start in range(0, len(chosen), MOST_EDGES):  # a few at a time, for the sake of memory
+        some = chosen[start : start + MOST_EDGES]
+        parts = _Parts([edges[i] for i in some])
+        weights = np.ones(len(parts.shift_px))
+        for _ in range(ROBUST_STEPS):
+            weights = _robust(parts.distances(coefficients, weights))
+        for i, (dx, dy) in zip(some, parts.steps(coefficients, weights), strict=True):
+            found[i] = replace(found[i], dx_px=float(dx), dy_px=float(dy))
     return found
 
 

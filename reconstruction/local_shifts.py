@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 DECIMALS = 4
+PLACES = 4  # of the numbers of a part; the others are far greater than 1
+PACKED = np.dtype([("places", np.int16, PLACES), ("others", np.float32, 5)])
 
 
 class LocalShift(NamedTuple):
@@ -33,17 +35,22 @@ class LocalShifts:
     __slots__ = ("_packed",)
 
     def __init__(self, parts: ArrayLike | Iterable[LocalShift] = ()) -> None:
-        """Take a table (parts, 9), or the parts one by one."""
-        table = np.asarray(parts if isinstance(parts, np.ndarray) else list(parts), np.float32)  # type: ignore[arg-type]
-        self._packed = table.reshape(-1, len(LocalShift._fields)).tobytes()
+        """Take a table (parts, 9), or the parts one by one; places are rounded to `DECIMALS`."""
+        table = np.asarray(parts if isinstance(parts, np.ndarray) else list(parts), np.float64)  # type: ignore[arg-type]
+        table = table.reshape(-1, len(LocalShift._fields))
+        packed = np.empty(len(table), PACKED)
+        packed["places"] = np.rint(table[:, :PLACES] * 10**DECIMALS)
+        packed["others"] = table[:, PLACES:]
+        self._packed = packed.tobytes()
 
     def table(self) -> NDArray[np.float64]:
         """All numbers (parts, 9), rounded to `DECIMALS`."""
-        flat = np.frombuffer(self._packed, np.float32).astype(np.float64)
-        return np.asarray(np.round(flat.reshape(-1, len(LocalShift._fields)), DECIMALS))
+        packed = np.frombuffer(self._packed, PACKED)
+        others = np.round(packed["others"].astype(np.float64), DECIMALS)
+        return np.concatenate([packed["places"] / 10**DECIMALS, others], axis=1)
 
     def __len__(self) -> int:
-        return len(self._packed) // (4 * len(LocalShift._fields))
+        return len(self._packed) // PACKED.itemsize
 
     def __iter__(self) -> Iterator[LocalShift]:
         return (LocalShift(*row) for row in self.table().tolist())
