@@ -2,7 +2,9 @@
 
 import json
 import math
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,14 @@ from devices.interlock_settings import DeviceSignal, DiskSignal, FileSignal, Htt
 from devices.rig import Rig
 
 SIGNAL_S = 2.0
-"""How long a web server may take for its whole answer."""
+"""How long a web server or a disk may take for its whole answer."""
 LONGEST_BYTES = 65_536
 """Of an answer or a file; a signal is a number or a word."""
 READING_FAILED = (OSError, DeviceError, ValueError, HTTPException, ArithmeticError, RecursionError)
 """What a signal may raise that cannot be read: nobody there, no HTTP, no JSON or too deep, no number or too large."""
 
 Value = float | str
+_reading: dict[Path, "Future[str]"] = {}
 FreeBytes = Callable[[], int]
 
 
@@ -38,7 +41,7 @@ def read(rule: Interlock, rig: Rig | None, free_bytes: FreeBytes) -> Value:
         case HttpSignal(url=url, key=key):
             value = _under_key(_fetched(url), key)
         case FileSignal(path=path):
-            value = _text(path)
+            value = _in_time(path)
     if isinstance(rule.other_than, str):
         return json.dumps(value) if isinstance(value, bool) else str(value)
     number = float(value)
@@ -68,6 +71,25 @@ def _fetched(url: str) -> str:
         if answer.length:  # that are still to come: half a number is another number
             raise ValueError(f"the answer ends {answer.length} bytes too early")
         return found
+
+
+def _in_time(path: Path) -> str:
+    """Read a file, unless a mount that does not answer keeps it; then only one thread waits for it."""
+    reading = _reading.get(path)
+    if reading is None or reading.done():
+        reading = _reading[path] = Future()
+        threading.Thread(target=_answer, args=[reading, path], name=f"read {path}", daemon=True).start()
+    try:
+        return reading.result(SIGNAL_S)
+    except TimeoutError:
+        raise TimeoutError(f"{path} has not been read after {SIGNAL_S:g} s") from None
+
+
+def _answer(reading: "Future[str]", path: Path) -> None:
+    try:
+        reading.set_result(_text(path))
+    except Exception as error:
+        reading.set_exception(error)
 
 
 def _text(path: Path) -> str:

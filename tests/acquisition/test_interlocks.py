@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from acquisition import interlock_signals
 from acquisition.instructions import Instructions
 from acquisition.interlock_signals import READING_FAILED, read
 from acquisition.interlocks import InterlockWatch, Tripping, standing, with_disk_floor, wrong_with
@@ -274,6 +275,28 @@ def test_a_rule_that_cannot_be_judged_for_any_reason_trips(rig: Any, missing: st
         free.append(PLENTY)
         assert journal.wait_for("interlock_cleared")
     assert [kind for kind, _ in journal.noted] == ["interlock_tripped", "interlock_cleared"]
+
+
+def test_a_mount_that_does_not_answer_is_waited_for_by_one_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, answers, asked = tmp_path / "door", threading.Event(), []
+
+    def hang(path: Path) -> str:
+        asked.append(path)
+        answers.wait()
+        return "shut"
+
+    monkeypatch.setattr(interlock_signals, "SIGNAL_S", 0.05)
+    monkeypatch.setattr(interlock_signals, "_text", hang)
+    door = rule(signal={"kind": "file", "path": str(path)}, other_than="shut")
+    for _ in range(3):
+        with pytest.raises(READING_FAILED, match=r"door has not been read after 0.05 s"):
+            read(door, None, lambda: PLENTY)
+    assert len(asked) == 1
+    answers.set()
+    monkeypatch.setattr(interlock_signals, "SIGNAL_S", SOON_S)
+    assert read(door, None, lambda: PLENTY) == "shut"
 
 
 def test_reads_files_devices_and_the_disk(tmp_path: Path, rig: Any) -> None:
