@@ -23,6 +23,7 @@ from acquisition.judging import Judging
 from acquisition.keeping import Keeping
 from acquisition.layout import camera_area, runs
 from acquisition.overlap import PlannedTile
+from acquisition.retakes import RetakeDesk
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome, State
 from acquisition.taking import Portion, Taken, Taking
@@ -46,11 +47,13 @@ def run(
     told: Instructions,
     watcher: Watcher = Watcher(),
     heart: Heartbeat | None = None,
+    desk: RetakeDesk | None = None,
 ) -> Outcome:
     """Acquire every tile of the store's plan that it does not hold; leave the rig safe, however it ends.
 
     Args:
         heart: where the engine gives signs of life to a guardian; None: there is none.
+        desk: where tiles are asked for once more; closed when this returns. None: nobody asks.
 
     Raises:
         DeviceError: a device failed and the plan's policy for it is to abort; the journal says which and why.
@@ -60,13 +63,14 @@ def run(
     store.journal.add_event("run_resumed" if store.attempts() else "run_started", missing=len(store.to_take()))
     failures = Failures(store.plan.on_failure, told)
     heart = heart or Heartbeat.unshared()
+    desk = desk or RetakeDesk(store)
     try:
         with (
             WriteBehind(store.record_all, watcher.acquired, store.encode, store.raw.encoders) as writer,
             rig.safe_on_exit(),
             failures.overcome(lambda: Keeping(store, rig, told, note, heart)) as keeping,
         ):
-            outcome = _Engine(store, rig, told, watcher, writer, keeping, failures).acquire()
+            outcome = _Engine(store, rig, told, watcher, writer, keeping, failures, desk).acquire()
             watcher.state(State.FINISHING)
             told.notice()
     except Cut:
@@ -75,6 +79,8 @@ def run(
     except Exception as error:
         note("run_failed", reason=str(error))
         raise
+    finally:
+        desk.close()
     store.journal.note_clock_jump()
     note(f"run_{outcome}", reason="" if outcome is Outcome.COMPLETED else told.why_ends)
     return outcome
@@ -106,6 +112,7 @@ class _Engine:
         writer: WriteBehind,
         keeping: Keeping,
         failures: Failures,
+        desk: RetakeDesk,
     ) -> None:
         self._store = store
         self._rig = rig
@@ -114,6 +121,7 @@ class _Engine:
         self._writer = writer
         self._keeping = keeping
         self._failures = failures
+        self._desk = desk
         self._judging = Judging(store, rig, told)
         self._todo = deque(_portions(store))
         self._last_row: int | None = None
@@ -125,9 +133,10 @@ class _Engine:
                 self._acquire_until_told()
             if self._told.stopped:
                 return _ended(self._told)
-            if not self._todo and not self._failures.disk_fails:
+            if self._todo or self._failures.disk_fails:
+                self._pause()
+            elif self._desk.close(unless_wanted=True):
                 return Outcome.COMPLETED
-            self._pause()
 
     def _acquire_until_told(self) -> None:
         """Take one portion after the other until none is left, or the run is to pause or to end."""
@@ -165,7 +174,7 @@ class _Engine:
         self._failures.overcome(lambda: self._keeping.prepare(first))
         before_exposure = partial(self._stored, self._wait_written)
         taking = self._failures.overcome(
-            lambda: Taking(self._rig, self._store, self._told, self._keeping, before_exposure)
+            lambda: Taking(self._rig, self._store, self._told, self._keeping, self._desk, before_exposure)
         )
         self._watcher.state(State.ACQUIRING)
         return taking
@@ -254,6 +263,8 @@ class _Engine:
                     again = [*(tile for tile in again if tile not in portion[place:]), *portion[place:]]
                     raise
                 self._failures.went_well(tile)
+                if not judged.again:
+                    self._desk.done(attempt)
         finally:
             self._todo.extendleft([tile] for tile in reversed(again))
 
@@ -270,7 +281,8 @@ class _Engine:
 
     def _last_look(self) -> None:
         self._stored(self._wait_written)
-        self._todo.extend([tile] for tile in self._judging.all())
+        again = self._judging.all()
+        self._todo.extend([tile] for tile in dict.fromkeys([*again, *self._desk.left()]))
 
     def _settle(self, tile: PlannedTile, attempt: Attempt, action: Action) -> None:
         """Record an attempt that failed, and put its tile at the end if it is to be tried again there."""
@@ -307,6 +319,8 @@ class _Engine:
 
     def _skip(self, attempt: Attempt, final: bool) -> None:
         self._put(replace(attempt, verdict="skipped"))
+        if final:
+            self._desk.done(attempt)
         self._store.journal.note("tile_skipped", tile=attempt.tile, reason=attempt.reason, final=final)
 
     def _pause(self) -> None:

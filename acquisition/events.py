@@ -35,6 +35,7 @@ KINDS: Mapping[str, Class] = {
     "backed_off": Class.NOTE,
     "cut_short": Class.NOTE,
     "quality_refused": Class.NOTE,
+    "retake_asked": Class.NOTE,
     "interlock_tripped": Class.INTERLOCK,
     "interlock_cleared": Class.INTERLOCK,
     "guardian_retracted": Class.GUARDIAN,

@@ -39,7 +39,7 @@ class Judging:
     def frame(self, attempt: Attempt, pixels: Pixels) -> Judged:
         """Judge a frame (y, x) by itself and by the one before."""
         judged = self._quality.judge(attempt, pixels)
-        if judged.again:
+        if judged.pixels is None:
             self._store.journal.note("quality_refused", tile=attempt.tile, reason=judged.attempt.reason)
         return judged
 

@@ -26,11 +26,12 @@ def _of_a_name_s_length(name: str) -> str:
     return name
 
 
+LONGEST_EXPOSURE_MS = 60_000.0
 LONGEST_NAME = 200  # fits a line of the queue and the head of a report
 Name = Annotated[Printable, AfterValidator(_of_a_name_s_length)]
 Overlap = Annotated[Number, AfterValidator(within(0.0, 0.9))]
 LineBlur = Annotated[Number, AfterValidator(within(0.01, 10.0))]
-ExposureMs = Annotated[Number, AfterValidator(within(0.01, 60_000.0))]
+ExposureMs = Annotated[Number, AfterValidator(within(0.01, LONGEST_EXPOSURE_MS))]
 FailurePolicy = Annotated[str, AfterValidator(_known_policy)]
 SpanUm = Annotated[Number, AfterValidator(within(0.01, 1000.0))]
 ForceNn = Annotated[Number, AfterValidator(within(0.1, 1e6))]
