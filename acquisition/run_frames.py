@@ -26,6 +26,7 @@ class _Taken:
     row: int
     col: int
     take: int
+    exposure_s: float
     place: Place
 
 
@@ -77,7 +78,9 @@ class RunFrames:
                 place = places.of(attempt)
                 if attempt.frame is not None and place is not None:
                     self._frames[attempt.tile] = attempt.frame
-                    self._taken[attempt.tile] = _Taken(attempt.row, attempt.col, attempt.attempt, place)
+                    self._taken[attempt.tile] = _Taken(
+                        attempt.row, attempt.col, attempt.attempt, attempt.exposure_s, place
+                    )
                     arrived.add(attempt.tile)
             if self._read_layout(bool(arrived)):
                 arrived = set(self._taken)
@@ -88,7 +91,9 @@ class RunFrames:
                 time.sleep(POLL_S)
 
     def pixels(self, tile: Tile) -> NDArray[np.uint16]:
-        """The raw frame (y, x) of a tile that has arrived.
+        """The raw frame (y, x) of a tile that has arrived; one that was exposed longer, as bright as planned.
+
+        A mosaic has one scale of grey values; `raw.zarr` holds what came.
 
         Raises:
             RunError: the array is damaged.
@@ -97,9 +102,15 @@ class RunFrames:
         try:
             if frame >= self._raw.shape[0]:  # it has grown since it was opened
                 self._raw = _opened(self.store.path)
-            return np.asarray(self._raw[frame])
+            return self._as_planned(np.asarray(self._raw[frame]), tile)
         except Exception as error:  # whatever the codecs stumbled over
             raise RunError(f"{self.store.path / 'raw.zarr'}: frame {frame} cannot be read: {error}") from error
+
+    def _as_planned(self, pixels: NDArray[np.uint16], tile: Tile) -> NDArray[np.uint16]:
+        planned_s, exposure_s = self.store.plan.camera.exposure_s, self._taken[tile.index].exposure_s
+        if exposure_s <= planned_s or self.store.plan.follows_video:
+            return pixels
+        return np.asarray(np.rint(pixels * np.float32(planned_s / exposure_s)), np.uint16)
 
     def known_edges(self) -> list[Edge]:
         """What an earlier worker measured on this run."""
