@@ -282,7 +282,17 @@ class _Engine:
     def _last_look(self) -> None:
         self._stored(self._wait_written)
         again = self._judging.all()
+        if not again:
+            self._ask_for_doubtful()
         self._todo.extend([tile] for tile in dict.fromkeys([*again, *self._desk.left()]))
+
+    def _ask_for_doubtful(self) -> None:
+        """Have tiles taken again whose restored image contradicts them; the probe lets go while the worker works."""
+        if self._judging.awaits_restoration:
+            self._failures.overcome(self._keeping.rest)
+            factor = self._store.plan.quality.doubtful_exposure or 1.0
+            for tile, why in self._judging.doubtful().items():
+                self._stored(partial(self._desk.ask, tile, factor, why, "doubtful"))
 
     def _settle(self, tile: PlannedTile, attempt: Attempt, action: Action) -> None:
         """Record an attempt that failed, and put its tile at the end if it is to be tried again there."""

@@ -36,6 +36,8 @@ KINDS: Mapping[str, Class] = {
     "cut_short": Class.NOTE,
     "quality_refused": Class.NOTE,
     "retake_asked": Class.NOTE,
+    "tile_restored": Class.NOTE,
+    "restoration_late": Class.NOTE,
     "interlock_tripped": Class.INTERLOCK,
     "interlock_cleared": Class.INTERLOCK,
     "guardian_retracted": Class.GUARDIAN,

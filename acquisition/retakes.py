@@ -7,23 +7,17 @@ row that makes it count. So a wish outlives every crash, and is granted once.
 import threading
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
-from pydantic import AfterValidator
-
-from acquisition.journal import TOLD, Attempt, Event
+from acquisition.journal import TOLD, Attempt
 from acquisition.overlap import PlannedTile
-from acquisition.plan import LONGEST_EXPOSURE_MS
+from acquisition.plan import LONGEST_EXPOSURE_MS, MOST_TIMES
 from acquisition.quality import CAUSE
 from acquisition.queue_errors import JobRefused
 from acquisition.run_store import RunStore
-from devices.model import Number, within
 
 Cause = Literal["asked", "doubtful"]
 """Why a tile is taken again: a person wants it so, or its restored image contradicts its frame."""
-MOST_TIMES = 10.0
-ExposureFactor = Annotated[Number, AfterValidator(within(1.0, MOST_TIMES))]
-"""Times the exposure of the plan."""
 
 
 class RetakeRefused(ValueError):
@@ -46,12 +40,17 @@ class Retake:
         return cls(**data)
 
 
-def wanted(asked: Iterable[Event], attempts: Iterable[Attempt]) -> dict[int, Retake]:
+def asked_of(store: RunStore) -> list[Retake]:
+    """All that was ever wished for in a run, granted or not, in order."""
+    return [Retake.noted(event.data) for event in store.journal.events(kind="retake_asked")]
+
+
+def wanted(asked: Iterable[Retake], attempts: Iterable[Attempt]) -> dict[int, Retake]:
     """Wishes that no attempt has answered, by tile; of several for a tile the last one counts.
 
     A frame answers, and so does one that was not good enough, or somebody who skips it. A device that fails does not.
     """
-    latest = {retake.tile: retake for retake in (Retake.noted(event.data) for event in asked)}
+    latest = {retake.tile: retake for retake in asked}
     if not latest:
         return {}
     for attempt in attempts:
@@ -64,7 +63,7 @@ def wanted(asked: Iterable[Event], attempts: Iterable[Attempt]) -> dict[int, Ret
 
 def wanted_of(store: RunStore) -> dict[int, Retake]:
     """What a run still has to take again, by tile."""
-    asked = store.journal.events(kind="retake_asked")
+    asked = asked_of(store)
     return wanted(asked, (attempt for _, attempt in store.journal.attempts())) if asked else {}
 
 
@@ -81,7 +80,7 @@ class RetakeDesk:
         """Open with what the journal says is still wanted."""
         self._store = store
         self._exposure_ms = store.plan.camera.exposure_ms
-        self._number = max((int(str(event.data["number"])) for event in self._asked()), default=0)
+        self._number = max((retake.number for retake in asked_of(store)), default=0)
         self._wanted = wanted_of(store)
         self._is_open = True
         self._asking = threading.Lock()  # held while the disk is waited for, which the engine never does here
@@ -130,9 +129,6 @@ class RetakeDesk:
         with self._asking:
             self._is_open = self._is_open and unless_wanted and bool(self._wanted)
             return not self._is_open
-
-    def _asked(self) -> list[Event]:
-        return self._store.journal.events(kind="retake_asked")
 
     def _refuse(self, tile: int, exposure_factor: float) -> None:
         planned = len(self._store.tiles())

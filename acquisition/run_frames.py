@@ -121,6 +121,16 @@ class RunFrames:
         if self._remember_edges:
             self.store.journal.add_edge(edge)
 
+    def report_restored(self, tile: Tile, agreement: float | None, least: float) -> None:
+        """Tell the engine how far a restored tile explains its frame (None: all is noise), if the plan wants to know.
+
+        Args:
+            least: agreement of a tile that is not doubtful.
+        """
+        if self._remember_edges and self.store.plan.quality.doubtful_exposure is not None:
+            known = None if agreement is None else round(agreement, 4)
+            self.store.journal.note("tile_restored", tile=tile.index, attempt=tile.take, agreement=known, least=least)
+
     def _read_layout(self, arrived: bool) -> bool:
         """Look up how the tiles are laid out by now; whether tiles known before have come to lie elsewhere."""
         corrections = self.store.corrections()

@@ -9,10 +9,10 @@ from pydantic import AfterValidator, AwareDatetime, Field
 
 from acquisition.instructions import PauseAfter
 from acquisition.job import Changes, Job
+from acquisition.plan import ExposureFactor
 from acquisition.preflight import MOST_TILES
 from acquisition.queue import utc_clock
 from acquisition.queue_errors import JobRefused, NotRunning
-from acquisition.retakes import ExposureFactor
 from acquisition.start_time import start_time
 from acquisition.time_window import TimeWindow
 from api.access.access_of import CallerOf

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
+from pydantic import ValidationError
 
 from acquisition.engine import Watcher, run
 from acquisition.field import Field
@@ -267,3 +268,114 @@ def test_a_wish_that_cannot_be_noted_does_not_count(night: Night, monkeypatch: p
     assert [tile.index for tile in desk.left()] == [1]
     with closing(RunStore(night.path)) as seen:
         assert list(wanted_of(seen)) == [1]
+
+
+class Restorer:
+    """Stands for the worker: tells of each frame, as soon as it is durable, how far its restored self explains it."""
+
+    def __init__(self, night: Night, **agreements: float | None) -> None:
+        self._night = night
+        self._agreements = {int(name.removeprefix("tile")): value for name, value in agreements.items()}
+
+    def __call__(self, attempt: Attempt) -> None:
+        if attempt.frame is not None:
+            agreement = self._agreements.get(attempt.tile, 0.98) if attempt.attempt == 1 else 0.98
+            said = {"tile": attempt.tile, "attempt": attempt.attempt, "agreement": agreement, "least": 0.9}
+            self._night.store.journal.note("tile_restored", **said)
+
+
+@pytest.fixture
+def doubting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Night]:
+    """A night whose plan has doubtful restorations taken again; no worker registers anything."""
+    monkeypatch.setattr("acquisition.judging.WORKER_S", 0.0)
+
+    def begin(**changes: Any) -> Night:
+        quality = {"policy": "retake", "budget": 0.5, "doubtful_exposure": LONGER} | changes
+        return Night(tmp_path, quality=quality, reconstruction={"model": "nlm"})
+
+    return begin
+
+
+def test_what_was_invented_is_taken_again_with_a_longer_exposure(doubting: Callable[..., Night]) -> None:
+    night = doubting()
+    hears = Restorer(night, tile2=0.5, tile5=0.1, tile6=None)
+    assert run(night.store, night.stage.rig, night.told, Watcher(hears)) is Outcome.COMPLETED
+    assert [attempt.tile for _, attempt in night.store.journal.attempts()] == [*range(TILES), 2, 5]
+    again = night.attempts(2)[-1]
+    assert (again.verdict, again.cause) == ("ok", "doubtful")
+    assert again.reason == "doubtful: restored, it explains 0.5 of its frame; at least 0.9 is wanted"
+    assert night.exposed_s(again) == pytest.approx(LONGER * EXPOSURE_S)
+    facts: Any = run_facts(night.store)
+    assert (facts["tiles"]["ok"], facts["tiles"]["retried"], facts["tiles"]["flagged"]) == (TILES, 2, 0)
+
+
+def test_doubtful_tiles_share_the_budget_of_retakes_over_a_new_start(doubting: Callable[..., Night]) -> None:
+    night = doubting(budget=0.2)  # two of nine tiles
+    hears = Restorer(night, tile2=0.5, tile5=0.1, tile6=0.2)
+
+    def ends_at_the_first(attempt: Attempt) -> None:
+        hears(attempt)
+        if attempt.retake:
+            night.told.stop("the service ends")
+
+    assert run(night.store, night.stage.rig, night.told, Watcher(ends_at_the_first)) is Outcome.STOPPED
+    night.come_back()
+    assert run(night.store, night.stage.rig, night.told, Watcher(hears)) is Outcome.COMPLETED
+    assert [attempt.tile for _, attempt in night.store.journal.attempts()] == [*range(TILES), 2, 5]
+
+
+def test_a_run_without_that_setting_waits_for_nobody(night: Night) -> None:
+    hears = Restorer(night, tile2=0.5)
+    assert run(night.store, night.stage.rig, night.told, Watcher(hears)) is Outcome.COMPLETED
+    assert len(night.attempts(2)) == 1
+
+
+def test_a_worker_that_does_not_get_on_keeps_no_run_from_its_end(
+    doubting: Callable[..., Night], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("acquisition.doubts.PATIENCE_S", 0.05)
+    night = doubting()
+    hears = Restorer(night, tile0=0.5)
+
+    def hears_of_the_first(attempt: Attempt) -> None:
+        if attempt.tile == 0:
+            hears(attempt)
+
+    assert run(night.store, night.stage.rig, night.told, Watcher(hears_of_the_first)) is Outcome.COMPLETED
+    (late,) = night.store.journal.events(kind="restoration_late")
+    assert late.data["missing"] == TILES - 1
+    assert len(night.attempts(0)) == 2
+
+
+def test_the_worker_tells_of_restored_tiles_what_the_plan_wants_to_know(doubting: Callable[..., Night]) -> None:
+    night = doubting()
+    source = RunFrames(night.path, remember_edges=True)
+    (tile, *_) = source.planned()
+    source.report_restored(tile, 0.87654, 0.9)
+    (said,) = night.store.journal.events(kind="tile_restored")
+    assert said.data == {"tile": 0, "attempt": 1, "agreement": 0.8765, "least": 0.9}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"quality": {"doubtful_exposure": 4}}, "doubtful_exposure = 4: needs policy = 'retake', not 'flag'"),
+        (
+            {"quality": {"policy": "retake", "doubtful_exposure": 4}},
+            "doubtful_exposure = 4: needs a reconstruction.model, not 'none'",
+        ),
+        (
+            {
+                "quality": {"policy": "retake", "doubtful_exposure": 4},
+                "reconstruction": {"model": "nlm"},
+                "camera": {"exposure_ms": 20_000},
+            },
+            "doubtful_exposure = 4: outside 1..3, for camera.exposure_ms = 20000 and at most 60000",
+        ),
+        ({"quality": {"policy": "retake", "doubtful_exposure": 11}}, "1..10"),
+    ],
+)
+def test_a_plan_that_cannot_have_doubtful_tiles_taken_again_is_refused(changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        Plan.model_validate(PLAN | changes)
+    assert said in str(refused.value)

@@ -17,6 +17,10 @@ from api.twin import Twin
 from tests.api.service_bench import eventually
 from tests.api.test_serve import SLOW_PLAN, serving
 
+PLAN = SLOW_PLAN | {
+    "quality": {"policy": "retake", "doubtful_exposure": 4},
+    "reconstruction": {"model": "nlm"},
+}
 AGAIN = 0
 LONGER = 2.0
 
@@ -42,7 +46,7 @@ def likeness(run: Path, frame: Any) -> float:
 
 def test_a_wish_survives_kill_minus_nine_and_is_granted_once(twin: Twin, tmp_path: Path) -> None:
     with serving(tmp_path, "--rig", twin.rig) as service, connect(service.url) as scope:
-        job = scope.submit(SLOW_PLAN)
+        job = scope.submit(PLAN)
         eventually(lambda: service.tiles() >= 2)
         with pytest.raises(NanorasterError, match=r"tile = 99: outside 0\.\.8") as refusal:
             job.take_again(99)
@@ -65,6 +69,10 @@ def test_a_wish_survives_kill_minus_nine_and_is_granted_once(twin: Twin, tmp_pat
     light = [float(np.mean(frames[attempt.frame])) for attempt in (first, again)]
     assert light[1] > 1.5 * light[0]
     assert likeness(run, frames[again.frame]) > 0.9 > likeness(run, frames[first.frame])
+    with closing(RunStore(run)) as store:
+        restored = {(event.data["tile"], event.data["attempt"]) for event in store.journal.events(kind="tile_restored")}
+        assert restored == {(attempt.tile, attempt.attempt) for attempt in found}
+        assert store.journal.events(kind="restoration_late") == []
     summary: dict[str, Any] = json.loads((run / "report" / "summary.json").read_text())
     assert (summary["tiles"]["ok"], summary["tiles"]["retried"]) == (9, 1)
     assert "a hair on it" in (run / "report" / "report.html").read_text()
