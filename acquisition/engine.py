@@ -23,6 +23,7 @@ from acquisition.judging import Judging
 from acquisition.keeping import Keeping
 from acquisition.layout import camera_area, runs
 from acquisition.overlap import PlannedTile
+from acquisition.quality import STAYS
 from acquisition.retakes import RetakeDesk
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome, State
@@ -160,6 +161,8 @@ class _Engine:
                     self._take_first(taking)
             except Cut:
                 self._told.notice()
+                if not self._todo:
+                    self._told.take_skip()  # there is no tile that it could mean
 
     def _prepare(self, first: PlannedTile) -> Taking:
         """Do what no tile can go without."""
@@ -331,7 +334,8 @@ class _Engine:
         self._put(replace(attempt, verdict="skipped"))
         if final:
             self._desk.done(attempt)
-        self._store.journal.note("tile_skipped", tile=attempt.tile, reason=attempt.reason, final=final)
+        reason = attempt.reason if attempt.retake is None else f"{attempt.reason}; {STAYS}"
+        self._store.journal.note("tile_skipped", tile=attempt.tile, reason=reason, final=final)
 
     def _pause(self) -> None:
         """Leave the rig safe and wait until somebody says what to do next."""

@@ -15,6 +15,8 @@ USUAL_OF = 25
 """Tiles before, whose median is the usual: enough to be steady, few enough to follow the specimen."""
 LEAST_USUAL = 5
 CAUSE = "quality"
+STAYS = "the frame before stays"
+"""Of a tile that was to be taken once more, and gave no good frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +75,7 @@ class QualityControl:
         if flaw is None:
             self._last = attempt, pixels
             return Judged(attempt, pixels, again=False)
-        reason = f"{flaw.reason}; the frame before stays"
+        reason = f"{flaw.reason}; {STAYS}"
         return Judged(replace(attempt, verdict="skipped", cause=CAUSE, reason=reason), None, again=False)
 
     def _judge_again(self, flaw: Flaw, attempt: Attempt, pixels: Pixels) -> Judged:

@@ -111,10 +111,14 @@ class RetakeDesk:
         """The wish for a tile that is not granted yet."""
         return self._wanted.get(tile)
 
+    def numbers(self) -> list[int]:
+        """The tiles that are to be taken again, from memory alone."""
+        with self._changing:
+            return sorted(self._wanted)
+
     def left(self) -> list[PlannedTile]:
         """All tiles that are to be taken again, in planned order."""
-        with self._changing:
-            again = set(self._wanted)
+        again = self.numbers()
         return [tile for tile in self._store.tiles() if tile.index in again] if again else []
 
     def done(self, attempt: Attempt) -> None:

@@ -72,7 +72,7 @@ class Taking:
         Raises:
             Cut: the engine was told something else meanwhile; nothing was taken, and no attempt counts.
         """
-        began = [self._begin(tile) for tile in portion]
+        began = [self._begin(tile, swept=len(portion) > 1) for tile in portion]
         taken: list[Taken] = [(attempt, None) for attempt in began]
         failure, ended = None, None
         try:
@@ -97,8 +97,8 @@ class Taking:
         self._tries[tile.index] += 1
         return attempt
 
-    def _begin(self, tile: PlannedTile) -> Attempt:
-        retake = self._desk.wanted(tile.index)
+    def _begin(self, tile: PlannedTile, swept: bool = False) -> Attempt:
+        retake = None if swept else self._desk.wanted(tile.index)  # a sweep exposes all its tiles alike
         return Attempt(
             tile=tile.index,
             attempt=self._tries[tile.index] + 1,

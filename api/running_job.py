@@ -80,7 +80,7 @@ class RunningJob:
             "pause_pending": self.told.waiting and self.state is not State.PAUSED,
             "waits_because": self.told.why_waits or None if self.told.waiting else None,
             "ending": self.ending,
-            "retakes": [tile.index for tile in self.desk.left()] if self.desk else [],
+            "retakes": self.desk.numbers() if self.desk else [],
         }
 
     @property
