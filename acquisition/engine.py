@@ -27,7 +27,7 @@ from acquisition.quality import STAYS
 from acquisition.retakes import RetakeDesk
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome, State
-from acquisition.taking import Portion, Taken, Taking
+from acquisition.taking import ExposureRefused, Portion, Taken, Taking
 from acquisition.timeline import sign_of_life_s
 from acquisition.write_behind import WriteBehind
 from devices.errors import DeviceError
@@ -209,6 +209,9 @@ class _Engine:
             return
         if failure is None:
             self._keep(portion, taken)
+            return
+        if isinstance(failure, ExposureRefused):  # which says nothing about the rig, nor would it help to try again
+            self._skip(replace(taken[0][0], reason=str(failure)), final=True)
             return
         action = self._failures.action(portion[0], failure)
         if len(portion) > 1 and action == "skip":

@@ -7,7 +7,7 @@ row that makes it count. So a wish outlives every crash, and is granted once.
 import threading
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 from acquisition.journal import TOLD, Attempt
 from acquisition.overlap import PlannedTile
@@ -18,6 +18,9 @@ from acquisition.run_store import RunStore
 
 Cause = Literal["asked", "doubtful"]
 """Why a tile is taken again: a person wants it so, or its restored image contradicts its frame."""
+
+ANSWERS = (CAUSE, TOLD, *get_args(Cause))
+"""Causes of an attempt without a frame that would be the same once more."""
 
 
 class RetakeRefused(ValueError):
@@ -48,14 +51,15 @@ def asked_of(store: RunStore) -> list[Retake]:
 def wanted(asked: Iterable[Retake], attempts: Iterable[Attempt]) -> dict[int, Retake]:
     """Wishes that no attempt has answered, by tile; of several for a tile the last one counts.
 
-    A frame answers, and so does one that was not good enough, or somebody who skips it. A device that fails does not.
+    A frame answers, and so does one that was not good enough, a camera that does not expose for so long, or somebody
+    who skips it. A device that fails does not.
     """
     latest = {retake.tile: retake for retake in asked}
     if not latest:
         return {}
     for attempt in attempts:
         retake = latest.get(attempt.tile)
-        is_answer = attempt.verdict == "ok" or (attempt.verdict == "skipped" and attempt.cause in (CAUSE, TOLD))
+        is_answer = attempt.verdict == "ok" or (attempt.verdict == "skipped" and attempt.cause in ANSWERS)
         if retake is not None and attempt.retake is not None and attempt.retake >= retake.number and is_answer:
             del latest[attempt.tile]
     return latest

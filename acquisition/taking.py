@@ -13,12 +13,16 @@ from acquisition.retakes import RetakeDesk
 from acquisition.run_store import RunStore
 from acquisition.sweeps import line_scan, middle_s, sweep_along
 from acquisition.write_behind import Pixels
-from devices.errors import DeviceError, FrameRepeated
+from devices.errors import DeviceError, DeviceRejected, FrameRepeated, Stopped
 from devices.protocols import Frame
 from devices.rig import Rig
 
 Portion = list[PlannedTile]
 Taken = tuple[Attempt, Pixels]
+
+
+class ExposureRefused(DeviceRejected):
+    """The camera does not expose for as long as a tile was wished to be exposed, and never will."""
 
 
 class Taking:
@@ -121,6 +125,16 @@ class Taking:
             self._rig.camera.set_exposure_s(exposure_s)
             self._exposure_s = exposure_s
 
+    def _expose_as_wished(self, exposure_s: float) -> None:
+        try:
+            self._expose_for(exposure_s)
+        except Stopped:
+            raise
+        except DeviceRejected as refusal:
+            if exposure_s == self._plan.camera.exposure_s:
+                raise
+            raise ExposureRefused(refusal.device, refusal.message) from refusal
+
     def _step(self, tile: PlannedTile, attempt: Attempt) -> Taken:
         """Bring the tile's centre under the camera, and expose it while place and force are read."""
         self._expose_for(self._plan.camera.exposure_s)  # also what focus and drift are measured with
@@ -130,7 +144,7 @@ class Taking:
             self._keeping.exposing(self._plan.tiles.dwell_s)
             self._told.wait(self._plan.tiles.dwell_s)
         self._before_exposure()
-        self._expose_for(attempt.exposure_s)
+        self._expose_as_wished(attempt.exposure_s)
         self._keeping.exposing(attempt.exposure_s)
         self._rig.camera.start_sequence(1)
         actual_um = self._rig.scanner.read_position_um()

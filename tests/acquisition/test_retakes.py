@@ -187,11 +187,13 @@ def test_a_camera_that_refuses_the_exposure_leaves_the_frame_before(night: Night
 
     night.stage.camera.set_exposure_s = refuse  # type: ignore[method-assign]
     assert night.go(after=5, ask=lambda desk: desk.ask(4, LONGER)) is Outcome.COMPLETED
-    assert [a.verdict for a in night.attempts(4)] == ["ok", "retry", "skipped", "skipped"]  # it comes back to it once
+    assert [(a.verdict, a.cause) for a in night.attempts(4)] == [("ok", None), ("skipped", "asked")]
     assert night.attempts(4)[-1].reason == "camera: exposure: 40 ms is outside 0.5..30 ms"
     skipped = night.store.journal.events(kind="tile_skipped")[-1].data
     assert (skipped["final"], str(skipped["reason"]).endswith("; the frame before stays")) == (True, True)
     assert night.frame(night.attempts(4)[0]).any()
+    night.come_back()
+    assert left_to_take(night.store) == []
 
 
 def test_of_two_wishes_for_a_tile_the_last_one_counts(night: Night) -> None:
