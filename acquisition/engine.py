@@ -23,9 +23,11 @@ from acquisition.judging import Judging
 from acquisition.keeping import Keeping
 from acquisition.layout import camera_area, runs
 from acquisition.overlap import PlannedTile
+from acquisition.quality import STAYS
+from acquisition.retakes import RetakeDesk
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome, State
-from acquisition.taking import Portion, Taken, Taking
+from acquisition.taking import ExposureRefused, Portion, Taken, Taking
 from acquisition.timeline import sign_of_life_s
 from acquisition.write_behind import WriteBehind
 from devices.errors import DeviceError
@@ -46,11 +48,13 @@ def run(
     told: Instructions,
     watcher: Watcher = Watcher(),
     heart: Heartbeat | None = None,
+    desk: RetakeDesk | None = None,
 ) -> Outcome:
     """Acquire every tile of the store's plan that it does not hold; leave the rig safe, however it ends.
 
     Args:
         heart: where the engine gives signs of life to a guardian; None: there is none.
+        desk: where tiles are asked for once more; closed when this returns. None: nobody asks.
 
     Raises:
         DeviceError: a device failed and the plan's policy for it is to abort; the journal says which and why.
@@ -60,13 +64,14 @@ def run(
     store.journal.add_event("run_resumed" if store.attempts() else "run_started", missing=len(store.to_take()))
     failures = Failures(store.plan.on_failure, told)
     heart = heart or Heartbeat.unshared()
+    desk = desk or RetakeDesk(store)
     try:
         with (
             WriteBehind(store.record_all, watcher.acquired, store.encode, store.raw.encoders) as writer,
             rig.safe_on_exit(),
             failures.overcome(lambda: Keeping(store, rig, told, note, heart)) as keeping,
         ):
-            outcome = _Engine(store, rig, told, watcher, writer, keeping, failures).acquire()
+            outcome = _Engine(store, rig, told, watcher, writer, keeping, failures, desk).acquire()
             watcher.state(State.FINISHING)
             told.notice()
     except Cut:
@@ -75,6 +80,8 @@ def run(
     except Exception as error:
         note("run_failed", reason=str(error))
         raise
+    finally:
+        desk.close()
     store.journal.note_clock_jump()
     note(f"run_{outcome}", reason="" if outcome is Outcome.COMPLETED else told.why_ends)
     return outcome
@@ -106,6 +113,7 @@ class _Engine:
         writer: WriteBehind,
         keeping: Keeping,
         failures: Failures,
+        desk: RetakeDesk,
     ) -> None:
         self._store = store
         self._rig = rig
@@ -114,6 +122,7 @@ class _Engine:
         self._writer = writer
         self._keeping = keeping
         self._failures = failures
+        self._desk = desk
         self._judging = Judging(store, rig, told)
         self._todo = deque(_portions(store))
         self._last_row: int | None = None
@@ -125,9 +134,10 @@ class _Engine:
                 self._acquire_until_told()
             if self._told.stopped:
                 return _ended(self._told)
-            if not self._todo and not self._failures.disk_fails:
+            if self._todo or self._failures.disk_fails:
+                self._pause()
+            elif self._desk.close(unless_wanted=True):
                 return Outcome.COMPLETED
-            self._pause()
 
     def _acquire_until_told(self) -> None:
         """Take one portion after the other until none is left, or the run is to pause or to end."""
@@ -151,6 +161,8 @@ class _Engine:
                     self._take_first(taking)
             except Cut:
                 self._told.notice()
+                if not self._todo:
+                    self._told.take_skip()  # there is no tile that it could mean
 
     def _prepare(self, first: PlannedTile) -> Taking:
         """Do what no tile can go without."""
@@ -165,7 +177,7 @@ class _Engine:
         self._failures.overcome(lambda: self._keeping.prepare(first))
         before_exposure = partial(self._stored, self._wait_written)
         taking = self._failures.overcome(
-            lambda: Taking(self._rig, self._store, self._told, self._keeping, before_exposure)
+            lambda: Taking(self._rig, self._store, self._told, self._keeping, self._desk, before_exposure)
         )
         self._watcher.state(State.ACQUIRING)
         return taking
@@ -197,6 +209,9 @@ class _Engine:
             return
         if failure is None:
             self._keep(portion, taken)
+            return
+        if isinstance(failure, ExposureRefused):  # which says nothing about the rig, nor would it help to try again
+            self._skip(replace(taken[0][0], reason=str(failure)), final=True)
             return
         action = self._failures.action(portion[0], failure)
         if len(portion) > 1 and action == "skip":
@@ -254,6 +269,8 @@ class _Engine:
                     again = [*(tile for tile in again if tile not in portion[place:]), *portion[place:]]
                     raise
                 self._failures.went_well(tile)
+                if not judged.again:
+                    self._desk.done(attempt)
         finally:
             self._todo.extendleft([tile] for tile in reversed(again))
 
@@ -270,7 +287,18 @@ class _Engine:
 
     def _last_look(self) -> None:
         self._stored(self._wait_written)
-        self._todo.extend([tile] for tile in self._judging.all())
+        again = self._judging.all()
+        if not again:
+            self._ask_for_doubtful()
+        self._todo.extend([tile] for tile in dict.fromkeys([*again, *self._desk.left()]))
+
+    def _ask_for_doubtful(self) -> None:
+        """Have tiles taken again whose restored image contradicts them; the probe lets go while the worker works."""
+        if self._judging.awaits_restoration:
+            self._failures.overcome(self._keeping.rest)
+            factor = self._store.plan.quality.doubtful_exposure or 1.0
+            for tile, why in self._judging.doubtful().items():
+                self._stored(partial(self._desk.ask, tile, factor, why, "doubtful"))
 
     def _settle(self, tile: PlannedTile, attempt: Attempt, action: Action) -> None:
         """Record an attempt that failed, and put its tile at the end if it is to be tried again there."""
@@ -307,7 +335,10 @@ class _Engine:
 
     def _skip(self, attempt: Attempt, final: bool) -> None:
         self._put(replace(attempt, verdict="skipped"))
-        self._store.journal.note("tile_skipped", tile=attempt.tile, reason=attempt.reason, final=final)
+        if final:
+            self._desk.done(attempt)
+        reason = attempt.reason if attempt.retake is None else f"{attempt.reason}; {STAYS}"
+        self._store.journal.note("tile_skipped", tile=attempt.tile, reason=reason, final=final)
 
     def _pause(self) -> None:
         """Leave the rig safe and wait until somebody says what to do next."""

@@ -63,6 +63,7 @@ class Attempt:
     cause: str | None = None  # of a verdict that is not ok: a kind of failure as plans name it, `quality`, or `TOLD`
     reason: str | None = None
     frame: int | None = None  # its place in raw.zarr
+    retake: int | None = None  # number of the wish that it answers, whose `cause` and `reason` it has unless it failed
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What is said about tiles that were taken: whether each is good enough, and whether a row lies as it should."""
 
+from acquisition.doubts import Doubts
 from acquisition.frame_flaws import Pixels
 from acquisition.instructions import Instructions
 from acquisition.journal import Attempt
@@ -7,6 +8,7 @@ from acquisition.neighbour_check import NeighbourCheck
 from acquisition.overlap import PlannedTile
 from acquisition.overlap_control import OverlapControl
 from acquisition.quality import Judged, QualityControl
+from acquisition.retakes import asked_of
 from acquisition.run_store import RunStore
 from devices.rig import Rig
 
@@ -27,8 +29,13 @@ class Judging:
         history = [attempt for _, attempt in store.journal.attempts()]
         self._quality = QualityControl(store.plan.quality, store.field, len(store.tiles()), history)
         self._neighbours = NeighbourCheck(store)
+        self._doubts = Doubts(store)
+        self._doubted = {retake.tile for retake in asked_of(store) if retake.cause == "doubtful"}
+        """Tiles that were taken again for that, or will be: a second doubt would tell nothing new."""
+        for tile in self._doubted:
+            self._quality.may_retake(tile)  # of a run that goes on: they are part of its budget
         self._overlap = OverlapControl(store, rig.scanner.limits_um, store.journal.note, told)
-        self._looked_last = False
+        self._looked_last = self._looked_for_doubts = False
         self._may_doubt = not store.journal.events(kind="calibration_doubtful")
 
     @property
@@ -39,7 +46,7 @@ class Judging:
     def frame(self, attempt: Attempt, pixels: Pixels) -> Judged:
         """Judge a frame (y, x) by itself and by the one before."""
         judged = self._quality.judge(attempt, pixels)
-        if judged.again:
+        if judged.pixels is None:
             self._store.journal.note("quality_refused", tile=attempt.tile, reason=judged.attempt.reason)
         return judged
 
@@ -69,6 +76,26 @@ class Judging:
             self._await_worker()
         self._looked_last = True
         return self._suspects(LAST_ROW) if self._plan.quality.policy != "none" else []
+
+    @property
+    def awaits_restoration(self) -> bool:
+        """Whether `doubtful` waits for the worker, perhaps for long."""
+        return self._plan.quality.doubtful_exposure is not None and not self._looked_for_doubts
+
+    def doubtful(self) -> dict[int, str]:
+        """Tiles to be taken again with a longer exposure, and why: of those that the budget allows, once.
+
+        Raises:
+            Cut: the run was told something else.
+        """
+        if not self.awaits_restoration:
+            return {}
+        self._doubts.await_worker(self._told)
+        self._looked_for_doubts = True
+        found = self._doubts.found()
+        return {
+            tile: why for tile, why in found.items() if tile not in self._doubted and self._quality.may_retake(tile)
+        }
 
     def _await_worker(self) -> None:
         """Give the worker a moment to join the last tile to another."""

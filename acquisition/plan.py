@@ -26,11 +26,14 @@ def _of_a_name_s_length(name: str) -> str:
     return name
 
 
+LONGEST_EXPOSURE_MS = 60_000.0
+MOST_TIMES = 10.0  # as long as planned, for a tile that is taken again
 LONGEST_NAME = 200  # fits a line of the queue and the head of a report
 Name = Annotated[Printable, AfterValidator(_of_a_name_s_length)]
 Overlap = Annotated[Number, AfterValidator(within(0.0, 0.9))]
 LineBlur = Annotated[Number, AfterValidator(within(0.01, 10.0))]
-ExposureMs = Annotated[Number, AfterValidator(within(0.01, 60_000.0))]
+ExposureMs = Annotated[Number, AfterValidator(within(0.01, LONGEST_EXPOSURE_MS))]
+ExposureFactor = Annotated[Number, AfterValidator(within(1.0, MOST_TIMES))]
 FailurePolicy = Annotated[str, AfterValidator(_known_policy)]
 SpanUm = Annotated[Number, AfterValidator(within(0.01, 1000.0))]
 ForceNn = Annotated[Number, AfterValidator(within(0.1, 1e6))]
@@ -147,6 +150,16 @@ class Quality(Model):
     least_contrast: Annotated[Number, AfterValidator(within(0.0, 10.0))] = 0.0  # sd over mean
     least_focus: Annotated[Number, AfterValidator(within(0.0, 1.0))] = 0.5
     """Of the sharpness of the tile before, in the strip that both show."""
+    doubtful_exposure: ExposureFactor | None = None
+    """Times the exposure for a tile that is taken again because its restored image does not explain its frame."""
+
+    @model_validator(mode="after")
+    def _doubtful_are_taken_again(self) -> Self:
+        if self.doubtful_exposure is not None and self.policy != "retake":
+            raise ValueError(
+                f"doubtful_exposure = {self.doubtful_exposure:g}: needs policy = 'retake', not {self.policy!r}"
+            )
+        return self
 
 
 class OnFailure(Model):
@@ -190,6 +203,20 @@ class Plan(Model):
     on_failure: OnFailure = OnFailure()
     storage: Storage = Storage()
     reconstruction: Restoration = Restoration()
+
+    @model_validator(mode="after")
+    def _doubtful_are_restored_and_can_be_exposed(self) -> Self:
+        times, exposure_ms = self.quality.doubtful_exposure, self.camera.exposure_ms
+        if times is None:
+            return self
+        if self.reconstruction.model == "none":
+            raise ValueError(f"quality.doubtful_exposure = {times:g}: needs a reconstruction.model, not 'none'")
+        if times * exposure_ms > LONGEST_EXPOSURE_MS:
+            raise ValueError(
+                f"quality.doubtful_exposure = {times:g}: outside 1..{LONGEST_EXPOSURE_MS / exposure_ms:g}, for "
+                f"camera.exposure_ms = {exposure_ms:g} and at most {LONGEST_EXPOSURE_MS:g}"
+            )
+        return self
 
     @classmethod
     def load(cls, path: Path) -> Self:

@@ -15,6 +15,8 @@ USUAL_OF = 25
 """Tiles before, whose median is the usual: enough to be steady, few enough to follow the specimen."""
 LEAST_USUAL = 5
 CAUSE = "quality"
+STAYS = "the frame before stays"
+"""Of a tile that was to be taken once more, and gave no good frame."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,8 @@ class QualityControl:
         """Say what becomes of an attempt that gave a frame (y, x) without any failure."""
         if self._settings.policy == "none":
             return Judged(attempt, pixels, again=False)
+        if attempt.retake is not None:
+            return self._judge_retake(attempt, pixels)
         flaw = self._flaw(attempt, pixels)
         if flaw is not None and self._settings.policy == "retake":
             return self._judge_again(flaw, attempt, pixels)
@@ -64,6 +68,15 @@ class QualityControl:
             return False
         self._count(tile)
         return True
+
+    def _judge_retake(self, attempt: Attempt, pixels: Pixels) -> Judged:
+        """Keep the frame before of a tile that somebody wants once more, if something is wrong with this one."""
+        flaw = self._flaw(attempt, pixels)
+        if flaw is None:
+            self._last = attempt, pixels
+            return Judged(attempt, pixels, again=False)
+        reason = f"{flaw.reason}; {STAYS}"
+        return Judged(replace(attempt, verdict="skipped", cause=CAUSE, reason=reason), None, again=False)
 
     def _judge_again(self, flaw: Flaw, attempt: Attempt, pixels: Pixels) -> Judged:
         """Take it again; when that is used up, keep the least bad frame of the tile."""
@@ -98,7 +111,8 @@ class QualityControl:
         if self._last is not None:
             before, frame = self._last
             found.append(frozen(pixels, frame))
-            found.append(unsharp(pixels, frame, self._step_px(before, attempt), self._settings.least_focus))
+            if before.exposure_s == attempt.exposure_s:
+                found.append(unsharp(pixels, frame, self._step_px(before, attempt), self._settings.least_focus))
         return max((flaw for flaw in found if flaw is not None), key=lambda flaw: flaw.badness, default=None)
 
     def _step_px(self, before: Attempt, attempt: Attempt) -> tuple[float, float]:

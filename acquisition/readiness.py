@@ -145,6 +145,7 @@ class _Gate:
         if self._rig is not None:
             self._judge_devices(self._rig)
             if costs is not None:
+                self._judge_longer_exposure(self._rig)
                 costs = self._judge_disk(self._rig, costs)
         return Findings(self.problems, self.warnings, costs, self.interlocks)
 
@@ -205,6 +206,18 @@ class _Gate:
                 self.warnings.append(
                     f"scanner: {axis} = {place_um:g} um is outside {low_um:g}..{high_um:g} um; is its servo on?"
                 )
+
+    def _judge_longer_exposure(self, rig: Rig) -> None:
+        """Ask the camera whether it can expose as long as doubtful tiles would be."""
+        times = self._plan.quality.doubtful_exposure
+        if times is None:
+            return
+        try:
+            rig.camera.set_exposure_s(times * self._plan.camera.exposure_s)
+        except DeviceRejected as refusal:
+            self.problems.append(f"quality.doubtful_exposure = {times:g}: {refusal}")
+        except DeviceError as error:
+            overcome(error)
 
     def _judge_disk(self, rig: Rig, costs: Cost) -> Cost:
         """Try a few frames on the disk; the cost as it follows from them."""

@@ -26,6 +26,7 @@ class _Taken:
     row: int
     col: int
     take: int
+    exposure_s: float
     place: Place
 
 
@@ -77,7 +78,9 @@ class RunFrames:
                 place = places.of(attempt)
                 if attempt.frame is not None and place is not None:
                     self._frames[attempt.tile] = attempt.frame
-                    self._taken[attempt.tile] = _Taken(attempt.row, attempt.col, attempt.attempt, place)
+                    self._taken[attempt.tile] = _Taken(
+                        attempt.row, attempt.col, attempt.attempt, attempt.exposure_s, place
+                    )
                     arrived.add(attempt.tile)
             if self._read_layout(bool(arrived)):
                 arrived = set(self._taken)
@@ -88,7 +91,9 @@ class RunFrames:
                 time.sleep(POLL_S)
 
     def pixels(self, tile: Tile) -> NDArray[np.uint16]:
-        """The raw frame (y, x) of a tile that has arrived.
+        """The raw frame (y, x) of a tile that has arrived; one that was exposed longer, as bright as planned.
+
+        A mosaic has one scale of grey values; `raw.zarr` holds what came.
 
         Raises:
             RunError: the array is damaged.
@@ -97,9 +102,15 @@ class RunFrames:
         try:
             if frame >= self._raw.shape[0]:  # it has grown since it was opened
                 self._raw = _opened(self.store.path)
-            return np.asarray(self._raw[frame])
+            return self._as_planned(np.asarray(self._raw[frame]), tile)
         except Exception as error:  # whatever the codecs stumbled over
             raise RunError(f"{self.store.path / 'raw.zarr'}: frame {frame} cannot be read: {error}") from error
+
+    def _as_planned(self, pixels: NDArray[np.uint16], tile: Tile) -> NDArray[np.uint16]:
+        planned_s, exposure_s = self.store.plan.camera.exposure_s, self._taken[tile.index].exposure_s
+        if exposure_s <= planned_s or self.store.plan.follows_video:
+            return pixels
+        return np.asarray(np.rint(pixels * np.float32(planned_s / exposure_s)), np.uint16)
 
     def known_edges(self) -> list[Edge]:
         """What an earlier worker measured on this run."""
@@ -109,6 +120,16 @@ class RunFrames:
         """Put a measured edge into the journal."""
         if self._remember_edges:
             self.store.journal.add_edge(edge)
+
+    def report_restored(self, tile: Tile, agreement: float | None, least: float) -> None:
+        """Tell the engine how far a restored tile explains its frame (None: all is noise), if the plan wants to know.
+
+        Args:
+            least: agreement of a tile that is not doubtful.
+        """
+        if self._remember_edges and self.store.plan.quality.doubtful_exposure is not None:
+            known = None if agreement is None else round(agreement, 4)
+            self.store.journal.note("tile_restored", tile=tile.index, attempt=tile.take, agreement=known, least=least)
 
     def _read_layout(self, arrived: bool) -> bool:
         """Look up how the tiles are laid out by now; whether tiles known before have come to lie elsewhere."""

@@ -9,10 +9,11 @@ from acquisition.instructions import Instructions
 from acquisition.journal import Attempt
 from acquisition.keeping import Keeping, Standing
 from acquisition.overlap import PlannedTile
+from acquisition.retakes import RetakeDesk
 from acquisition.run_store import RunStore
 from acquisition.sweeps import line_scan, middle_s, sweep_along
 from acquisition.write_behind import Pixels
-from devices.errors import DeviceError, FrameRepeated
+from devices.errors import DeviceError, DeviceRejected, FrameRepeated, Stopped
 from devices.protocols import Frame
 from devices.rig import Rig
 
@@ -20,22 +21,35 @@ Portion = list[PlannedTile]
 Taken = tuple[Attempt, Pixels]
 
 
+class ExposureRefused(DeviceRejected):
+    """The camera does not expose for as long as a tile was wished to be exposed, and never will."""
+
+
 class Taking:
     """Takes portions of the plan one after the other, and keeps count of tries, time and frames."""
 
     def __init__(
-        self, rig: Rig, store: RunStore, told: Instructions, keeping: Keeping, before_exposure: Callable[[], None]
+        self,
+        rig: Rig,
+        store: RunStore,
+        told: Instructions,
+        keeping: Keeping,
+        desk: RetakeDesk,
+        before_exposure: Callable[[], None],
     ) -> None:
-        """Begin where the store's journal ends.
+        """Begin where the store's journal ends, with a camera that exposes as the plan says.
 
         Args:
+            desk: knows the tiles that are taken again because somebody wants it so, and how long to expose them.
             before_exposure: called when the rig stands still and the next frame is about to be exposed.
         """
         self._rig = rig
         self._keeping = keeping
         self._told = told
+        self._desk = desk
         self._before_exposure = before_exposure
         self._plan = store.plan
+        self._exposure_s: float | None = store.plan.camera.exposure_s  # of the camera; None: not known
         self._clock = store.journal.clock
         self._pixel_size_um = store.field.pixel_size_um
         self._z_um = rig.scanner.read_position_um().get("z")
@@ -62,7 +76,7 @@ class Taking:
         Raises:
             Cut: the engine was told something else meanwhile; nothing was taken, and no attempt counts.
         """
-        began = [self._begin(tile) for tile in portion]
+        began = [self._begin(tile, swept=len(portion) > 1) for tile in portion]
         taken: list[Taken] = [(attempt, None) for attempt in began]
         failure, ended = None, None
         try:
@@ -87,7 +101,8 @@ class Taking:
         self._tries[tile.index] += 1
         return attempt
 
-    def _begin(self, tile: PlannedTile) -> Attempt:
+    def _begin(self, tile: PlannedTile, swept: bool = False) -> Attempt:
+        retake = None if swept else self._desk.wanted(tile.index)  # a sweep exposes all its tiles alike
         return Attempt(
             tile=tile.index,
             attempt=self._tries[tile.index] + 1,
@@ -97,17 +112,39 @@ class Taking:
             target_x_um=tile.x_um,
             target_y_um=tile.y_um,
             target_z_um=self._z_um,
-            exposure_s=self._plan.camera.exposure_s,
+            exposure_s=self._plan.camera.exposure_s * (retake.exposure_factor if retake else 1.0),
+            cause=retake.cause if retake else None,
+            reason=retake.reason if retake else None,
+            retake=retake.number if retake else None,
         )
+
+    def _expose_for(self, exposure_s: float) -> None:
+        """Set the camera's exposure, unless it is that already."""
+        if exposure_s != self._exposure_s:
+            self._exposure_s = None
+            self._rig.camera.set_exposure_s(exposure_s)
+            self._exposure_s = exposure_s
+
+    def _expose_as_wished(self, exposure_s: float) -> None:
+        try:
+            self._expose_for(exposure_s)
+        except Stopped:
+            raise
+        except DeviceRejected as refusal:
+            if exposure_s == self._plan.camera.exposure_s:
+                raise
+            raise ExposureRefused(refusal.device, refusal.message) from refusal
 
     def _step(self, tile: PlannedTile, attempt: Attempt) -> Taken:
         """Bring the tile's centre under the camera, and expose it while place and force are read."""
+        self._expose_for(self._plan.camera.exposure_s)  # also what focus and drift are measured with
         standing = self._keeping.bring_to(tile)
         self._attended_s = standing.attended_s
         if self._plan.tiles.dwell_s:
             self._keeping.exposing(self._plan.tiles.dwell_s)
             self._told.wait(self._plan.tiles.dwell_s)
         self._before_exposure()
+        self._expose_as_wished(attempt.exposure_s)
         self._keeping.exposing(attempt.exposure_s)
         self._rig.camera.start_sequence(1)
         actual_um = self._rig.scanner.read_position_um()
@@ -120,6 +157,7 @@ class Taking:
 
     def _sweep(self, row: Portion, attempts: Sequence[Attempt]) -> list[Taken]:
         """Let the scanner sweep over a row and fire the camera; it tells where it was half-way through an exposure."""
+        self._expose_for(self._plan.camera.exposure_s)
         standing = self._keeping.bring_to_row(row[0])
         self._attended_s = standing.attended_s
         standing = self._keeping.read_force(standing)

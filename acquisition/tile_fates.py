@@ -49,6 +49,6 @@ def _fate(attempts: Sequence[Attempt]) -> Fate:
     taken = [attempt for attempt in attempts if attempt.verdict == "ok"]
     if not taken:
         return "skipped" if attempts[-1].verdict == "skipped" else "failed"
-    if taken[-1].reason:
+    if taken[-1].reason and taken[-1].retake is None:
         return "flagged"
     return "retried" if len(attempts) > 1 else "ok"

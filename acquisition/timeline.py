@@ -17,6 +17,7 @@ FROM_OTHERS = frozenset(
         "worker_started",
         "worker_died",
         "worker_warned",
+        "tile_restored",
         "telling_failed",
         "guardian_retracted",
         "guardian_released",

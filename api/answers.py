@@ -91,6 +91,9 @@ class ServiceStatus(Answer):
     pause_pending: bool | None
     waits_because: str | None = Field(description="Who or what pauses the run, and why.", examples=["pause over HTTP"])
     ending: Outcome | None = Field(description="How somebody told the run to end.")
+    retakes: list[int] | None = Field(
+        description="Tiles that are taken again before the run ends, because somebody wants it.", examples=[[12, 40]]
+    )
     held: str | None = Field(description="Why no job may begin.", examples=["stopped over HTTP"])
     troubles: list[str] = Field(description="What is in the way of the service.")
     rig: str | None = Field(description="The service's rig file.")

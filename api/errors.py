@@ -5,6 +5,7 @@ from http import HTTPStatus
 
 from acquisition.plan import PlanError
 from acquisition.queue_errors import JobRefused, NoSuchJob, QueueError
+from acquisition.retakes import RetakeRefused
 from acquisition.run_store import RunError
 from api.access.lease import LeaseHeld
 from api.hand.errors import BeyondLimits, HandRefused, NoSuchDevice, RigTaken
@@ -54,6 +55,7 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     RigTaken: HTTPStatus.CONFLICT,
     HandRefused: HTTPStatus.CONFLICT,
     Stopped: HTTPStatus.CONFLICT,
+    RetakeRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     BeyondLimits: HTTPStatus.UNPROCESSABLE_ENTITY,
     DeviceError: HTTPStatus.SERVICE_UNAVAILABLE,
     PlanError: HTTPStatus.UNPROCESSABLE_ENTITY,

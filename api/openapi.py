@@ -28,7 +28,7 @@ ANSWERS: dict[tuple[str, str], type[BaseModel]] = {
     ("patch", f"{API}/jobs/{{job_id}}"): answers.JobAnswer,
     **{
         ("post", f"{API}/jobs/{{job_id}}/{verb}"): answers.ServiceStatus
-        for verb in ("pause", "resume", "skip", "stop", "abort")
+        for verb in ("pause", "resume", "skip", "retake", "stop", "abort")
     },
     ("get", f"{API}/runs"): answers.Runs,
     ("get", f"{API}/runs/{{name}}"): answers.Run,

@@ -112,6 +112,14 @@ class Job:
         """Give up the tile that is tried, while paused the next one."""
         self._tell("skip", {"reason": reason})
 
+    def take_again(self, tile: int, exposure_factor: float = 1.0, reason: str = "") -> None:
+        """Take a tile again before the run ends, exposed so many times as long as planned.
+
+        Raises:
+            NanorasterError: there is no such tile, it is not taken yet, or the run takes no more.
+        """
+        self._tell("retake", {"tile": tile, "exposure_factor": exposure_factor, "reason": reason})
+
     def stop(self, reason: str = "") -> None:
         """End the run now and cleanly; the next job begins."""
         self._tell("stop", {"reason": reason})
@@ -124,5 +132,5 @@ class Job:
         """Take it off the queue, unless it runs."""
         self._connection.ask("DELETE", f"/jobs/{self.id}")
 
-    def _tell(self, verb: str, body: Mapping[str, str] | None = None) -> None:
+    def _tell(self, verb: str, body: Mapping[str, object] | None = None) -> None:
         self._connection.ask("POST", f"/jobs/{self.id}/{verb}", body)

@@ -7,6 +7,7 @@ from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Instructions
 from acquisition.job import Job
 from acquisition.journal import Attempt
+from acquisition.retakes import RetakeDesk
 from acquisition.states import Outcome, State
 from api.scan import Watcher
 
@@ -28,6 +29,8 @@ class RunningJob:
         self.taken_last: Attempt | None = None
         self.heart: Heartbeat | None = None
         """That the run shares with its guardian; rests on a rig without a probe."""
+        self.desk: RetakeDesk | None = None
+        """Where tiles are asked for once more; closed when acquiring is over."""
         self._planned = 0
         self._taken_before = 0
         self._taken: set[int] = set()
@@ -35,7 +38,14 @@ class RunningJob:
 
     def watcher(self) -> Watcher:
         """Who listens to the scan."""
-        return Watcher(self._started, self._acquired, self._is_now, self._placed_so_far, guarded=self._guarded)
+        return Watcher(
+            self._started,
+            self._acquired,
+            self._is_now,
+            self._placed_so_far,
+            guarded=self._guarded,
+            taking_again=self._taking_again,
+        )
 
     def stop(self, reason: str) -> None:
         """Let it end cleanly; what was taken is made into a mosaic."""
@@ -70,6 +80,7 @@ class RunningJob:
             "pause_pending": self.told.waiting and self.state is not State.PAUSED,
             "waits_because": self.told.why_waits or None if self.told.waiting else None,
             "ending": self.ending,
+            "retakes": self.desk.numbers() if self.desk else [],
         }
 
     @property
@@ -89,6 +100,9 @@ class RunningJob:
 
     def _guarded(self, heart: Heartbeat) -> None:
         self.heart = heart
+
+    def _taking_again(self, desk: RetakeDesk) -> None:
+        self.desk = desk
 
     def _is_now(self, state: State) -> None:
         self.state = state

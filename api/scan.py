@@ -19,6 +19,7 @@ from acquisition.journal import Attempt
 from acquisition.layout import camera_area
 from acquisition.plan import Plan
 from acquisition.readiness import Findings, InterlocksStand, check, check_rest, interlocks_now
+from acquisition.retakes import RetakeDesk, left_to_take
 from acquisition.run_folder import JOURNAL, discard_unbegun
 from acquisition.run_store import RunStore, ensure_empty
 from acquisition.states import Outcome, State
@@ -56,6 +57,7 @@ class Watcher:
     placed: Callable[[dict[str, Any]], None] = lambda said: None
     warned: Callable[[str], None] = lambda warning: None
     guarded: Callable[[Heartbeat], None] = lambda heart: None
+    taking_again: Callable[[RetakeDesk], None] = lambda desk: None
 
 
 def field_of(plan: Plan, settings: RigSettings) -> Field:
@@ -147,7 +149,8 @@ def resume(
     with closing(RunStore.reopen(path, mend=mend)) as store:
         store.journal.note("resume_begun")
         own = RigSettings.model_validate(store.rig)
-        if not store.to_take():
+        left = left_to_take(store)
+        if not left:
             with _telling(store, own):
                 _note_completed(store)
                 return _make_mosaic(store, told, watcher, world_url)
@@ -160,7 +163,7 @@ def resume(
             holding(rig_now),
             open_rig(rig_now, leave_out=NOT_FOR_TILES) as rig,
         ):
-            ready = check_rest(store.plan, store.field, store.to_take(), rig_now, rig, path)
+            ready = check_rest(store.plan, store.field, left, rig_now, rig, path)
             ready.refuse()
             _warn([*warnings, *ready.warnings], store, watcher)
             return _acquire(store, rig, told, watcher, world_url)
@@ -292,13 +295,15 @@ def _guarded_engine(store: RunStore, rig: Rig, told: Instructions, watcher: Watc
     note, disk = store.journal.note, partial(shutil.disk_usage, store.path)
     rules = with_disk_floor(rig.settings.interlocks, disk().total)
     listener = engine_module.Watcher(watcher.acquired, watcher.state)
+    desk = RetakeDesk(store)
     with (
         guarded(rig.settings, store.path / JOURNAL, note) as heart,
         InterlockWatch(rules, rig, told, note, lambda: disk().free),
         ThreadPoolExecutor(1, "engine") as engine,
     ):
         watcher.guarded(heart)
-        return engine.submit(engine_module.run, store, rig, told, listener, heart).result()
+        watcher.taking_again(desk)
+        return engine.submit(engine_module.run, store, rig, told, listener, heart, desk).result()
 
 
 def _make_mosaic(

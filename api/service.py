@@ -40,6 +40,15 @@ AGAIN_S = 5.0  # between two tries at what failed: a locked database, a rig that
 ENDING = "the service ends"
 END_S = 4.0  # for the engine to leave the rig safe; the rest of the 5 s that systemd is promised is for the API
 
+NOTHING_RUNS: dict[str, object] = {
+    "job": None,
+    "progress": None,
+    "pause_pending": False,
+    "waits_because": None,
+    "ending": None,
+    "retakes": None,
+}
+
 Verb = Literal["pause", "resume", "skip", "stop", "abort"]
 
 
@@ -147,10 +156,9 @@ class Service:
     def status(self) -> dict[str, Any]:
         """What goes on now. Reads memory alone: it may be asked as often as anybody likes."""
         running = self._running
-        nothing = {"job": None, "progress": None, "pause_pending": False, "waits_because": None, "ending": None}
         return {
             "state": running.state if running else State.IDLE,
-            **(running.facts() if running else nothing),
+            **(running.facts() if running else NOTHING_RUNS),
             "held": self._halt or self._held,
             "troubles": [_words(trouble) for trouble in list(self._troubles.values())],
             "rig": self.rig,
@@ -172,13 +180,7 @@ class Service:
             NotRunning: it is not the one that runs.
             JobRefused: it ends, and nothing that it is told could change that.
         """
-        running = self._running
-        if running is None or running.job.id != job_id:
-            raise NotRunning(f"job {job_id}: it is not running")
-        if running.state is State.FINISHING:
-            raise JobRefused(f"job {job_id}: too late to {verb}: acquiring is over, its mosaic is being made")
-        if running.told.stopped and verb not in ("stop", "abort"):
-            raise JobRefused(f"job {job_id}: too late to {verb}: it has been told to end")
+        running = self.listening(job_id, verb)
         match verb:
             case "pause":
                 running.told.pause(after, reason)
@@ -190,6 +192,21 @@ class Service:
                 running.stop(reason)
             case "abort":
                 running.abort(reason)
+
+    def listening(self, job_id: int, to: str) -> RunningJob:
+        """The running job, if it can still be told `to` do something.
+
+        Raises:
+            NotRunning, JobRefused: as `tell`.
+        """
+        running = self._running
+        if running is None or running.job.id != job_id:
+            raise NotRunning(f"job {job_id}: it is not running")
+        if running.state is State.FINISHING:
+            raise JobRefused(f"job {job_id}: too late to {to}: acquiring is over, its mosaic is being made")
+        if running.told.stopped and to not in ("stop", "abort"):
+            raise JobRefused(f"job {job_id}: too late to {to}: it has been told to end")
+        return running
 
     def stop(self, reason: str) -> bool:
         """End the running job with the rig safe, and let none begin until `release`, not even after a new start.

@@ -49,13 +49,17 @@ def _position_errors_px(world: World, store: RunStore, made: Reconstruction) -> 
     rows, columns = store.field.shape_px
     field = store.field_as_measured()
     errors = []
-    for _, attempt in store.journal.attempts():
-        if attempt.frame is None or attempt.camera_frame is None:
-            continue
-        placed = made.placement.tiles[attempt.tile]
+    for tile, number in _accepted(store).items():
+        placed = made.placement.tiles[tile]
         centre_px = np.array([placed.x_px + (columns - 1) / 2, placed.y_px + (rows - 1) / 2])
-        errors.append(centre_px - field.to_px(true_um[attempt.camera_frame]))
+        errors.append(centre_px - field.to_px(true_um[number]))
     return np.array(errors)
+
+
+def _accepted(store: RunStore) -> dict[int, int]:
+    """The camera's number of the frame that counts, of every tile that was taken."""
+    found = {attempt.tile: attempt for _, attempt in store.journal.attempts() if attempt.frame is not None}
+    return {tile: attempt.camera_frame for tile, attempt in found.items() if attempt.camera_frame is not None}
 
 
 def _psnr_db(

@@ -21,8 +21,10 @@ from api.folders import writing_in
 from api.night.report import write_night_report
 from api.truth import compare
 from api.worker_process import GO_ON
+from reconstruction.consistency import LEAST_AGREEMENT
 from reconstruction.report import write_report
 from reconstruction.restore import restorer
+from reconstruction.sources import Tile
 from reconstruction.worker import Progress, follow
 
 POLITENESS = 5
@@ -81,8 +83,12 @@ def reconstruct_run(run: Path, world_url: str | None, say: Channel) -> dict[str,
     def warned(text: str) -> None:
         say({"warning": text})
 
+    def agreed(tile: Tile, agreement: float | None) -> None:
+        source.report_restored(tile, agreement, LEAST_AGREEMENT)
+
     with writing_in(run):
-        made = follow(source, run, restorer(source.store.plan.reconstruction.model, said=warned), heard)
+        restore = restorer(source.store.plan.reconstruction.model, said=warned)
+        made = follow(source, run, restore, heard, agreed=agreed)
         doubt_calibration(source.store)
         facts = run_facts(source.store)
         if world_url is not None:

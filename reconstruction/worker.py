@@ -44,6 +44,8 @@ REMATCH_SHARE = 10.0  # likewise, between two looks at the brightness of all til
 TELL_S = 1.0  # between two words of a worker that has much to do before it is done with anything
 
 RestoredOne = Callable[[Tile, NDArray[Any], NDArray[Any]], None]
+Agreed = Callable[[Tile, float | None], None]
+"""Hears of each restored tile, from any thread, how far it agrees with what came (see `consistency`)."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +148,7 @@ def follow(
     progress: Callable[[Progress], None],
     fusion: Fusion = Fusion(),  # noqa: B008 - frozen
     live: bool = True,
+    agreed: Agreed = lambda tile, agreement: None,
 ) -> Reconstruction:
     """Reconstruct a source into `out`/mosaic.zarr; go on where a killed worker stopped.
 
@@ -154,7 +157,7 @@ def follow(
     """
     cv2.setNumThreads(1)  # of its own: they would contend with these
     with ThreadPoolExecutor(threads()) as pool:
-        worker = _Worker(source, out, restorer, progress, fusion, pool)
+        worker = _Worker(source, out, restorer, progress, fusion, pool, agreed)
         with RestoreAhead(worker.last_made, max(threads() - 1, 1)) as ahead:
             return worker.run(ahead if live else None)
 
@@ -168,6 +171,7 @@ class _Worker:
         progress: Callable[[Progress], None],
         fusion: Fusion,
         pool: Executor,
+        agreed: Agreed,
     ) -> None:
         self._source = source
         self._path = out / MOSAIC_NAME
@@ -177,6 +181,7 @@ class _Worker:
         self._pool = pool
         self._raw = FrameCache(source.pixels, cache_bytes(source))
         self._layers = _layers_of(self._raw, restorer, self._restored_one)
+        self._agreed = agreed
         self._agreements: dict[int, float | None] = {}
         self._known = {(edge.a, edge.b): edge for edge in source.known_edges()}
         self._edges: dict[tuple[int, int], Edge] = {}
@@ -374,7 +379,8 @@ class _Worker:
 
     def _restored_one(self, tile: Tile, frame: NDArray[Any], restored: NDArray[Any]) -> None:
         """Hear of a frame that was restored, from any thread; note how far it agrees with what came."""
-        self._agreements[tile.index] = agreement(frame, restored, self._restorer.scale)
+        found = self._agreements[tile.index] = agreement(frame, restored, self._restorer.scale)
+        self._agreed(tile, found)
         self._newly_restored = True
         self._still_at_it()
 

@@ -1,5 +1,7 @@
 """The queue, and what the running job can be told."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
@@ -7,10 +9,13 @@ from pydantic import AfterValidator, AwareDatetime, Field
 
 from acquisition.instructions import PauseAfter
 from acquisition.job import Changes, Job
+from acquisition.plan import ExposureFactor
+from acquisition.preflight import MOST_TILES
 from acquisition.queue import utc_clock
-from acquisition.queue_errors import NotRunning
+from acquisition.queue_errors import JobRefused, NotRunning
 from acquisition.start_time import start_time
 from acquisition.time_window import TimeWindow
+from api.access.access_of import CallerOf
 from api.any_plan import AnyPlan, plan_for
 from api.job_facts import job_facts
 from api.routes.service_of import ServiceOf
@@ -46,6 +51,13 @@ class Reason(Model):
 
 class Pause(Reason):
     after: PauseAfter = "tile"
+
+
+class Again(Reason):
+    """One tile of the run, by its number in the plan; its exposure is the plan's times `exposure_factor`."""
+
+    tile: Annotated[Whole, Field(ge=0, lt=MOST_TILES, examples=[12])]
+    exposure_factor: Annotated[ExposureFactor, Field(description="1..10, without a unit.", examples=[4.0])] = 1.0
 
 
 NO_REASON = Reason()
@@ -114,6 +126,18 @@ def skip(job_id: int, service: ServiceOf, wanted: Reason = NO_REASON) -> dict[st
     return _tell(service, job_id, "skip", wanted.reason)
 
 
+@router.post("/{job_id}/retake", status_code=202)
+def retake(job_id: int, wanted: Again, service: ServiceOf, caller: CallerOf) -> dict[str, Any]:
+    """Take a tile again before the run ends; where that gives no frame that is good enough, the one before stays."""
+    with _told_of_none(service, job_id):
+        running = service.listening(job_id, "take a tile again")
+    if running.desk is None:
+        raise JobRefused(f"job {job_id}: too early to take a tile again: it does not acquire yet")
+    why = f"asked for by {caller.name}" + (f": {wanted.reason}" if wanted.reason else "")
+    running.desk.ask(wanted.tile, wanted.exposure_factor, why)
+    return service.status()
+
+
 @router.post("/{job_id}/stop", status_code=202)
 def finish(job_id: int, service: ServiceOf, wanted: Reason = NO_REASON) -> dict[str, Any]:
     """End the run now and cleanly; the next job begins."""
@@ -127,12 +151,19 @@ def abort(job_id: int, service: ServiceOf, wanted: Reason = NO_REASON) -> dict[s
 
 
 def _tell(service: Service, job_id: int, verb: Verb, reason: str = "", after: PauseAfter = "tile") -> dict[str, Any]:
-    try:
+    with _told_of_none(service, job_id):
         service.tell(job_id, verb, after, reason or f"{verb} over HTTP")
-    except NotRunning:
-        service.queue.get(job_id)  # is it that it does not run, or that there is none?
-        raise
     return service.status()
+
+
+@contextmanager
+def _told_of_none(service: Service, job_id: int) -> Iterator[None]:
+    """Say of a job that does not run if there is none of this number."""
+    try:
+        yield
+    except NotRunning:
+        service.queue.get(job_id)
+        raise
 
 
 def _facts(service: Service, job: Job) -> dict[str, Any]:

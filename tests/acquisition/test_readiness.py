@@ -141,6 +141,19 @@ def test_refuses_an_exposure_that_the_camera_refuses(
     assert "camera.exposure_ms = 9000: camera: too long" in problem
 
 
+def test_refuses_a_longer_exposure_that_the_camera_refuses(
+    rig: Rig, settings: RigSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(exposure_s: float) -> None:
+        if exposure_s > 1:
+            raise DeviceRejected("camera", "exposure: 1500 ms is outside 0.5..1000 ms")
+
+    monkeypatch.setattr(rig.camera, "set_exposure_s", refuse)
+    wish = {"quality": {"policy": "retake", "doubtful_exposure": 5}, "reconstruction": {"model": "nlm"}}
+    (problem,) = check(plan(camera={"exposure_ms": 300}, **wish), settings, tmp_path / "run", rig).problems
+    assert problem == "quality.doubtful_exposure = 5: camera: exposure: 1500 ms is outside 0.5..1000 ms"
+
+
 def test_an_old_calibration_is_a_warning(settings: RigSettings, tmp_path: Path) -> None:
     calibration = settings.calibration.model_copy(update={"measured_at": datetime(2026, 1, 1, tzinfo=UTC)})
     found = check(plan(), settings.model_copy(update={"calibration": calibration}), tmp_path / "run")

@@ -116,11 +116,13 @@ class WorldCamera:
         self._world = world
         self.frame_shape = world.settings.camera.frame_shape_px
         self.snaps = 0
+        self._exposure_s = EXPOSURE_S
 
-    def set_exposure_s(self, exposure_s: float) -> None: ...
+    def set_exposure_s(self, exposure_s: float) -> None:
+        self._exposure_s = exposure_s
 
     def snap(self) -> Frame:
-        pixels, exposure = self._world.expose(EXPOSURE_S)
+        pixels, exposure = self._world.expose(self._exposure_s)
         self.snaps += 1
         return Frame(np.asarray(pixels, np.uint16), exposure.number)
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import numpy as np
 
 from acquisition.instructions import Cut, Instructions
 from acquisition.journal import Attempt, utc_now
+from acquisition.overlap import PlannedTile
 from acquisition.plan import Plan
+from acquisition.retakes import RetakeDesk
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome, State
 from api.scan import Watcher, field_of
@@ -106,6 +109,8 @@ class PlayedWork:
 
     def _acquire(self, store: RunStore, told: Instructions, watcher: Watcher) -> Outcome:
         watcher.started(len(store.tiles()), len(store.tiles()) - len(store.missing()))
+        desk = RetakeDesk(store)
+        watcher.taking_again(desk)
         watcher.state(State.ACQUIRING)
         for number, tile in enumerate(store.missing()):
             if number:
@@ -121,12 +126,25 @@ class PlayedWork:
                 return Outcome.FAILED if told.aborted else Outcome.STOPPED
             if tile.index in self.skipped:
                 continue
-            place = tile.index, 1, tile.row, tile.col, utc_now(), tile.x_um, tile.y_um, None, 0.02
-            frame = np.full(store.field.shape_px, tile.index, np.uint16)
-            watcher.acquired(store.record(Attempt(*place, verdict="ok"), frame))
+            watcher.acquired(self._taken(store, tile, desk))
+        while not desk.close(unless_wanted=True):
+            for tile in desk.left():
+                watcher.acquired(self._taken(store, tile, desk))
         watcher.state(State.FINISHING)
         self.mosaic.wait(SOON_S)
         return Outcome.COMPLETED
+
+    def _taken(self, store: RunStore, tile: PlannedTile, desk: RetakeDesk) -> Attempt:
+        wish = desk.wanted(tile.index)
+        number = store.attempts()[tile.index] + 1
+        place = tile.index, number, tile.row, tile.col, utc_now(), tile.x_um, tile.y_um, None
+        exposure_s = 0.02 * (wish.exposure_factor if wish else 1)
+        attempt = Attempt(*place, exposure_s, verdict="ok", retake=wish.number if wish else None)
+        if wish:
+            attempt = replace(attempt, cause=wish.cause, reason=wish.reason)
+        frame = np.full(store.field.shape_px, 100 * (number - 1) + tile.index, np.uint16)
+        desk.done(attempt)
+        return store.record(attempt, frame)
 
     def _wait_at_the_gate(self, told: Instructions) -> None:
         while not self.gate.wait(0.01):

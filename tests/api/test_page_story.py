@@ -72,6 +72,7 @@ def test_the_whole_story(twin: Twin, tmp_path: Path) -> None:
             reader.sees(".state[data-state='paused']")
             reader.sees(".banner.warn", has_text="The run waits: told by mia on the page")
             look_at_the_mosaic(reader)
+            take_a_tile_again(reader)
             watch_it_grow(reader)
             watched.service_was_killed = True
             service.process.kill()
@@ -132,6 +133,22 @@ def look_at_the_mosaic(reader: Reader) -> None:
     assert divider.get_attribute("aria-valuenow") == "48"
 
 
+def take_a_tile_again(reader: Reader) -> None:
+    page = reader.page
+    page.get_by_label("Tiles", exact=True).check()
+    page.get_by_role("button", name="Whole mosaic").click()
+    reader.sees(".legend .ok", has_text=re.compile("[1-9] taken"))
+    box = page.locator(".specimen .canvas").bounding_box()
+    quarter = box["height"] / 4  # of a square of 3 x 3 tiles in the middle, the first of which is above on the left
+    page.locator(".specimen .canvas").click(position={"x": box["width"] / 2 - quarter, "y": quarter})
+    reader.sees(".history h2", has_text="Tile 0")
+    page.get_by_label("Exposure").select_option("2 times as long")
+    reader.press("Take again")
+    reader.sees(".history [role=status]", has_text="taken again before the run ends")
+    page.get_by_label("Close", exact=True).click()
+    page.get_by_label("Tiles", exact=True).uncheck()
+
+
 def watch_it_grow(reader: Reader) -> None:
     placed = "parseInt(document.querySelector('.stage .grows').innerText)"
     before = reader.page.evaluate(placed)
@@ -146,7 +163,8 @@ def finish(reader: Reader) -> None:
     reader.sees(".tag.completed")
     reader.go("mosaic")
     page.get_by_label("Tiles", exact=True).check()
-    reader.sees(".legend .ok", has_text="9 taken")
+    reader.sees(".legend .ok", has_text="8 taken")
+    reader.sees(".legend .doubtful", has_text="1 doubtful, or taken again")
     page.locator(".specimen .canvas").click(position={"x": 760, "y": 300})
     reader.sees(".history li.ok")
     reader.go("runs")

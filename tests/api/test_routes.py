@@ -95,6 +95,38 @@ def test_status_tells_of_the_running_job_and_it_obeys(client: TestClient, played
     assert client.get(f"{JOBS}/{job['id']}").json()["outcome"] == "failed"
 
 
+def test_a_tile_is_taken_again_before_the_run_ends(client: TestClient, played: PlayedWork) -> None:
+    played.gate.clear()
+    job = added(client)
+    again = f"{JOBS}/{job['id']}/retake"
+    taken = lambda: (now := client.get("/api/v1/status").json())["progress"] and now["progress"]["tiles"]  # noqa: E731
+    eventually(lambda: taken() == 1)
+    refused(client.post(again, json={"tile": 6}), 422, "tile = 6: outside 0..5")
+    refused(client.post(again, json={"tile": 0, "exposure_factor": 11}), 422, "exposure_factor", "1..10")
+    refused(client.post(again, json={"tile": 3}), 409, "tile = 3: not taken yet")
+    assert client.post(again, json={"tile": 0, "exposure_factor": 4, "reason": "a hair"}).json()["retakes"] == [0]
+    played.gate.set()
+    eventually(lambda: client.get(f"{JOBS}/{job['id']}").json()["state"] == "done")
+    run = client.get(f"{JOBS}/{job['id']}").json()["run"]
+    first, *_, last = client.get(f"/api/v1/runs/{run}/tiles").json()["tiles"]
+    assert [(each["tile"], each["attempt"], each["exposure_s"]) for each in (first, last)] == [
+        (0, 1, 0.02),
+        (0, 2, 0.08),
+    ]
+    assert (last["cause"], last["reason"]) == ("asked", "asked for by local: a hair")
+    assert client.get(f"/api/v1/runs/{run}").json()["tiles"]["retried"] == 1
+    refused(client.post(again, json={"tile": 0}), 409, "it is not running")
+    refused(client.post(f"{JOBS}/99/retake", json={"tile": 0}), 404, "job 99")
+
+
+def test_no_tile_is_taken_again_once_acquiring_is_over(client: TestClient, played: PlayedWork) -> None:
+    played.mosaic.clear()
+    job = added(client)
+    eventually(lambda: client.get("/api/v1/status").json()["state"] == "finishing")
+    refused(client.post(f"{JOBS}/{job['id']}/retake", json={"tile": 0}), 409, "too late to take a tile again")
+    played.mosaic.set()
+
+
 def test_a_stop_ends_the_run_and_holds_the_queue(client: TestClient, played: PlayedWork) -> None:
     played.gate.clear()
     first, second = added(client, "a"), added(client, "b")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from reconstruction.consistency import LEAST_AGREEMENT, agreement
 from reconstruction.report import write_report
 from reconstruction.restore import NonLocalMeans, NoRestorer, Restorer
+from reconstruction.sources import Tile
 from reconstruction.tile_folder import TileFolder
 from reconstruction.training.low_definition import Recording, record
 from reconstruction.training.scenes import leaves
@@ -77,12 +78,20 @@ def test_the_report_names_tiles_that_were_invented(
         cv2.imwrite(str(tmp_path / name), frame[:256, left : left + 256])
     (tmp_path / "tiles.csv").write_text("file,x_px,y_px\na.png,0,0\nb.png,128,0\n")
     source = TileFolder(tmp_path)
-    made = follow(source, tmp_path / "out", restore, lambda progress: None, live=False)
+    heard: dict[str, float | None] = {}
+
+    def agreed(tile: Tile, agreement: float | None) -> None:
+        heard[tile.name] = agreement
+
+    made = follow(source, tmp_path / "out", restore, lambda progress: None, live=False, agreed=agreed)
     summary = write_report(tmp_path / "out", made, source.pixels, {})
     model = summary["model"]
     assert isinstance(model, dict)
     if doubted is None:
         assert set(model) == {"name", "sha256"}
+        assert heard == {}
     else:
         assert model["doubtful_tiles"] == ["a.png", "b.png"][:doubted]
         assert (model["agreement_least"] > 0.95) == (doubted == 0)
+        doubtful = [name for name, value in sorted(heard.items()) if value and value < LEAST_AGREEMENT]
+        assert doubtful == model["doubtful_tiles"]

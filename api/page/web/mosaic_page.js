@@ -32,7 +32,7 @@ export default {
           </ul>
         </SpecimenMap>
       </section>
-      <TileHistory v-if="tile" :tile="tile" @close="choice.tile = null" @again="planAgain" />
+      <TileHistory v-if="tile" :tile="tile" :grows="grows" @close="choice.tile = null" @again="planAgain" />
       <RunControls v-if="grows" />
     </div>`,
   setup() {

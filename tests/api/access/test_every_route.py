@@ -89,6 +89,7 @@ TABLE = [
     operate("POST", "/jobs", 201, {"plan": plan()}),
     operate("PATCH", "/jobs/{job_id}", 404, {"position": 0}),
     operate("DELETE", "/jobs/{job_id}", 404),
+    operate("POST", "/jobs/{job_id}/retake", 404, {"tile": 0}),
     *(operate("POST", f"/jobs/{{job_id}}/{verb}", 404) for verb in ("pause", "resume", "skip", "stop", "abort")),
 ]
 
