@@ -1,7 +1,6 @@
 """The worker as seen from the scan: a process of its own that is started, listened to, and started again if it dies."""
 
 import json
-import os
 import subprocess
 import threading
 import time
@@ -15,9 +14,6 @@ from acquisition.journal import Journal, JournalError
 from api.modules import module_command
 
 GO_ON = "go on\n"  # what a worker hears that is to outlive the one who started it
-GLIBC = {"MALLOC_MMAP_THRESHOLD_": str(256 * 2**10), "MALLOC_ARENA_MAX": "2"}
-"""Let the C library give arrays back to the system when they are done with, and keep two heaps for all threads: as it
-is by itself, holes in its heaps have the worker grow by a tenth in a night of 2000 tiles, with these by a fiftieth."""
 DEATHS = 9  # a worker that dies so often without getting any further has a reason that starting it again does not mend
 SILENCE_S = 600.0  # it tells its progress every second; a placement of a wafer, a report and a busy machine take longer
 AGAIN_S = 0.1, 10.0  # shortest and longest time to the next start; all together, half a minute for a disk to get room
@@ -99,7 +95,6 @@ class WorkerProcess:
             stdin=subprocess.PIPE,  # it ends with us
             stdout=subprocess.PIPE,
             text=True,
-            env=GLIBC | os.environ,
             process_group=0,  # Ctrl-C is for the scan; the worker ends when the scan has ended
         )
         assert process.stdin is not None

@@ -13,6 +13,7 @@ Frames come from files that are mapped into memory, so that they are not counted
 
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import sys
@@ -28,6 +29,7 @@ import numpy as np
 import tensorstore
 from numpy.typing import NDArray
 
+from api.heap import settle_heap
 from benchmarks.tile_sets import SETS, Recipe, TileSet
 from reconstruction.registration import Edge
 from reconstruction.restore import restorer
@@ -115,8 +117,10 @@ def work(folder: Path, out: Path, every_s: float, batch: int, to: Connection) ->
             if progress.tiles >= count and count not in memory_mb:
                 memory_mb[count] = anonymous_mb()
 
+    camera = Camera(folder, every_s, batch, to.send)
+    settle_heap(math.prod(camera.tile_shape) * camera.dtype.itemsize)  # as the worker does
     began, cpu_s = time.perf_counter(), time.process_time()
-    made = follow(Camera(folder, every_s, batch, to.send), out, restorer("none"), heard)
+    made = follow(camera, out, restorer("none"), heard)
     took = {
         "shown_s": made.seconds["shown"],
         "wall_s": time.perf_counter() - began,
