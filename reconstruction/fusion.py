@@ -19,6 +19,7 @@ from reconstruction.feather import HIDDEN, SQUARE_PX, feather, of_squares, seen_
 from reconstruction.strips import Image
 
 Blend = Literal["feather", "bands"]
+MANY = 20  # tiles in a box; to look for where each two of them meet takes longer than to mix all of it
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,9 @@ def rounded(image: Image, dtype: np.dtype[Any]) -> NDArray[Any]:
 
 
 def _crowded(box: Canvas, parts: Sequence[Canvas]) -> list[Canvas]:
-    """Where two tiles meet, without what lies within another such place; all of the box if that is no less."""
+    """Where two tiles meet, without what lies within another such place; all of the box if that is no less, or many."""
+    if len(parts) > MANY:
+        return [box]
     pairs = (first.common(second) for i, first in enumerate(parts) for second in parts[:i])
     places = list(dict.fromkeys(place for place in pairs if place))
     places = [place for place in places if not any(place != other and place.common(other) == place for other in places)]
