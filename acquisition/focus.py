@@ -55,7 +55,7 @@ class FocusControl:
         """
         self._scanner, self._settings, self._tiles = rig.scanner, plan.focus, tiles
         self._note, self._now_s = note, now_s
-        self._axis = FocusAxis.chosen(plan, rig, told, beat) if plan.focus.policy != "none" else None
+        self._axis = FocusAxis.chosen(plan, rig, told, beat, note) if plan.focus.policy != "none" else None
         self._points: dict[int, FocusPoint] = {}  # by tile, in the order in which they were measured
         self._given_up: set[int] = set()  # tiles that are of no use to the map
         self._refused: list[FocusPoint] = []  # in a row
@@ -104,6 +104,15 @@ class FocusControl:
             self._measure(self._axis, tile, of_map=False)
         measured = self._points.get(tile.index) if self._settings.policy in ("tile", "row") else None
         self._axis.go_to(measured.z_um if measured else self._expected_um(tile), TOLERANCE * self._width_um)
+
+    def lift_back(self) -> None:
+        """Take a probe that a search has lowered back to where it was found.
+
+        Raises:
+            DeviceError: the stage that carries it failed.
+        """
+        if self._axis is not None:
+            self._axis.lift_back()
 
     def _is_due(self, tile: PlannedTile, first_of_row: bool) -> bool:
         match self._settings.policy:

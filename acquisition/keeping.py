@@ -70,7 +70,10 @@ class Keeping:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._force.__exit__(kind, error, trace)
+        try:
+            self._force.__exit__(kind, error, trace)
+        finally:
+            self._lift_back(error)
 
     def prepare(self, first: PlannedTile) -> None:
         """Measure what the policies want to know, and stand ready for the first tile, with the probe retracted.
@@ -161,13 +164,27 @@ class Keeping:
         self._beat(for_s + MOVE_S)
 
     def rest(self) -> None:
-        """Let go of the specimen, and let the guardian expect nothing; the next tile approaches anew."""
+        """Let go of the specimen, and let the guardian expect nothing; the next tile approaches anew.
+
+        Raises:
+            DeviceError: the probe could not be retracted, or the stage that carries it not be lifted.
+        """
         try:
             self._force.release()
         except StillTouches:
             self._heart.rest()  # z is where the guardian would send it
             raise
         self._heart.rest()
+        self._focus.lift_back()
+
+    def _lift_back(self, error: BaseException | None) -> None:
+        """Take a probe that was lowered for the focus back up; an earlier error stays the one that is told."""
+        try:
+            self._focus.lift_back()
+        except DeviceError as trouble:
+            if error is None:
+                raise
+            error.add_note(f"and {trouble}")
 
     def _drift_at(self, tile: PlannedTile) -> tuple[float, float]:
         """The drift that a tile is taken with: one value, also while it is extrapolated in time."""
