@@ -6,7 +6,6 @@ paused       the rig is safe; nothing moves until it is told to go on
 finishing    the rig is made safe
 """
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -23,14 +22,13 @@ from acquisition.judging import Judging
 from acquisition.keeping import Keeping
 from acquisition.layout import camera_area, runs
 from acquisition.overlap import PlannedTile
+from acquisition.pausing import pause
 from acquisition.quality import STAYS
 from acquisition.retakes import RetakeDesk
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome, State
 from acquisition.taking import ExposureRefused, Portion, Taken, Taking
-from acquisition.timeline import sign_of_life_s
 from acquisition.write_behind import WriteBehind
-from devices.errors import DeviceError
 from devices.rig import Rig
 
 
@@ -69,7 +67,7 @@ def run(
         with (
             WriteBehind(store.record_all, watcher.acquired, store.encode, store.raw.encoders) as writer,
             rig.safe_on_exit(),
-            failures.overcome(lambda: Keeping(store, rig, told, note, heart)) as keeping,
+            _keeping(store, rig, told, watcher, failures, heart) as keeping,
         ):
             outcome = _Engine(store, rig, told, watcher, writer, keeping, failures, desk).acquire()
             watcher.state(State.FINISHING)
@@ -89,6 +87,24 @@ def run(
 
 def _ended(told: Instructions) -> Outcome:
     return Outcome.FAILED if told.aborted else Outcome.STOPPED
+
+
+def _keeping(
+    store: RunStore, rig: Rig, told: Instructions, watcher: Watcher, failures: Failures, heart: Heartbeat
+) -> Keeping:
+    """Take the rig in hand; it may pause before it can.
+
+    Raises:
+        Cut: the run is to end.
+        DeviceError: a device failed, and the run is to end with it.
+    """
+    while True:
+        try:
+            return failures.overcome(lambda: Keeping(store, rig, told, store.journal.note, heart, failures.overcome))
+        except Cut:
+            if told.stopped:
+                raise
+            pause(store, told, failures, watcher.state, [rig.make_safe])
 
 
 def _portions(store: RunStore, after_row: int = -1) -> Iterator[Portion]:
@@ -174,7 +190,7 @@ class _Engine:
         if area is not None:
             self._failures.overcome(lambda: self._rig.camera.set_roi(area))
         self._failures.overcome(lambda: self._rig.camera.set_exposure_s(plan.camera.exposure_s))
-        self._failures.overcome(lambda: self._keeping.prepare(first))
+        self._keeping.prepare(first)
         before_exposure = partial(self._stored, self._wait_written)
         taking = self._failures.overcome(
             lambda: Taking(self._rig, self._store, self._told, self._keeping, self._desk, before_exposure)
@@ -295,7 +311,7 @@ class _Engine:
     def _ask_for_doubtful(self) -> None:
         """Have tiles taken again whose restored image contradicts them; the probe lets go while the worker works."""
         if self._judging.awaits_restoration:
-            self._failures.overcome(self._keeping.rest)
+            self._failures.overcome(self._keeping.rest, may_pause=False)  # there is no tile left to go on with
             factor = self._store.plan.quality.doubtful_exposure or 1.0
             for tile, why in self._judging.doubtful().items():
                 self._stored(partial(self._desk.ask, tile, factor, why, "doubtful"))
@@ -342,26 +358,11 @@ class _Engine:
 
     def _pause(self) -> None:
         """Leave the rig safe and wait until somebody says what to do next."""
-        self._told.notice()
-        trouble = None
-        for make_safe in (self._keeping.rest, self._rig.make_safe):
-            try:
-                make_safe()
-            except DeviceError as error:
-                trouble = str(error)
-        with suppress(OSError):  # it may be why the run pauses
-            self._writer.wait_written(lambda: self._told.stopped)
-        self._watcher.state(State.PAUSED)
-        self._store.journal.note("paused", reason=self._told.why_waits, trouble=trouble)
-        self._wait_while_paused()
-        self._failures.start_over()
-        self._writer.retry()
-        if not self._told.stopped:
-            self._store.journal.note("continued")
 
-    def _wait_while_paused(self) -> None:
-        """Wait until the run may go on or is to end; the journal tells from time to time that it still waits."""
-        began_s = time.monotonic()
-        while not self._told.wait_while_paused(sign_of_life_s(time.monotonic() - began_s)):
-            self._store.journal.note_clock_jump()
-            self._store.journal.note("still_paused")
+        def wait_written() -> None:
+            with suppress(OSError):  # it may be why the run pauses
+                self._writer.wait_written(lambda: self._told.stopped)
+
+        make_safe = (self._keeping.rest, self._rig.make_safe)
+        pause(self._store, self._told, self._failures, self._watcher.state, make_safe, wait_written)
+        self._writer.retry()

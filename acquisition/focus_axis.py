@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from acquisition.focus_clearance import LIFT_UM, TripWire, carries_probe, floor_um
 from acquisition.instructions import Instructions
 from acquisition.plan import Plan
+from acquisition.steps import Overcome, once
+from acquisition.switched_off import move_to
 from devices.errors import DeviceError
 from devices.protocols import Camera, Positioner
 from devices.rig import Rig
@@ -77,14 +80,21 @@ class FocusAxis:
     """One axis that comes to every height from the same side, away from what it could run into."""
 
     def __init__(
-        self, axis: Positioner, camera: Camera, told: Instructions, beat: Callable[[], None], run_in_um: float
+        self,
+        axis: Positioner,
+        camera: Camera,
+        told: Instructions,
+        beat: Callable[[], None],
+        run_in_um: float,
+        steps: Overcome = once,
     ) -> None:
         self._axis, self._camera, self._told = axis, camera, told
-        self._beat, self._run_in_um = beat, run_in_um
+        self._beat, self._run_in_um, self._steps = beat, run_in_um, steps
         self.start_um = axis.read_position_um()[Z]
         self.limits_um = axis.limits_um[Z]
         self.at_um: float | None = None
         """Where it was sent; None as long as it may be anywhere."""
+        self._has_run_in = False
         self._trip_wire: TripWire | None = None
 
     @classmethod
@@ -95,6 +105,7 @@ class FocusAxis:
         told: Instructions,
         beat: Callable[[], None],
         note: Callable[..., None] = lambda kind, **data: None,
+        steps: Overcome = once,
     ) -> "FocusAxis | None":
         """Choose the scanner, which is finer, where there is no probe to run into; else the focus stage, if any.
 
@@ -102,10 +113,10 @@ class FocusAxis:
         carries a probe has a floor and a trip-wire (see `focus_clearance`).
         """
         if _scanner_may_search(plan, rig):
-            return cls(rig.scanner, rig.camera, told, beat, -RUN_IN_UM)
+            return cls(rig.scanner, rig.camera, told, beat, -RUN_IN_UM, steps)
         if rig.focus is None:
             return None
-        stage = cls(rig.focus, rig.camera, told, beat, RUN_IN_UM)
+        stage = cls(rig.focus, rig.camera, told, beat, RUN_IN_UM, steps)
         if carries_probe(rig.settings):
             low_um, high_um = stage.limits_um
             stage.limits_um = max(low_um, floor_um(rig.settings, stage.start_um)), high_um
@@ -130,7 +141,7 @@ class FocusAxis:
     def _lift_back(self) -> None:
         if self._axis.read_position_um()[Z] < self.start_um:
             self.at_um = None
-            self.go_to(self.start_um, 0.0)
+            self._go_to(self.start_um, 0.0)
             self.at_um = None  # whoever goes on has to come back
 
     def scores_at(self, heights_um: Sequence[float]) -> list[float]:
@@ -142,13 +153,19 @@ class FocusAxis:
             DeviceError: a device failed.
         """
         visited_um = sorted(heights_um, reverse=self._run_in_um > 0)
-        self._run_in(visited_um[0])
-        scores = {height_um: self._score_at(height_um) for height_um in visited_um}
+        self._has_run_in = False
+        scores = {height_um: self._steps(partial(self._score_at, height_um)) for height_um in visited_um}
         return [scores[height_um] for height_um in heights_um]
 
     def go_to(self, height_um: float, tolerance_um: float) -> None:
-        """Go to a height, or as near as the limits allow, unless the axis was sent there give or take the tolerance."""
-        height_um = self._inside(height_um)
+        """Go to a height, or as near as the limits allow, unless the axis was sent there give or take the tolerance.
+
+        Raises:
+            Cut, ForceTripped, DeviceError: as `scores_at`.
+        """
+        self._steps(lambda: self._go_to(self._inside(height_um), tolerance_um))
+
+    def _go_to(self, height_um: float, tolerance_um: float) -> None:
         if self.at_um is None or abs(height_um - self.at_um) > tolerance_um:
             self._run_in(height_um)
             self._move_to(height_um)
@@ -159,7 +176,7 @@ class FocusAxis:
         self._move_to(self._inside(height_um + self._run_in_um))
 
     def _move_to(self, height_um: float) -> None:
-        self._axis.move_to({Z: height_um})
+        move_to(self._axis, height_um)
         if self._trip_wire is not None:
             self._trip_wire.see_free()
 
@@ -170,5 +187,10 @@ class FocusAxis:
     def _score_at(self, height_um: float) -> float:
         self._told.wait(0.0)
         self._beat()
+        if not self._has_run_in:
+            self._run_in(height_um)
+        self._has_run_in = False  # unless all goes well, it comes from wherever that ended
         self._move_to(height_um)
-        return sharpness(self._camera.snap().pixels)
+        pixels = self._camera.snap().pixels
+        self._has_run_in = True
+        return sharpness(pixels)

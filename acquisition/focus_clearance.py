@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from acquisition.force_errors import ForceTripped
+from acquisition.switched_off import move_to
 from devices.errors import DeviceError
 from devices.rig import Rig
 from devices.rig_file import RigSettings
@@ -84,10 +85,10 @@ class TripWire:
 
     def _lift(self) -> None:
         try:
-            self._stage.move_to({"z": self._lifted_um})
+            move_to(self._stage, self._lifted_um)
         except DeviceError as trouble:
             overcome(trouble)
-            self._stage.move_to({"z": self._lifted_um})
+            move_to(self._stage, self._lifted_um)
 
     def _tried(self, act: Callable[[], None]) -> DeviceError | None:
         try:
