@@ -142,6 +142,7 @@ class _Engine:
         self._judging = Judging(store, rig, told)
         self._todo = deque(_portions(store))
         self._last_row: int | None = None
+        self._cut_short: Portion | None = None
 
     def acquire(self) -> Outcome:
         """Take what is left, in stretches between pauses."""
@@ -172,7 +173,7 @@ class _Engine:
                     return
                 taking = taking or self._prepare(self._todo[0][0])
                 if (why := self._told.take_skip()) is not None:
-                    self._give_up([taking.not_at_all(tile) for tile in self._todo.popleft()], why)
+                    self._skip_first(taking, why)
                 else:
                     self._take_first(taking)
             except Cut:
@@ -198,6 +199,17 @@ class _Engine:
         self._watcher.state(State.ACQUIRING)
         return taking
 
+    def _skip_first(self, taking: Taking, why: str) -> None:
+        """Give up the tile that comes first; a sweep that was cut short for that is stepped through to find it."""
+        first, *rest = portion = self._todo.popleft()
+        if portion is self._cut_short and rest:
+            self._told.notice()
+            self._todo.extendleft([tile] for tile in reversed(portion))
+            return
+        if rest:
+            self._todo.appendleft(rest)
+        self._give_up([taking.not_at_all(first)], why)
+
     def _give_up(self, attempts: Sequence[Attempt], why: str) -> None:
         """Skip for good what somebody wants to be skipped."""
         self._told.notice()
@@ -216,12 +228,13 @@ class _Engine:
         try:
             taken, failure = taking.take(portion, self._next_for_sure())
         except Cut:
+            self._cut_short = portion
             self._store.journal.note("cut_short", tile=portion[0].index, took_s=taking.begin_counting())
             raise
         self._todo.popleft()
         self._last_row = portion[-1].row
         if (why := self._told.take_skip()) is not None:  # told too late to cut it short
-            self._give_up([attempt for attempt, _ in taken], why)
+            self._skip_taken(portion, [attempt for attempt, _ in taken], why)
             return
         if failure is None:
             self._keep(portion, taken)
@@ -242,6 +255,17 @@ class _Engine:
             self._told.pause("now", str(failure))
         if action in ("retry", "skip"):
             self._back_off(taking, portion[0], str(failure))
+
+    def _skip_taken(self, portion: Portion, attempts: list[Attempt], why: str) -> None:
+        """Give up a tile that was taken meanwhile; of a sweep nobody knows which is meant: it is stepped through."""
+        if len(portion) == 1:
+            self._give_up(attempts, why)
+            return
+        self._told.notice()
+        reason = f"told to skip one of its sweep {why}".strip()
+        for tile, attempt in zip(portion, attempts, strict=True):
+            self._settle(tile, replace(attempt, cause=TOLD, reason=reason), "retry")
+        self._todo.extendleft([tile] for tile in reversed(portion))
 
     def _back_off(self, taking: Taking, failed: PlannedTile, reason: str) -> None:
         """Give what failed time to come back; it counts as lost, not as part of what is taken next.
@@ -364,5 +388,6 @@ class _Engine:
                 self._writer.wait_written(lambda: self._told.stopped)
 
         make_safe = (self._keeping.rest, self._rig.make_safe)
+        self._cut_short = None  # what is told from now on is about what comes next
         pause(self._store, self._told, self._failures, self._watcher.state, make_safe, wait_written)
         self._writer.retry()
