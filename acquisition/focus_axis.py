@@ -95,6 +95,7 @@ class FocusAxis:
         self.at_um: float | None = None
         """Where it was sent; None as long as it may be anywhere."""
         self._has_run_in = False
+        self._carries_probe = False
         self._trip_wire: TripWire | None = None
 
     @classmethod
@@ -120,6 +121,7 @@ class FocusAxis:
         if carries_probe(rig.settings):
             low_um, high_um = stage.limits_um
             stage.limits_um = max(low_um, floor_um(rig.settings, stage.start_um)), high_um
+            stage._carries_probe = True
             if rig.force is not None:
                 stage._trip_wire = TripWire(rig, plan.force.limit_nn, stage.start_um + LIFT_UM, note)
         return stage
@@ -130,7 +132,7 @@ class FocusAxis:
         Raises:
             DeviceError: the stage failed twice.
         """
-        if self._trip_wire is None:
+        if not self._carries_probe:
             return
         try:
             self._lift_back()

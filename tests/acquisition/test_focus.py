@@ -1,19 +1,25 @@
 """Focus over a tilted specimen; the world says how far out of focus each tile really was."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from acquisition.field import Field
 from acquisition.focus import FocusControl
 from acquisition.focus_axis import focus_inabilities, focus_problems, focus_warnings
 from acquisition.force_errors import ForceTripped
+from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Cut, Instructions
 from acquisition.journal import Event
+from acquisition.keeping import Keeping
 from acquisition.overlap import PlannedTile
 from acquisition.plan import Force, Plan
+from acquisition.run_store import RunStore
 from devices.errors import DeviceError, Saturated, Stale
 from devices.rig_file import RigSettings
 from hardware_sim.settings import NAMED, WorldSettings
@@ -366,6 +372,22 @@ def test_a_search_that_was_cut_short_is_lifted_back() -> None:
     assert stage.world.focus.position_mm() < 49.999
     run.focus.lift_back()
     assert stage.world.focus.position_mm() * 1000.0 == pytest.approx(50_000.0, abs=COUNT_UM)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_run_that_ends_or_pauses_takes_the_probe_back_up(tmp_path: Path, ends: bool) -> None:
+    stage = with_probe(49_994.0, sharper_downwards=True)
+    plan = Run(stage, "map", map_points=3).plan
+    file, told = stage.rig.settings.model_dump(mode="json"), Instructions()
+    with closing(RunStore.create(tmp_path / "run", plan, Field((512, 512), 0.02), file)) as store:
+        with Keeping(store, stage.rig, told, store.journal.note, Heartbeat.unshared()) as keeping:
+            keeping.prepare(store.tiles()[0])
+            assert stage.world.focus.position_mm() < 49.999
+            if not ends:
+                keeping.rest()
+                assert stage.world.focus.position_mm() * 1000.0 == pytest.approx(50_000.0, abs=COUNT_UM)
+        assert stage.world.focus.position_mm() * 1000.0 == pytest.approx(50_000.0, abs=COUNT_UM)
+    assert stage.world.cantilever.watched_force()["peak_nn"] is None
 
 
 def test_a_probe_of_which_nobody_says_how_low_it_may_go_is_told_of() -> None:
