@@ -21,6 +21,7 @@ from acquisition.focus_map import spread
 from acquisition.instructions import Instructions
 from acquisition.journal import Event
 from acquisition.plan import Plan
+from acquisition.steps import Overcome, once
 from devices.rig import Rig
 
 REFERENCE = "anchor.npy"
@@ -70,6 +71,7 @@ class DriftControl:
         history: Iterable[Event] = (),
         now_s: Callable[[], float] = time.monotonic,
         beat: Callable[[], None] = lambda: None,
+        steps: Overcome = once,
     ) -> None:
         """Move nothing yet.
 
@@ -80,9 +82,10 @@ class DriftControl:
             folder: of the run; the reference frame is kept there.
             history: events of the run so far, if it is resumed.
             beat: called before each landing, as a sign of life.
+            steps: does each landing.
         """
         self._settings, self._told, self._note = plan.drift, told, note
-        self._now_s, self._beat = now_s, beat
+        self._now_s, self._beat, self._steps = now_s, beat, steps
         self._anchor = Anchor(rig, camera_to_stage_um, folder / REFERENCE)
         self._tolerance_um = plan.drift.tolerance_px * self._anchor.pixel_um
         self._fields_um = [plan.drift.anchor_um] if plan.drift.anchor_um else _first_and_others(fields_um)
@@ -143,7 +146,7 @@ class DriftControl:
         offset_um = np.array(self.offset_um)
         began_s = self._now_s()
         self._beat()
-        self._anchor.take_reference(field_um + offset_um)
+        self._steps(lambda: self._anchor.take_reference(field_um + offset_um))
         shift_um, score, landings = self._shift_um(field_um + offset_um, FIRST_LANDINGS)
         self._place_um = field_um - shift_um
         self._take_note(began_s, offset_um, landings, score)
@@ -180,7 +183,7 @@ class DriftControl:
         while len(shifts_um) < most:
             self._told.wait(0.0)
             self._beat()
-            shift_um, score = self._anchor.shift_at_um(target_um)
+            shift_um, score = self._steps(lambda: self._anchor.shift_at_um(target_um))
             shifts_um.append(shift_um)
             scores.append(score)
             enough_um = ERROR_PART * self._tolerance_um

@@ -6,7 +6,6 @@ paused       the rig is safe; nothing moves until it is told to go on
 finishing    the rig is made safe
 """
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -23,14 +22,13 @@ from acquisition.judging import Judging
 from acquisition.keeping import Keeping
 from acquisition.layout import camera_area, runs
 from acquisition.overlap import PlannedTile
+from acquisition.pausing import pause
 from acquisition.quality import STAYS
 from acquisition.retakes import RetakeDesk
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome, State
 from acquisition.taking import ExposureRefused, Portion, Taken, Taking
-from acquisition.timeline import sign_of_life_s
 from acquisition.write_behind import WriteBehind
-from devices.errors import DeviceError
 from devices.rig import Rig
 
 
@@ -69,7 +67,7 @@ def run(
         with (
             WriteBehind(store.record_all, watcher.acquired, store.encode, store.raw.encoders) as writer,
             rig.safe_on_exit(),
-            failures.overcome(lambda: Keeping(store, rig, told, note, heart)) as keeping,
+            _keeping(store, rig, told, watcher, failures, heart) as keeping,
         ):
             outcome = _Engine(store, rig, told, watcher, writer, keeping, failures, desk).acquire()
             watcher.state(State.FINISHING)
@@ -89,6 +87,24 @@ def run(
 
 def _ended(told: Instructions) -> Outcome:
     return Outcome.FAILED if told.aborted else Outcome.STOPPED
+
+
+def _keeping(
+    store: RunStore, rig: Rig, told: Instructions, watcher: Watcher, failures: Failures, heart: Heartbeat
+) -> Keeping:
+    """Take the rig in hand; it may pause before it can.
+
+    Raises:
+        Cut: the run is to end.
+        DeviceError: a device failed, and the run is to end with it.
+    """
+    while True:
+        try:
+            return failures.overcome(lambda: Keeping(store, rig, told, store.journal.note, heart, failures.overcome))
+        except Cut:
+            if told.stopped:
+                raise
+            pause(store, told, failures, watcher.state, [rig.make_safe])
 
 
 def _portions(store: RunStore, after_row: int = -1) -> Iterator[Portion]:
@@ -126,6 +142,7 @@ class _Engine:
         self._judging = Judging(store, rig, told)
         self._todo = deque(_portions(store))
         self._last_row: int | None = None
+        self._cut_short: Portion | None = None
 
     def acquire(self) -> Outcome:
         """Take what is left, in stretches between pauses."""
@@ -156,7 +173,7 @@ class _Engine:
                     return
                 taking = taking or self._prepare(self._todo[0][0])
                 if (why := self._told.take_skip()) is not None:
-                    self._give_up([taking.not_at_all(tile) for tile in self._todo.popleft()], why)
+                    self._skip_first(taking, why)
                 else:
                     self._take_first(taking)
             except Cut:
@@ -174,13 +191,24 @@ class _Engine:
         if area is not None:
             self._failures.overcome(lambda: self._rig.camera.set_roi(area))
         self._failures.overcome(lambda: self._rig.camera.set_exposure_s(plan.camera.exposure_s))
-        self._failures.overcome(lambda: self._keeping.prepare(first))
+        self._keeping.prepare(first)
         before_exposure = partial(self._stored, self._wait_written)
         taking = self._failures.overcome(
             lambda: Taking(self._rig, self._store, self._told, self._keeping, self._desk, before_exposure)
         )
         self._watcher.state(State.ACQUIRING)
         return taking
+
+    def _skip_first(self, taking: Taking, why: str) -> None:
+        """Give up the tile that comes first; a sweep that was cut short for that is stepped through to find it."""
+        first, *rest = portion = self._todo.popleft()
+        if portion is self._cut_short and rest:
+            self._told.notice()
+            self._todo.extendleft([tile] for tile in reversed(portion))
+            return
+        if rest:
+            self._todo.appendleft(rest)
+        self._give_up([taking.not_at_all(first)], why)
 
     def _give_up(self, attempts: Sequence[Attempt], why: str) -> None:
         """Skip for good what somebody wants to be skipped."""
@@ -200,12 +228,13 @@ class _Engine:
         try:
             taken, failure = taking.take(portion, self._next_for_sure())
         except Cut:
+            self._cut_short = portion
             self._store.journal.note("cut_short", tile=portion[0].index, took_s=taking.begin_counting())
             raise
         self._todo.popleft()
         self._last_row = portion[-1].row
         if (why := self._told.take_skip()) is not None:  # told too late to cut it short
-            self._give_up([attempt for attempt, _ in taken], why)
+            self._skip_taken(portion, [attempt for attempt, _ in taken], why)
             return
         if failure is None:
             self._keep(portion, taken)
@@ -226,6 +255,17 @@ class _Engine:
             self._told.pause("now", str(failure))
         if action in ("retry", "skip"):
             self._back_off(taking, portion[0], str(failure))
+
+    def _skip_taken(self, portion: Portion, attempts: list[Attempt], why: str) -> None:
+        """Give up a tile that was taken meanwhile; of a sweep nobody knows which is meant: it is stepped through."""
+        if len(portion) == 1:
+            self._give_up(attempts, why)
+            return
+        self._told.notice()
+        reason = f"told to skip one of its sweep {why}".strip()
+        for tile, attempt in zip(portion, attempts, strict=True):
+            self._settle(tile, replace(attempt, cause=TOLD, reason=reason), "retry")
+        self._todo.extendleft([tile] for tile in reversed(portion))
 
     def _back_off(self, taking: Taking, failed: PlannedTile, reason: str) -> None:
         """Give what failed time to come back; it counts as lost, not as part of what is taken next.
@@ -295,7 +335,7 @@ class _Engine:
     def _ask_for_doubtful(self) -> None:
         """Have tiles taken again whose restored image contradicts them; the probe lets go while the worker works."""
         if self._judging.awaits_restoration:
-            self._failures.overcome(self._keeping.rest)
+            self._failures.overcome(self._keeping.rest, may_pause=False)  # there is no tile left to go on with
             factor = self._store.plan.quality.doubtful_exposure or 1.0
             for tile, why in self._judging.doubtful().items():
                 self._stored(partial(self._desk.ask, tile, factor, why, "doubtful"))
@@ -342,26 +382,12 @@ class _Engine:
 
     def _pause(self) -> None:
         """Leave the rig safe and wait until somebody says what to do next."""
-        self._told.notice()
-        trouble = None
-        for make_safe in (self._keeping.rest, self._rig.make_safe):
-            try:
-                make_safe()
-            except DeviceError as error:
-                trouble = str(error)
-        with suppress(OSError):  # it may be why the run pauses
-            self._writer.wait_written(lambda: self._told.stopped)
-        self._watcher.state(State.PAUSED)
-        self._store.journal.note("paused", reason=self._told.why_waits, trouble=trouble)
-        self._wait_while_paused()
-        self._failures.start_over()
-        self._writer.retry()
-        if not self._told.stopped:
-            self._store.journal.note("continued")
 
-    def _wait_while_paused(self) -> None:
-        """Wait until the run may go on or is to end; the journal tells from time to time that it still waits."""
-        began_s = time.monotonic()
-        while not self._told.wait_while_paused(sign_of_life_s(time.monotonic() - began_s)):
-            self._store.journal.note_clock_jump()
-            self._store.journal.note("still_paused")
+        def wait_written() -> None:
+            with suppress(OSError):  # it may be why the run pauses
+                self._writer.wait_written(lambda: self._told.stopped)
+
+        make_safe = (self._keeping.rest, self._rig.make_safe)
+        self._cut_short = None  # what is told from now on is about what comes next
+        pause(self._store, self._told, self._failures, self._watcher.state, make_safe, wait_written)
+        self._writer.retry()

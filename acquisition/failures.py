@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Literal, NoReturn, TypeVar
 
 from acquisition.force_errors import ForceError
 from acquisition.instructions import Cut, Instructions
@@ -114,26 +114,38 @@ class Failures:
         self._in_a_row.clear()
         self._since_success = 0
 
-    def overcome(self, preparation: Callable[[], T]) -> T:
+    def overcome(self, step: Callable[[], T], may_pause: bool = True) -> T:
         """Do what no tile can go without, again as often as the policy for its failure allows.
 
+        Then the run pauses where a tile would be skipped, and where the policy says so.
+
+        Args:
+            may_pause: else it fails instead.
+
         Raises:
-            DeviceError: it failed once more than that.
-            Cut: the engine was told to do something else.
+            DeviceError: it failed once more than that, and the run is to end with it.
+            Cut: the run is to pause for it, or was told to do something else.
         """
         failed: Counter[str] = Counter()
         while True:
             try:
-                return preparation()
+                return step()
             except DeviceError as failure:
                 cause = cause_of(failure)
                 failed[cause] += 1
                 if self._told.interrupting:
                     raise given_up(failure) from failure
                 if failed[cause] > self._policy(cause).retries:
-                    raise
+                    self._pause_for(failure, may_pause and self._policy(cause).then != "abort")
                 overcome(failure)
                 self._told.wait(_wait_s(failed[cause]))
+
+    def _pause_for(self, failure: DeviceError, may_pause: bool) -> NoReturn:
+        """Have the run pause for what failed, or end with it."""
+        if not may_pause or self._pause_or_abort(failure) == "abort":
+            raise failure
+        self._told.pause("now", str(failure))
+        raise given_up(failure) from failure
 
     def _pause_or_abort(self, failure: Exception) -> Action:
         """Where nobody can let a paused run go on, it ends, and can be resumed."""

@@ -15,6 +15,7 @@ from acquisition.instructions import Instructions
 from acquisition.journal import Event
 from acquisition.overlap import PlannedTile
 from acquisition.plan import Plan
+from acquisition.steps import Overcome, once
 from devices.rig import Rig
 
 TOLERANCE = 0.1
@@ -42,6 +43,7 @@ class FocusControl:
         history: Iterable[Event] = (),
         now_s: Callable[[], float] = time.monotonic,
         beat: Callable[[], None] = lambda: None,
+        steps: Overcome = once,
     ) -> None:
         """Move nothing yet.
 
@@ -49,13 +51,16 @@ class FocusControl:
             note: writes an event into the journal.
             history: events of the run so far, if it is resumed.
             beat: called before each exposure of a search, as a sign of life.
+            steps: does each move, and each exposure of a search.
 
         Raises:
             DeviceError: the axis does not tell where it is.
         """
         self._scanner, self._settings, self._tiles = rig.scanner, plan.focus, tiles
-        self._note, self._now_s = note, now_s
-        self._axis = FocusAxis.chosen(plan, rig, told, beat) if plan.focus.policy != "none" else None
+        self._note, self._now_s, self._steps = note, now_s, steps
+        self._axis: FocusAxis | None = None
+        if plan.focus.policy != "none":
+            self._axis = FocusAxis.chosen(plan, rig, told, beat, note, steps)
         self._points: dict[int, FocusPoint] = {}  # by tile, in the order in which they were measured
         self._given_up: set[int] = set()  # tiles that are of no use to the map
         self._refused: list[FocusPoint] = []  # in a row
@@ -83,7 +88,7 @@ class FocusControl:
         chosen = [self._tiles[i] for i in spread([(t.x_um, t.y_um) for t in self._tiles], self._settings.map_points)]
         for tile in chosen:
             if tile.index not in self._points and tile.index not in self._given_up:
-                self._scanner.move_to({"x": tile.x_um, "y": tile.y_um})
+                self._go_to(tile)
                 self._measure(self._axis, tile, of_map=True)
         by_point = {point: tile for tile in chosen if (point := self._points.get(tile.index))}
         for point in contradicting(list(by_point), self._settings.largest_jump_um):
@@ -104,6 +109,18 @@ class FocusControl:
             self._measure(self._axis, tile, of_map=False)
         measured = self._points.get(tile.index) if self._settings.policy in ("tile", "row") else None
         self._axis.go_to(measured.z_um if measured else self._expected_um(tile), TOLERANCE * self._width_um)
+
+    def _go_to(self, tile: PlannedTile) -> None:
+        self._steps(lambda: self._scanner.move_to({"x": tile.x_um, "y": tile.y_um}))
+
+    def lift_back(self) -> None:
+        """Take a probe that a search has lowered back to where it was found.
+
+        Raises:
+            DeviceError: the stage that carries it failed.
+        """
+        if self._axis is not None:
+            self._axis.lift_back()
 
     def _is_due(self, tile: PlannedTile, first_of_row: bool) -> bool:
         match self._settings.policy:

@@ -2,12 +2,18 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from acquisition.focus_clearance import LIFT_UM, TripWire, carries_probe, floor_um
 from acquisition.instructions import Instructions
 from acquisition.plan import Plan
+from acquisition.steps import Overcome, once
+from acquisition.switched_off import move_to
+from devices.errors import DeviceError
 from devices.protocols import Camera, Positioner
 from devices.rig import Rig
 from devices.rig_file import RigSettings
+from devices.troubles import overcome
 from reconstruction.sharpness import sharpness
 
 Z = "z"
@@ -19,12 +25,24 @@ def focus_problems(plan: Plan, rig: RigSettings) -> list[str]:
     """Why a plan's focus cannot be sought on this rig, as far as its file tells."""
     if plan.focus.policy == "none":
         return []
-    if plan.force.policy != "none" and _carries_probe(rig):
+    if plan.force.policy != "none" and carries_probe(rig):
         policy, force = f"focus.policy = {plan.focus.policy!r}", f"force.policy = {plan.force.policy!r}"
         return [f"{policy}: the focus stage carries the probe, and {force} its height"]
     if rig.devices.focus is None and not _scanner_could_search(plan, rig):
         return [_nothing_searches(plan)]
     return []
+
+
+def focus_warnings(plan: Plan, rig: RigSettings) -> list[str]:
+    """What a search cannot do on this rig, though it may find the focus all the same."""
+    if plan.focus.policy == "none" or not carries_probe(rig) or rig.devices.focus is None:
+        return []
+    if getattr(rig.devices.force, "clear_above_um", None) is not None:
+        return []
+    return [
+        f"focus.policy = {plan.focus.policy!r}: the focus stage carries the probe, so the focus is sought only upwards "
+        "from where it stands; devices.force.clear_above_um says how low it may go"
+    ]
 
 
 def focus_inabilities(plan: Plan, rig: Rig) -> list[str]:
@@ -39,11 +57,6 @@ def _nothing_searches(plan: Plan) -> str:
         f"focus.policy = {plan.focus.policy!r}: the rig has no focus stage, and no z of the scanner that is clear of a "
         f"probe and can search focus.range_um = {plan.focus.range_um:g} around where it stands"
     )
-
-
-def _carries_probe(rig: RigSettings) -> bool:
-    """Tell whether the focus stage lowers a probe; a sensor that does not say what it rides on counts as one."""
-    return rig.devices.force is not None and getattr(rig.devices.force, "rides_on", "focus") == "focus"
 
 
 def _scanner_could_search(plan: Plan, rig: RigSettings) -> bool:
@@ -67,55 +80,107 @@ class FocusAxis:
     """One axis that comes to every height from the same side, away from what it could run into."""
 
     def __init__(
-        self, axis: Positioner, camera: Camera, told: Instructions, beat: Callable[[], None], run_in_um: float
+        self,
+        axis: Positioner,
+        camera: Camera,
+        told: Instructions,
+        beat: Callable[[], None],
+        run_in_um: float,
+        steps: Overcome = once,
     ) -> None:
         self._axis, self._camera, self._told = axis, camera, told
-        self._beat, self._run_in_um = beat, run_in_um
+        self._beat, self._run_in_um, self._steps = beat, run_in_um, steps
         self.start_um = axis.read_position_um()[Z]
         self.limits_um = axis.limits_um[Z]
         self.at_um: float | None = None
         """Where it was sent; None as long as it may be anywhere."""
+        self._has_run_in = False
+        self._carries_probe = False
+        self._trip_wire: TripWire | None = None
 
     @classmethod
-    def chosen(cls, plan: Plan, rig: Rig, told: Instructions, beat: Callable[[], None]) -> "FocusAxis | None":
+    def chosen(
+        cls,
+        plan: Plan,
+        rig: Rig,
+        told: Instructions,
+        beat: Callable[[], None],
+        note: Callable[..., None] = lambda kind, **data: None,
+        steps: Overcome = once,
+    ) -> "FocusAxis | None":
         """Choose the scanner, which is finer, where there is no probe to run into; else the focus stage, if any.
 
         The scanner comes from below; the focus stage, whose objective hangs above the specimen, from above. One that
-        carries a probe is not lowered by more than the range of a search.
+        carries a probe has a floor and a trip-wire (see `focus_clearance`).
         """
         if _scanner_may_search(plan, rig):
-            return cls(rig.scanner, rig.camera, told, beat, -RUN_IN_UM)
+            return cls(rig.scanner, rig.camera, told, beat, -RUN_IN_UM, steps)
         if rig.focus is None:
             return None
-        stage = cls(rig.focus, rig.camera, told, beat, RUN_IN_UM)
-        if _carries_probe(rig.settings):
+        stage = cls(rig.focus, rig.camera, told, beat, RUN_IN_UM, steps)
+        if carries_probe(rig.settings):
             low_um, high_um = stage.limits_um
-            stage.limits_um = max(low_um, stage.start_um - plan.focus.range_um), high_um
+            stage.limits_um = max(low_um, floor_um(rig.settings, stage.start_um)), high_um
+            stage._carries_probe = True
+            if rig.force is not None:
+                stage._trip_wire = TripWire(rig, plan.force.limit_nn, stage.start_um + LIFT_UM, note)
         return stage
+
+    def lift_back(self) -> None:
+        """Take a probe that was lowered back to the height where it was found.
+
+        Raises:
+            DeviceError: the stage failed twice.
+        """
+        if not self._carries_probe:
+            return
+        try:
+            self._lift_back()
+        except DeviceError as trouble:
+            overcome(trouble)
+            self._lift_back()
+
+    def _lift_back(self) -> None:
+        if self._axis.read_position_um()[Z] < self.start_um:
+            self.at_um = None
+            self._go_to(self.start_um, 0.0)
+            self.at_um = None  # whoever goes on has to come back
 
     def scores_at(self, heights_um: Sequence[float]) -> list[float]:
         """Expose at each of the heights and score each image.
 
         Raises:
             Cut: the run was told something else.
+            ForceTripped: the probe that the stage carries is not free; it was lifted.
             DeviceError: a device failed.
         """
         visited_um = sorted(heights_um, reverse=self._run_in_um > 0)
-        self._run_in(visited_um[0])
-        scores = {height_um: self._score_at(height_um) for height_um in visited_um}
+        self._has_run_in = False
+        scores = {height_um: self._steps(partial(self._score_at, height_um)) for height_um in visited_um}
         return [scores[height_um] for height_um in heights_um]
 
     def go_to(self, height_um: float, tolerance_um: float) -> None:
-        """Go to a height, or as near as the limits allow, unless the axis was sent there give or take the tolerance."""
-        height_um = self._inside(height_um)
+        """Go to a height, or as near as the limits allow, unless the axis was sent there give or take the tolerance.
+
+        Raises:
+            Cut, ForceTripped, DeviceError: as `scores_at`.
+        """
+        self._steps(lambda: self._go_to(self._inside(height_um), tolerance_um))
+
+    def _go_to(self, height_um: float, tolerance_um: float) -> None:
         if self.at_um is None or abs(height_um - self.at_um) > tolerance_um:
             self._run_in(height_um)
-            self._axis.move_to({Z: height_um})
+            self._move_to(height_um)
             self.at_um = height_um
 
     def _run_in(self, height_um: float) -> None:
         self.at_um = None
-        self._axis.move_to({Z: self._inside(height_um + self._run_in_um)})
+        self._move_to(self._inside(height_um + self._run_in_um))
+
+    def _move_to(self, height_um: float) -> None:
+        move_to(self._axis, height_um)
+        if self._trip_wire is not None:
+            self._trip_wire.see_free()
 
     def _inside(self, height_um: float) -> float:
         low_um, high_um = self.limits_um
@@ -124,5 +189,10 @@ class FocusAxis:
     def _score_at(self, height_um: float) -> float:
         self._told.wait(0.0)
         self._beat()
-        self._axis.move_to({Z: height_um})
-        return sharpness(self._camera.snap().pixels)
+        if not self._has_run_in:
+            self._run_in(height_um)
+        self._has_run_in = False  # unless all goes well, it comes from wherever that ended
+        self._move_to(height_um)
+        pixels = self._camera.snap().pixels
+        self._has_run_in = True
+        return sharpness(pixels)

@@ -16,6 +16,7 @@ from acquisition.instructions import Instructions
 from acquisition.overlap import PlannedTile
 from acquisition.places import Aim
 from acquisition.run_store import RunStore
+from acquisition.steps import Overcome, Steps, once
 from devices.errors import DeviceError, Stopped
 from devices.rig import Rig
 from devices.troubles import overcoming
@@ -42,7 +43,21 @@ class Standing:
 class Keeping:
     """Brings the rig to one tile after the other; a context manager that leaves the probe retracted."""
 
-    def __init__(self, store: RunStore, rig: Rig, told: Instructions, note: Note, heart: Heartbeat) -> None:
+    def __init__(
+        self,
+        store: RunStore,
+        rig: Rig,
+        told: Instructions,
+        note: Note,
+        heart: Heartbeat,
+        overcome: Overcome = once,
+    ) -> None:
+        """Take the rig in hand, and move nothing; `overcome` does each step of a preparation until it succeeds.
+
+        Raises:
+            DeviceError: a stage does not tell where it is.
+        """
+        self._steps = Steps(overcome)
         history = store.journal.events()
         tiles = store.tiles()
         self._rig = rig
@@ -52,10 +67,19 @@ class Keeping:
         self._plan = store.plan
         self._force: ForceReadings = force_control(rig, store.plan.force, told, note, heart)
         picture = partial(self.exposing, store.plan.camera.exposure_s)
-        self._focus = FocusControl(rig, store.plan, tiles, told, note, history, beat=picture)
+        self._focus = FocusControl(rig, store.plan, tiles, told, note, history, beat=picture, steps=self._steps)
         fields_um = [(tile.x_um, tile.y_um) for tile in tiles]
         self._drift = DriftControl(
-            rig, store.plan, store.field.matrix_um, fields_um, told, note, store.path, history, beat=picture
+            rig,
+            store.plan,
+            store.field.matrix_um,
+            fields_um,
+            told,
+            note,
+            store.path,
+            history,
+            beat=picture,
+            steps=self._steps,
         )
         self._aim = Aim(rig.settings.model_dump(mode="json"), rig.scanner.limits_um)
         self._last_row: int | None = None
@@ -70,24 +94,29 @@ class Keeping:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._force.__exit__(kind, error, trace)
+        try:
+            self._force.__exit__(kind, error, trace)
+        finally:
+            self._lift_back(error)
 
     def prepare(self, first: PlannedTile) -> None:
         """Measure what the policies want to know, and stand ready for the first tile, with the probe retracted.
 
         Raises:
             Cut: the run was told something else.
-            DeviceError: a device failed.
+            DeviceError: a device failed, and the run is to end with it.
         """
-        self._still_at_work()
-        self._force.release()
-        self._focus.prepare()
-        if self._plan.drift.policy != "none":
-            if self._plan.focus.policy != "none":
-                self._rig.scanner.move_to({"x": first.x_um, "y": first.y_um})
-                self._focus.at_tile(first, first_of_row=True)
-            self._drift.prepare()
-        self._rig.scanner.move_to(self._aim.set_out_below(first.x_um, first.y_um))
+        with self._steps.insisting():
+            self._still_at_work()
+            self._steps(self._force.release)
+            self._focus.prepare()
+            if self._plan.drift.policy != "none":
+                if self._plan.focus.policy != "none":
+                    self._steps(lambda: self._rig.scanner.move_to({"x": first.x_um, "y": first.y_um}))
+                    self._focus.at_tile(first, first_of_row=True)
+                self._drift.prepare()
+            below_um = self._aim.set_out_below(first.x_um, first.y_um)
+            self._steps(lambda: self._rig.scanner.move_to(below_um))
         self._aim.arrive()
         self._last_row = self._heading_um = None
 
@@ -161,13 +190,27 @@ class Keeping:
         self._beat(for_s + MOVE_S)
 
     def rest(self) -> None:
-        """Let go of the specimen, and let the guardian expect nothing; the next tile approaches anew."""
+        """Let go of the specimen, and let the guardian expect nothing; the next tile approaches anew.
+
+        Raises:
+            DeviceError: the probe could not be retracted, or the stage that carries it not be lifted.
+        """
         try:
             self._force.release()
         except StillTouches:
             self._heart.rest()  # z is where the guardian would send it
             raise
         self._heart.rest()
+        self._focus.lift_back()
+
+    def _lift_back(self, error: BaseException | None) -> None:
+        """Take a probe that was lowered for the focus back up; an earlier error stays the one that is told."""
+        try:
+            self._focus.lift_back()
+        except DeviceError as trouble:
+            if error is None:
+                raise
+            error.add_note(f"and {trouble}")
 
     def _drift_at(self, tile: PlannedTile) -> tuple[float, float]:
         """The drift that a tile is taken with: one value, also while it is extrapolated in time."""

@@ -14,7 +14,7 @@ from acquisition.clock_check import HOST_CLOCKS, Clocks, watching
 from acquisition.disk_trial import Trial, standing_part, try_disk
 from acquisition.drift import drift_problems
 from acquisition.field import Field
-from acquisition.focus_axis import focus_inabilities, focus_problems
+from acquisition.focus_axis import focus_inabilities, focus_problems, focus_warnings
 from acquisition.force_budget import force_inabilities, force_problems
 from acquisition.interlocks import standing, with_disk_floor
 from acquisition.layout import beyond_limits, camera_area, layout
@@ -179,6 +179,7 @@ class _Gate:
             focus = focus or focus_inabilities(self._plan, self._rig)
             force = force or force_inabilities(self._plan, self._rig)
         self.problems += focus + force
+        self.warnings += [] if focus else focus_warnings(self._plan, self._settings)
 
     def _judge_approach(self, limits_um: Mapping[str, tuple[float, float]]) -> None:
         """Warn where the first tile leaves no room to come to it from below, and the scanner has a backlash."""

@@ -28,7 +28,7 @@ HANDSHAKE = Handshake("VE?", r"ESP30\d")
 
 
 class Esp301Focus(MovingAxes):
-    """The focus axis, called z; fulfils `Positioner` and `Homing`."""
+    """The focus axis, called z; fulfils `Positioner`, `Homing` and `Switchable`."""
 
     axes = (AXIS,)
 
@@ -43,6 +43,7 @@ class Esp301Focus(MovingAxes):
         super().__init__()
         self.name = name
         self._settings = settings
+        self._has_moved = False
         self._motor_off = settings.axis * AXIS_ERROR_BASE + MOTOR_OFF
         self._line = LineTransport(
             name,
@@ -86,6 +87,11 @@ class Esp301Focus(MovingAxes):
         self._command(f"OR{HOME_AND_INDEX}", stop_token)
         self._finish(Move({}, allowed, time.monotonic() + allowed, stop_token), self._is_settled)
 
+    def switch_on_again(self) -> None:
+        """Send MO; see `Switchable`."""
+        if self._has_moved and self._ask_number("MO?") == 0:
+            self._command("MO")
+
     def stop(self) -> None:
         """Send ST, first past the exchange under way, then once more in turn; see `Positioner`.
 
@@ -111,6 +117,7 @@ class Esp301Focus(MovingAxes):
         allowed = allowed_s(distances, self.limits_um, {AXIS: self._speed_um_per_s}, self._settings.settle_s)
         for target_um in targets_um.values():
             self._command(f"PA{target_um / UM_PER_MM:.6f}", stop_token)
+            self._has_moved = True  # so it was on
         return Move(dict(targets_um), allowed, time.monotonic() + allowed, stop_token)
 
     def _is_settled(self, move: Move) -> bool:

@@ -28,7 +28,7 @@ NOT_REFERENCED = 42
 
 
 class XpsFocus(MovingAxes):
-    """The focus axis, called z; fulfils `Positioner` and `Homing`."""
+    """The focus axis, called z; fulfils `Positioner`, `Homing` and `Switchable`."""
 
     axes = (AXIS,)
     stop_code = MOVE_ABORTED
@@ -46,6 +46,7 @@ class XpsFocus(MovingAxes):
         self._settings = settings
         self._asking, self._moving = self._line(), self._line()
         self._begin_lock = threading.RLock()  # an abort, and the motion call after it, belong together
+        self._has_moved = False
         self._motion = ""
         self._reply: Reply | None = None  # to that motion call
         try:
@@ -81,6 +82,11 @@ class XpsFocus(MovingAxes):
         allowed = self._settings.settle_s + SLOWEST_FACTOR * (high_um - low_um) / self._speed_um_per_s
         self._begin_motion(f"GroupHomeSearch({group})", stop_token)
         self._finish(Move({}, allowed, time.monotonic() + allowed, stop_token), self._has_ended)
+
+    def switch_on_again(self) -> None:
+        """Send GroupMotionEnable; see `Switchable`. A group that has lost its reference is left to whoever homes it."""
+        if self._has_moved and self._read_status() in DISABLED:
+            self._tell(f"GroupMotionEnable({self._settings.group})")
 
     def stop(self) -> None:
         """Send GroupMoveAbort, on a connection of its own if the asking one is stuck; see `Positioner`."""
@@ -147,6 +153,7 @@ class XpsFocus(MovingAxes):
             raise DeviceLost(self.name, f"the connection that {function} was to answer on is gone")
         if reply is not None and reply.code:
             raise self._refusal(function, reply.code)
+        self._has_moved |= ended
         return ended
 
     def _switch_on(self) -> None:

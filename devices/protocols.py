@@ -71,6 +71,18 @@ class Homing(Protocol):
 
 
 @runtime_checkable
+class Switchable(Protocol):
+    """A positioner whose motor a fault may switch off, and that can switch it on again."""
+
+    def switch_on_again(self) -> None:
+        """Switch the motor on if it is off though the stage has moved since connecting; nothing is to travel by it.
+
+        Raises:
+            DeviceError: the controller refused, or did not answer.
+        """
+
+
+@runtime_checkable
 class Steerable(Positioner, Protocol):
     """A positioner that takes a stream of targets for one axis, beside whatever the other axes are doing."""
 

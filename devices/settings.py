@@ -175,6 +175,13 @@ class DeflectionSettings(DriverSettings):
     stale_after_s: PositiveFloat = 1.0  # longest time from asking for a reading to having it
     frozen_after: Annotated[int, Field(ge=0)] = 0  # so many equal readings in a row are one old one; 0: any number
     rides_on: Literal["focus"] | None = None  # stage that carries the probe, upwards away from the specimen; None: none
+    clear_above_um: Number | None = None  # heights of that stage at which the probe meets nothing, scanner z down
+
+    @model_validator(mode="after")
+    def _clear_above_on_a_stage(self) -> Self:
+        if self.clear_above_um is not None and self.rides_on is None:
+            raise ValueError(f"clear_above_um = {self.clear_above_um:g}: needs rides_on, the stage that it counts on")
+        return self
 
 
 class ScpiForceSettings(DeflectionSettings):

@@ -67,6 +67,9 @@ identical_is_repeated = {noise_is_fresh}
 
 FROZEN_AFTER = 3
 """Equal readings in a row, to nine digits, of a detector with noise: it must have stopped."""
+TRAVEL_UM = 100.0
+CLEARANCE_UM = 2.0
+"""The drive lands within 0.17 um rms, its play is 1 um, and a specimen drifts."""
 DARKER_THAN_ANY_DN = 2.0
 """Above the offset; the mean of a frame is known to a hundredth of this."""
 
@@ -111,9 +114,20 @@ def rig_text(world: World, ends: Ends) -> str:
         stiffness_n_per_m=settings.cantilever.stiffness_n_per_m,
         sensitivity_nm_per_v=settings.cantilever.sensitivity_nm_per_v,
         frozen_after=FROZEN_AFTER if noise_is_fresh and settings.cantilever.noise_mv else 0,
-        rides_on='rides_on = "focus"' if settings.cantilever.rides_on_focus else "",
+        rides_on=_rides_on(world),
         video_url=ends.video_url,
     )
+
+
+def _rides_on(world: World) -> str:
+    """Write what carries the probe, and how low it may go: the drive scatters, and the specimen is not level."""
+    settings = world.settings
+    if not settings.cantilever.rides_on_focus:
+        return ""
+    tilt_um = sum(abs(mrad) for mrad in settings.specimen_tilt_mrad) * 1e-3 * TRAVEL_UM
+    highest_um = float(world.specimen.coarse_height_um.max()) + tilt_um
+    lowest_um = settings.optics.in_focus_mm * 1000.0 - settings.cantilever.contact_height_um + highest_um
+    return f'rides_on = "focus"\nclear_above_um = {max(lowest_um + CLEARANCE_UM, 0.0):.6g}'
 
 
 def _matrix(world: World) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from itertools import groupby
 
-from acquisition.journal import Event
+from acquisition.journal import Attempt, Event
 from acquisition.timeline import epoch_s
 from api.night.night import Night
 from api.night.words import clock, duration
@@ -128,10 +128,17 @@ def _machinery(night: Night) -> list[str]:
 
 
 def _failed_in_a_row(night: Night) -> int:
-    """The most tiles that failed one after the other, without one between them that was taken."""
+    """The most tiles that failed one after the other, without one between them that was taken; a sweep counts once."""
     tries = [attempt for attempt in night.attempts if attempt.cause not in ("quality", "told")]
     failing = (list(group) for taken, group in groupby(tries, lambda attempt: attempt.verdict == "ok") if not taken)
-    return max((len({attempt.tile for attempt in group}) for group in failing), default=0)
+    swept = night.run["plan"]["tiles"]["mode"] == "line"
+    return max((len(_failures(group, swept)) for group in failing), default=0)
+
+
+def _failures(attempts: Sequence[Attempt], swept: bool) -> set[int]:
+    """The tiles at which something failed; of a sweep, whose tiles have equal shares of its time, the first."""
+    shared = groupby(attempts, lambda attempt: (attempt.row, attempt.total_s) if swept else attempt.tile)
+    return {next(together).tile for _, together in shared}
 
 
 def _reason(events: Sequence[Event]) -> str:

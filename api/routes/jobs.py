@@ -122,7 +122,10 @@ def go_on(job_id: int, service: ServiceOf) -> dict[str, Any]:
 
 @router.post("/{job_id}/skip", status_code=202)
 def skip(job_id: int, service: ServiceOf, wanted: Reason = NO_REASON) -> dict[str, Any]:
-    """Give up the tile that is tried or has just failed, while paused the next one; several count as one."""
+    """Give up the tile that is tried or has just failed, while paused the next one; several count as one.
+
+    In a sweep no tile is given up, but the sweep: its tiles are then taken one by one.
+    """
     return _tell(service, job_id, "skip", wanted.reason)
 
 

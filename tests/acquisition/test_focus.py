@@ -1,18 +1,26 @@
 """Focus over a tilted specimen; the world says how far out of focus each tile really was."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from acquisition.field import Field
 from acquisition.focus import FocusControl
-from acquisition.focus_axis import focus_inabilities, focus_problems
+from acquisition.focus_axis import focus_inabilities, focus_problems, focus_warnings
+from acquisition.force_errors import ForceTripped
+from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Cut, Instructions
 from acquisition.journal import Event
+from acquisition.keeping import Keeping
 from acquisition.overlap import PlannedTile
 from acquisition.plan import Force, Plan
+from acquisition.run_store import RunStore
+from devices.errors import DeviceError, Saturated, Stale
 from devices.rig_file import RigSettings
 from hardware_sim.settings import NAMED, WorldSettings
 from tests.acquisition.world_rig import PROBE, RIG, WorldRig, grain
@@ -270,10 +278,23 @@ def test_an_old_map_is_checked_at_the_next_row() -> None:
     assert max(errors_um) < HALF_DEPTH_UM
 
 
-def test_a_probe_that_rides_on_the_stage_is_not_lowered_by_more_than_the_range() -> None:
-    stage = WorldRig(NAMED["still"], SPECIMEN, probe=True)
-    run = Run(stage, "tile")
+FOCUS = """
+[devices.focus]
+driver = "esp301"
+url = "socket://127.0.0.1:1"
+axis = 1
+limits_um = [0.0, 100000.0]
+"""
+COUNT_UM = 0.05
+"""Of the encoder, by which the run knows where it found the stage."""
+
+
+def with_probe(clear_above_um: float | None = None, sharper_downwards: bool = False) -> WorldRig:
+    """A probe 8 um above the specimen, on the stage of the focus; the nearer the sharper, if wanted."""
+    stage = WorldRig(NAMED["still"], SPECIMEN, probe=True, clear_above_um=clear_above_um)
+    stage.scanner.move_to({"z": 0.0})
     stage.focus.move_to({"z": 50_000.0})
+    stage.world.cantilever.watch_force(0.0)
     snap = stage.camera.snap
 
     def ever_sharper_downwards() -> Any:
@@ -281,9 +302,102 @@ def test_a_probe_that_rides_on_the_stage_is_not_lowered_by_more_than_the_range()
         contrast = 1 + (50_020.0 - stage.focus.moves[-1]) / 20.0
         return replace(frame, pixels=(100 + contrast * (frame.pixels - 100.0)).astype(np.uint16))
 
-    stage.camera.snap = ever_sharper_downwards  # type: ignore[method-assign]
-    run.take(TILES[:2])
-    assert min(stage.focus.moves) >= 50_000.0 - run.plan.focus.range_um
+    if sharper_downwards:
+        stage.camera.snap = ever_sharper_downwards  # type: ignore[method-assign]
+    return stage
+
+
+@pytest.mark.parametrize("clear_above_um", [None, 49_994.0])
+@pytest.mark.parametrize("range_um", [4.0, 40.0])
+def test_no_search_presses_a_probe_that_rides_on_the_stage(clear_above_um: float | None, range_um: float) -> None:
+    stage = with_probe(clear_above_um, sharper_downwards=True)
+    Run(stage, "tile", range_um=range_um).take(TILES[:2])
+    assert stage.world.cantilever.watched_force()["peak_nn"] is None
+    assert min(stage.focus.moves) >= (clear_above_um or 50_000.0)
+
+
+def test_from_run_to_run_the_probe_comes_no_nearer() -> None:
+    stage = with_probe(49_998.0, sharper_downwards=True)
+    for _ in range(4):
+        run = Run(stage, "tile")
+        run.take(TILES[:2])
+        run.focus.lift_back()
+    assert stage.world.focus.position_mm() * 1000.0 == pytest.approx(50_000.0, abs=COUNT_UM)
+    assert min(stage.focus.moves) == 49_998.0
+
+
+def test_a_probe_that_meets_something_in_a_search_is_lifted_before_it_is_told() -> None:
+    stage = with_probe(49_900.0, sharper_downwards=True)  # a rig file that is wrong: it touches at 49 992
+    run = Run(stage, "tile", range_um=20.0)
+    with pytest.raises(ForceTripped, match=r"limit 2000 nN, in a search of the focus"):
+        run.take(TILES[:1])
+    assert stage.focus.moves[-1] == 50_020.0
+    assert not stage.world.cantilever.touches()
+    assert len(run.named("force_tripped")) == 1
+
+
+@pytest.mark.parametrize("error", [Stale, Saturated])
+def test_a_search_without_a_reading_lifts_the_probe(error: type[DeviceError]) -> None:
+    stage = with_probe(49_994.0)
+    asked: list[int] = []
+
+    def fails() -> float:
+        asked.append(1)
+        if len(asked) > 3:  # it comes back by itself, once the probe is lifted
+            assert stage.focus.moves[-1] == 50_020.0
+            return 0.0
+        raise error("force", "is not to be believed")
+
+    assert stage.rig.force is not None
+    stage.rig.force.read_force_nn = fails  # type: ignore[method-assign]
+    with pytest.raises(ForceTripped, match="not to be believed"):
+        Run(stage, "tile").take(TILES[:1])
+    assert len(asked) == 4
+    assert stage.focus.moves[-1] == 50_020.0
+
+
+def test_a_search_that_was_cut_short_is_lifted_back() -> None:
+    stage = with_probe(49_994.0)
+    run = Run(stage, "tile", range_um=10.0)
+    snap = stage.camera.snap
+
+    def stop_low() -> Any:
+        if stage.focus.moves[-1] < 49_999.0:
+            run.told.stop()
+        return snap()
+
+    stage.camera.snap = stop_low  # type: ignore[method-assign]
+    with pytest.raises(Cut):
+        run.take(TILES[:1])
+    assert stage.world.focus.position_mm() < 49.999
+    run.focus.lift_back()
+    assert stage.world.focus.position_mm() * 1000.0 == pytest.approx(50_000.0, abs=COUNT_UM)
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_run_that_ends_or_pauses_takes_the_probe_back_up(tmp_path: Path, ends: bool) -> None:
+    stage = with_probe(49_994.0, sharper_downwards=True)
+    plan = Run(stage, "map", map_points=3).plan
+    file, told = stage.rig.settings.model_dump(mode="json"), Instructions()
+    with closing(RunStore.create(tmp_path / "run", plan, Field((512, 512), 0.02), file)) as store:
+        with Keeping(store, stage.rig, told, store.journal.note, Heartbeat.unshared()) as keeping:
+            keeping.prepare(store.tiles()[0])
+            assert stage.world.focus.position_mm() < 49.999
+            if not ends:
+                keeping.rest()
+                assert stage.world.focus.position_mm() * 1000.0 == pytest.approx(50_000.0, abs=COUNT_UM)
+        assert stage.world.focus.position_mm() * 1000.0 == pytest.approx(50_000.0, abs=COUNT_UM)
+    assert stage.world.cantilever.watched_force()["peak_nn"] is None
+
+
+def test_a_probe_of_which_nobody_says_how_low_it_may_go_is_told_of() -> None:
+    rig = RigSettings.from_toml(RIG + FOCUS + PROBE)
+    (warning,) = focus_warnings(Run(stage := with_probe(), "row").plan, rig)
+    assert "only upwards" in warning
+    assert "devices.force.clear_above_um" in warning
+    assert not focus_warnings(Run(stage, "none").plan, rig)
+    clear = RigSettings.from_toml(RIG + FOCUS + PROBE + "clear_above_um = 49_994.0\n")
+    assert not focus_warnings(Run(stage, "row").plan, clear)
 
 
 def test_no_focus_is_sought_with_a_probe_that_the_force_holds() -> None:

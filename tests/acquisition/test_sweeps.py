@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import zarr
 
-from acquisition.engine import run
+from acquisition.engine import Watcher, run
 from acquisition.field import Field
 from acquisition.instructions import Instructions
 from acquisition.plan import Plan, PlanError
 from acquisition.preflight import cost, inabilities, sweep_problems
 from acquisition.run_store import RunStore
-from acquisition.states import Outcome
+from acquisition.states import Outcome, State
 from acquisition.summary import run_facts
 from acquisition.sweeps import line_scan, middle_s, sweep_along, sweep_speed_um_per_s
 from devices.errors import DeviceTimeout, FramesLost, OutOfRange, Stopped
@@ -139,6 +139,54 @@ def test_a_sweep_with_a_lost_frame_counts_for_nothing_and_is_stepped_through(
     verdicts = [(attempt.tile, attempt.verdict) for _, attempt in store.journal.attempts()]
     assert verdicts[:6] == [(0, "retry"), (1, "retry"), (2, "retry"), (0, "ok"), (1, "ok"), (2, "ok")]
     assert len(sweeping_rig.scanner.sweeps) == 2, "the second row is swept again"
+
+
+def tried(store: RunStore) -> list[tuple[int, str]]:
+    return [(attempt.tile, attempt.verdict) for _, attempt in store.journal.attempts()]
+
+
+def test_a_sweep_that_is_skipped_is_stepped_through_and_the_next_skip_means_a_tile(
+    new_store: NewStore, sweeping_rig: Any
+) -> None:
+    store, told, camera = new_store(**LINE), Instructions(), sweeping_rig.camera
+    skips_at = [1, 2]  # frames that are there already: in the sweep, and when the first tile of it has been taken again
+
+    def skip() -> None:
+        if skips_at and camera.snaps == skips_at[0]:
+            del skips_at[0]
+            told.skip("it hangs")
+            raise Stopped("camera", "stopped")
+
+    camera.before_snap = skip
+    assert run(store, sweeping_rig, told) is Outcome.COMPLETED
+    assert tried(store) == [(0, "ok"), (1, "skipped"), (2, "ok"), (3, "ok"), (4, "ok"), (5, "ok")]
+
+
+def test_a_skip_that_comes_too_late_for_a_sweep_has_it_stepped_through(new_store: NewStore, sweeping_rig: Any) -> None:
+    store, told = new_store(**LINE), Instructions()
+
+    def skip() -> None:
+        if sweeping_rig.camera.snaps == 2:
+            sweeping_rig.camera.before_snap = lambda: None
+            told.skip("dirt")
+
+    sweeping_rig.camera.before_snap = skip
+    assert run(store, sweeping_rig, told) is Outcome.COMPLETED
+    assert tried(store)[:6] == [(0, "retry"), (1, "retry"), (2, "retry"), (0, "ok"), (1, "ok"), (2, "ok")]
+
+
+def test_a_skip_while_paused_gives_up_the_first_tile_of_the_next_sweep(new_store: NewStore, sweeping_rig: Any) -> None:
+    store, told = new_store(**LINE), Instructions()
+    told.pause("now")
+    told.skip("dirt")
+
+    def go_on(state: State) -> None:
+        if state is State.PAUSED:
+            told.resume()
+
+    assert run(store, sweeping_rig, told, Watcher(state=go_on)) is Outcome.COMPLETED
+    assert tried(store) == [(0, "skipped"), (1, "ok"), (2, "ok"), (3, "ok"), (4, "ok"), (5, "ok")]
+    assert len(sweeping_rig.scanner.sweeps) == 2
 
 
 def test_a_failed_sweep_stops_the_scanner_and_the_camera(new_store: NewStore, sweeping_rig: Any) -> None:

@@ -158,6 +158,7 @@ class WorldRig:
         focus_stage: bool = True,
         probe: bool = False,
         seed: int = 0,
+        clear_above_um: float | None = None,
     ) -> None:
         self.clock = ManualClock()
         self.world = World(settings, specimen, self.clock, seed)
@@ -168,7 +169,9 @@ class WorldRig:
             devices["focus"] = self.focus
         if probe:
             devices["force"] = WorldForce(self.world)
-        self.rig = Rig(RigSettings.from_toml(RIG + (PROBE if probe else "")), devices, ExitStack())
+        text = RIG + (PROBE if probe else "")
+        text += "" if clear_above_um is None else f"clear_above_um = {clear_above_um}\n"
+        self.rig = Rig(RigSettings.from_toml(text), devices, ExitStack())
 
     def defocus_um(self) -> float:
         """How far the plane of sharpness lies from the specimen, in truth."""

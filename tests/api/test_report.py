@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -251,6 +252,23 @@ def test_everything_that_a_run_went_on_without_is_worth_a_look(store: RunStore) 
     ):
         assert f"<li>{said}" in worth_a_look, said
     assert worth_a_look.count("Nobody could be told by lab chat: Connection refused.") == 1
+
+
+def test_one_failure_of_a_sweep_is_one(tmp_path: Path) -> None:
+    plan = {"region": {"x_um": (10.0, 21.5), "y_um": (10.0, 21.5)}, "tiles": {"mode": "line"}}
+    rig = {"name": "rig 2", "calibration": {"pixel_size_um": PIXEL_UM, "frame_shape_px": FIELD.shape_px}}
+    with closing(RunStore.create(tmp_path / "run", Plan.model_validate(plan), FIELD, rig)) as store:
+        store.journal.add_event("run_started")
+        row = [tile for tile in store.tiles() if tile.row == 0]
+        assert len(row) >= 3
+        for tile in row:
+            store.record(failed(tile, 1, "retry"), None)
+        write_night_report(store.path)
+        assert "in a row failed" not in read_page(store.path)
+        for number, tile in enumerate(row):  # stepped through
+            store.record(replace(failed(tile, 2, "skipped"), total_s=1.0 + number / 8), None)
+        write_night_report(store.path)
+        assert f"{len(row)} tiles in a row failed" in read_page(store.path)
 
 
 def test_a_run_that_is_paused_says_what_it_waits_for(store: RunStore) -> None:

@@ -23,7 +23,7 @@ from collections.abc import Callable
 import pytest
 
 from devices.errors import DeviceError, DeviceLost, DeviceRejected, DeviceTimeout, ProtocolError
-from devices.protocols import Positioner
+from devices.protocols import Positioner, Switchable
 from hardware_sim.fault_kinds import known
 from tests.conformance.bench import Bench, judge, outcome_of
 from tests.conformance.positioner_backends import POSITIONERS, Backend
@@ -123,10 +123,13 @@ def _let_it_strike(bench: Bench, backend: Backend, positioner: Positioner, struc
 
 
 def _mend(bench: Bench, backend: Backend, positioner: Positioner) -> None:
-    """Let the move fail that was still to fail, then switch the motor on, as somebody at the controller would."""
+    """Let the move fail that was still to fail, then switch the motor on, or have somebody at the controller do it."""
     bench.until(bench.latest_fault_is_over)
     outcome = outcome_of(lambda: positioner.move_to({backend.axis: backend.here_um}))
     judge(outcome, f"{backend.name}, motor off", (DeviceRejected, DeviceTimeout), backend.deadline_s(backend.far_um))
+    if isinstance(positioner, Switchable):
+        positioner.switch_on_again()
+        return
     for line in backend.mend:
         backend.tell(bench, line)
 

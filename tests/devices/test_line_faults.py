@@ -76,6 +76,7 @@ def test_a_motor_that_is_off_is_named_and_left_off(esp: EspPeer, focus: Esp301Fo
     with pytest.raises(DeviceRejected, match="MOTOR NOT ENABLED") as refused:
         focus.move_to({"z": 1000.0})
     assert refused.value.code == 113
+    focus.switch_on_again()  # which somebody else has switched off
     assert not any("MO" in command or "OR" in command for command in esp.received)
 
 
