@@ -446,7 +446,7 @@ class Service:
             running.devices = tuple(settings.devices.by_role())
             with self.by_hand.away(f"job {running.job.id} ({running.job.name}) has it"):
                 outcome = self._begin_or_go_on(running, settings)
-            return outcome, (running.told.why_ends or None) if outcome is Outcome.FAILED else None
+            return outcome, (running.told.why_ends or None) if outcome is not Outcome.COMPLETED else None
         except InterlocksStand:
             raise
         except Exception as error:

@@ -206,6 +206,30 @@ def test_a_run_that_was_cut_off_says_how_to_go_on(store: RunStore) -> None:
     assert "`nanoraster resume` takes the rest" in read_page(store.path)
 
 
+@pytest.mark.parametrize(
+    ("ended", "told"),
+    [
+        ({"reason": "stopped over HTTP"}, "stopped over HTTP; `nanoraster resume` takes the rest."),
+        (
+            {"reason": "interlock gas: leak is not ok"},
+            "interlock gas: leak is not ok; `nanoraster resume` takes the rest.",
+        ),
+        ({"reason": ""}, "Somebody stopped the run at "),
+        ({"reason": "its window has closed", "for_now": True}, "its window has closed; its job goes on with it."),
+    ],
+)
+def test_a_stopped_run_says_who_or_what_stopped_it(store: RunStore, ended: dict[str, Any], told: str) -> None:
+    store.journal.add_event("run_started")
+    store.journal.add_event("needs_somebody", reason="hands in the rig")
+    store.journal.add_event("run_stopped", **ended)
+    store.release()
+    write_night_report(store.path)
+    page = read_page(store.path)
+    assert told in page
+    assert ("Somebody stopped" in page) == (not ended["reason"])
+    assert ("will be paused when it goes on: hands in the rig." in page) == ("for_now" in ended)
+
+
 def test_a_failed_run_says_why(store: RunStore) -> None:
     store.journal.add_event("run_started")
     store.journal.add_event("run_failed", reason="camera: the connection is gone")
