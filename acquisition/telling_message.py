@@ -29,7 +29,6 @@ WORDS: Mapping[str, str] = {
 IN_WORDS = frozenset({"final", "for_now", "retracted"})  # particulars that `words` has already told
 UNITS = {"nn": "nN", "um": "um", "nm": "nm", "px": "px", "s": "s", "deg": "degrees"}
 WITH_PICTURE = frozenset({Class.COMPLETED, Class.FAILED, Class.PAUSED})
-ENDED = frozenset({"run_completed", "run_stopped", "run_failed"})
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Message:
     @property
     def expected_end(self) -> datetime | None:
         """When the run will probably be done; None once it has ended, and while it is paused."""
-        return None if self.events[-1].kind in ENDED else self.progress.ends_at
+        return self.progress.ends_at
 
     @property
     def text(self) -> str:

@@ -258,6 +258,25 @@ def test_the_end_is_expected_from_what_tiles_took_at_the_beginning_of_a_row_and_
     assert left_s(store) == pytest.approx(10.0 + 2 * 1.0)
 
 
+def test_a_tile_that_was_skipped_by_order_takes_no_time_any_more(new_store: NewStore) -> None:
+    store = new_store()
+    store.journal.record(attempt(0, total_s=2.0))
+    store.journal.record(attempt(1, total_s=2.0))
+    before_s = left_s(store)
+    store.journal.record(attempt(4, verdict="skipped", cause="told", frame=None, total_s=0.0))
+    assert left_s(store) == pytest.approx(before_s - 2.0)
+    store.journal.record(attempt(5, verdict="skipped", cause="device", frame=None, total_s=0.0))
+    assert left_s(store) == pytest.approx(before_s - 2.0)  # is tried again when the run goes on
+
+
+def test_a_run_that_has_ended_has_no_expected_end(new_store: NewStore) -> None:
+    store = new_store()
+    store.journal.record(attempt(0))
+    for kind, ends in (("run_started", True), ("run_stopped", False), ("run_resumed", True)):
+        store.journal.add_event(kind)
+        assert (progress_of(store, START).ends_at is not None) is ends
+
+
 def test_a_paused_run_has_no_expected_end(new_store: NewStore) -> None:
     store = new_store()
     store.journal.add_event("run_started")
