@@ -190,6 +190,23 @@ def test_time_is_lost_by_cause() -> None:
     }
 
 
+def test_a_frame_that_a_doubt_put_aside_is_lost_to_the_retake() -> None:
+    events = told((0, "run_started"), (9, "quality_refused", {"tile": 1, "reason": "no neighbour matches"}))
+    attempts = [attempt(1, total_s=2.0), attempt(2, total_s=4.0), attempt(3, total_s=8.0), attempt(4, total_s=16.0)]
+    attempts += [
+        attempt(1, 2, total_s=2.5),
+        attempt(2, 2, retake=1, cause="doubtful", reason="what it shows does not explain what came"),
+        attempt(3, 2, retake=2, cause="asked", reason="a hair"),
+        failed(4, 2, verdict="skipped", cause="quality", total_s=0.5),  # the earlier one stays
+    ]
+    lost = losses(attempts, events, timeline_of(attempts, events))
+    assert [(loss.cause, loss.reason, loss.time_s) for loss in lost] == [
+        ("retake", "what it shows does not explain what came", 4.0),
+        ("retake", "no neighbour matches", 2.0),
+        ("retake", "camera: no frame", 0.5),
+    ]
+
+
 def test_a_pause_ends_with_its_session() -> None:
     events = told((0, "run_started"), (10, "paused"), (500, "run_resumed"), (510, "run_completed"))
     line = timeline_of([attempt(0, second=40)], events)
