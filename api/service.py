@@ -107,7 +107,7 @@ class Service:
         self._holding = threading.Lock()  # a release waits for a hold that was told before it, and is written after it
         self._making_safe = threading.Lock()
         self._running: RunningJob | None = None
-        self._halt = Halt(folder.path / "stopped.json")
+        self._halt = Halt(folder.stopped)
         self._held: str | None = None  # as the queue says
         self._unwritten: Callable[[], None] | None = self._give_back_what_was_left
         self._left_seen = False  # whether the queue has said which rig was left behind
