@@ -81,7 +81,8 @@ def run(
     finally:
         desk.close()
     store.journal.note_clock_jump()
-    note(f"run_{outcome}", reason="" if outcome is Outcome.COMPLETED else told.why_ends)
+    for_now = {"for_now": True} if outcome is Outcome.STOPPED and told.stopped_for_now else {}
+    note(f"run_{outcome}", reason="" if outcome is Outcome.COMPLETED else told.why_ends, **for_now)
     return outcome
 
 

@@ -34,6 +34,7 @@ class Instructions:
         self.attended = attended
         self._changed = threading.Condition()
         self._ending: Literal["", "stop", "abort"] = ""
+        self._for_now = False
         self._pause: PauseAfter | Literal[""] = ""
         self._skip = False
         self._holds: dict[str, Hold] = {}
@@ -53,6 +54,11 @@ class Instructions:
     def aborted(self) -> bool:
         """Whether the run is to end and to count as failed."""
         return self._ending == "abort"
+
+    @property
+    def stopped_for_now(self) -> bool:
+        """Whether the run is to end, but whoever told so goes on with it later."""
+        return self._ending == "stop" and self._for_now
 
     @property
     def why_ends(self) -> str:
@@ -108,13 +114,17 @@ class Instructions:
                 self._note("needs_somebody", reason=now)
                 self._noted = now
 
-    def stop(self, reason: str = "") -> None:
-        """End the run now and cleanly; what was taken is kept, and made into a mosaic."""
-        self._end("stop", reason)
+    def stop(self, reason: str = "", for_now: bool = False) -> None:
+        """End the run now and cleanly; what was taken is kept, and made into a mosaic.
+
+        Args:
+            for_now: who says so goes on with it later; for good, if anybody says that.
+        """
+        self._end("stop", reason, for_now)
 
     def abort(self, reason: str = "") -> None:
         """End the run now, as failed."""
-        self._end("abort", reason)
+        self._end("abort", reason, for_now=False)
 
     def pause(self, after: PauseAfter = "tile", reason: str = "") -> None:
         """Wait with the rig safe: now, or after the tile or the row under way."""
@@ -212,8 +222,9 @@ class Instructions:
                 self._changed.notify_all()
             watcher.join()
 
-    def _end(self, ending: Literal["stop", "abort"], reason: str) -> None:
+    def _end(self, ending: Literal["stop", "abort"], reason: str, for_now: bool) -> None:
         with self._changed:
+            self._for_now = for_now and (self._for_now or not self._ending)
             self._why_ends = reason or self._why_ends
             self._ending = "abort" if "abort" in (ending, self._ending) else ending
             self._cuts += 1

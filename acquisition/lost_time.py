@@ -2,7 +2,7 @@
 
 from bisect import bisect
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from acquisition.journal import Attempt, Event
@@ -20,6 +20,7 @@ MEASURING = {
 }
 """Events that say in `took_s` how long the scan waited for them, and what for."""
 ATTENDING = MEASURING.keys() - {"backed_off", "cut_short"}
+ASKED = "asked"  # by a person, who wanted both frames
 OTHER = "other"  # a cause that the journal of an older run does not name
 
 
@@ -40,6 +41,8 @@ def losses(attempts: Sequence[Attempt], events: Sequence[Event], timeline: Timel
         if attempt.verdict != "ok":
             cause = "retake" if attempt.cause == "quality" else attempt.cause or OTHER
             found[cause, attempt.reason or attempt.verdict].append(attempt.total_s - attempt.attending_s)
+    for attempt, reason in _taken_anew(attempts, events):
+        found["retake", reason].append(attempt.total_s - attempt.attending_s)
     for event in events:
         took_s = event.data.get("took_s")
         if event.kind in MEASURING and isinstance(took_s, int | float):
@@ -50,6 +53,19 @@ def losses(attempts: Sequence[Attempt], events: Sequence[Event], timeline: Timel
         found[span.what, span.reason or span.what].append(span.length_s)
     summed = [Loss(cause, reason, len(times_s), sum(times_s)) for (cause, reason), times_s in found.items()]
     return sorted(summed, key=lambda loss: (-loss.time_s, loss.cause, loss.reason))
+
+
+def _taken_anew(attempts: Sequence[Attempt], events: Sequence[Event]) -> Iterator[tuple[Attempt, str]]:
+    """Attempts that had been accepted until the tile was doubted, and a later one counts; and why it was doubted."""
+    refused = {event.data.get("tile"): event.data.get("reason") for event in events if event.kind == "quality_refused"}
+    accepted: dict[int, Attempt] = {}
+    for attempt in attempts:
+        if attempt.verdict == "ok":
+            earlier = accepted.get(attempt.tile)
+            why = attempt.reason if attempt.retake is not None else refused.get(attempt.tile)
+            if earlier is not None and attempt.cause != ASKED:
+                yield earlier, str(why or "taken again")
+            accepted[attempt.tile] = attempt
 
 
 def _attending_s(attempts: Sequence[Attempt], events: Sequence[Event]) -> float:

@@ -17,7 +17,7 @@ WaitsFor = Literal["somebody", "an interlock"]
 
 @dataclass(frozen=True)
 class Progress:
-    """Tiles that are done, of how many; `ends_at` None where it cannot be told; what a paused run waits for."""
+    """Tiles that are done, of how many; `ends_at`, None where it cannot be told; what a paused run waits for."""
 
     done: int
     planned: int
@@ -29,16 +29,23 @@ def progress_of(store: RunStore, now: datetime) -> Progress:
     """Count what the journal holds, and say what is left by what each kind of tile took so far.
 
     Kinds are the tiles that begin a row, at which focus and drift may be measured, and the others. What was not
-    measured yet is the plan's estimate. Pauses to come are not foreseen, and the end of a paused run is not told.
+    measured yet is the plan's estimate. Pauses to come are not foreseen; that of a run which is paused, or over, is
+    not told.
     """
     attempts = [attempt for _, attempt in store.journal.attempts()]
     tiles = store.tiles()
     done = {attempt.tile for attempt in attempts if attempt.verdict == "ok"}
-    waits_for = waits_for_of(store.journal.events())
-    if waits_for or store.plan.follows_video or (attempts and not done):
+    events = store.journal.events()
+    waits_for = waits_for_of(events)
+    if waits_for or _has_ended(events) or store.plan.follows_video or (attempts and not done):
         return Progress(len(done), len(tiles), None, waits_for)
     left_s = _left_s(store, tiles, done, attempts)
     return Progress(len(done), len(tiles), now.astimezone(UTC) + timedelta(seconds=left_s))
+
+
+def _has_ended(events: Sequence[Event]) -> bool:
+    turns = [event.kind for event in events if event.kind in STARTS or event.kind in ENDS]
+    return bool(turns) and turns[-1] in ENDS
 
 
 def waits_for_of(events: Sequence[Event]) -> WaitsFor | None:
@@ -60,14 +67,15 @@ def waits_for_of(events: Sequence[Event]) -> WaitsFor | None:
 
 
 def _left_s(store: RunStore, tiles: Sequence[PlannedTile], done: set[int], attempts: Sequence[Attempt]) -> float:
-    """Time for the tiles that are left."""
+    """Time for the tiles that are left; one that was skipped by order is not."""
     costs = cost(store.plan, store.field)
     first_of_row = {tile.row: tile.index for tile in reversed(tiles)}
     begins_row = set(first_of_row.values())
+    left = {tile.index for tile in store.to_take()} - done
     left_s = 0.0
     for of_kind in (begins_row, {tile.index for tile in tiles} - begins_row):
         tried = [attempt for attempt in attempts if attempt.tile in of_kind]
         taken = len(of_kind & done)
         per_tile_s = sum(attempt.total_s for attempt in tried) / taken if taken else costs.duration_s / costs.tiles
-        left_s += per_tile_s * len(of_kind - done)
+        left_s += per_tile_s * len(of_kind & left)
     return left_s

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from acquisition.queue_errors import QueueError
+from acquisition.queue_url import queue_url
 
 BUSY_S = 5.0  # whoever writes is done within milliseconds; beyond this something is wrong
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -77,8 +78,8 @@ class QueueDatabase:
             QueueError: the database does not answer, or is from a newer nanoraster.
         """
         try:
-            self._engine = create_engine(url, **_options(url))
-        except (ArgumentError, NoSuchModuleError, ImportError, ValueError) as error:
+            self._engine = create_engine(found := queue_url(url), **_options(found))
+        except (ArgumentError, NoSuchModuleError, ImportError) as error:
             raise ValueError(f"database: not a URL that can be used: {error}") from error
         self.place = _place(self._engine.url)
         if self._engine.dialect.name == "sqlite":
@@ -132,16 +133,14 @@ def sqlite_url(path: Path) -> str:
 
 
 def _place(url: URL) -> str:
-    return str(url.database) if url.drivername == "sqlite" else url.render_as_string(hide_password=True)
+    return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
 
 
-def _options(url: str) -> dict[str, Any]:
-    if url.startswith("sqlite"):
+def _options(url: URL) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
         return {"connect_args": {"timeout": BUSY_S}}
-    if url.startswith("postgresql"):
-        waits = {"connect_timeout": math.ceil(BUSY_S), "tcp_user_timeout": round(1e3 * BUSY_S)}
-        return {"connect_args": waits, "pool_pre_ping": True}  # the server may have been restarted since
-    return {}
+    waits = {"connect_timeout": math.ceil(BUSY_S), "tcp_user_timeout": round(1e3 * BUSY_S)}
+    return {"connect_args": waits, "pool_pre_ping": True}  # the server may have been restarted since
 
 
 def _prepare_sqlite(connection: Any, record: object) -> None:

@@ -20,6 +20,7 @@ from acquisition.telling_mail import mail
 from acquisition.telling_memory import ToldMemory
 from acquisition.telling_message import WITH_PICTURE, Message
 from acquisition.telling_webhook import NotTold, post
+from acquisition.timeline import ENDS
 from devices.telling_settings import Mail, Webhook
 
 POLL_S = 0.5  # how soon an event is noticed
@@ -39,6 +40,8 @@ FIRST_OF_ALL = (
     Class.STARTED,
 )
 """What is told first where several classes wait, for a channel may take one message and then no more."""
+OVER_WITH_THE_RUN = (Class.STARTED, Class.PAUSED)
+"""What nobody needs to hear any more who is told that the run has ended."""
 
 Picture = Callable[[], bytes | None]
 
@@ -130,19 +133,17 @@ class _Teller:
         self._wait_s, self._retry_at_s = FIRST_WAIT_S, 0.0
         for pending in self._pending.values():
             pending.not_before_s = 0.0
-        self._listen()
-        self._forget_the_start()
         self.tell_due()
         while any(pending.count for pending in self._pending.values()) and self._retry_at_s < deadline:
             time.sleep(max(self._retry_at_s - time.monotonic(), 0))
             self.tell_due()
 
-    def _forget_the_start(self) -> None:
-        """Nobody who is told that a run has ended needs to be told that it began."""
-        ends = [self._pending[each] for each in (Class.FAILED, Class.COMPLETED) if each in self._pending]
-        started = self._pending.get(Class.STARTED)
-        if started and started.count and any(pending.count for pending in ends):
-            self._done(Class.STARTED, started)
+    def _forget_what_is_over(self) -> None:
+        """Nobody who is told that a run has ended needs to be told that it began, waited, or went on."""
+        for told_class in OVER_WITH_THE_RUN:
+            if (pending := self._pending.get(told_class)) and pending.count:
+                self._remember(told_class, pending)
+                pending.clear()
 
     def _listen(self) -> None:
         """Read on in the journal; one that cannot be read just now is read the next time."""
@@ -155,6 +156,8 @@ class _Teller:
                     told = told or self._memory.last(self._channel.name)
                     if event.seq > told.get(told_class, 0):
                         self._pending[told_class].add(event)
+                    if event.kind in ENDS:
+                        self._forget_what_is_over()
 
     def _tell(self, told_class: Class, pending: _Pending) -> None:
         if pending.events[-1].seq <= self._memory.last(self._channel.name).get(told_class, 0):
@@ -200,10 +203,13 @@ class _Teller:
 
     def _done(self, told_class: Class, pending: _Pending) -> None:
         """Take a message off the list."""
-        with suppress(OSError):  # on a full disk a restart may repeat it, which is the lesser evil
-            self._memory.remember(self._channel.name, told_class, pending.events[-1].seq)
+        self._remember(told_class, pending)
         pending.clear()
         pending.not_before_s = time.monotonic() + self._every_s.get(told_class, AGAIN_S)
+
+    def _remember(self, told_class: Class, pending: _Pending) -> None:
+        with suppress(OSError):  # on a full disk a restart may repeat it, which is the lesser evil
+            self._memory.remember(self._channel.name, told_class, pending.events[-1].seq)
 
 
 def _turn(waiting: tuple[Class, _Pending]) -> tuple[bool, int]:

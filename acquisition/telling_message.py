@@ -26,10 +26,9 @@ WORDS: Mapping[str, str] = {
     "guardian_died": "the guardian died",
     "force_tripped": "the force tripped, the probe was retracted",
 }
-IN_WORDS = frozenset({"final", "retracted"})  # particulars that `words` has already told
+IN_WORDS = frozenset({"final", "for_now", "retracted"})  # particulars that `words` has already told
 UNITS = {"nn": "nN", "um": "um", "nm": "nm", "px": "px", "s": "s", "deg": "degrees"}
 WITH_PICTURE = frozenset({Class.COMPLETED, Class.FAILED, Class.PAUSED})
-ENDED = frozenset({"run_completed", "run_stopped", "run_failed"})
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Message:
     @property
     def expected_end(self) -> datetime | None:
         """When the run will probably be done; None once it has ended, and while it is paused."""
-        return None if self.events[-1].kind in ENDED else self.progress.ends_at
+        return self.progress.ends_at
 
     @property
     def text(self) -> str:
@@ -91,6 +90,8 @@ def words(event: Event) -> str:
     match event.kind, event.data:
         case "tile_skipped", {"final": False}:
             return "skipped for now"
+        case "run_stopped", {"for_now": True}:
+            return "stopped for now"
         case "guardian_retracted", {"retracted": False}:
             return "THE GUARDIAN CANNOT RETRACT THE PROBE"
         case "force_tripped", {"trouble": str()}:

@@ -27,6 +27,8 @@ class DataFolder:
         self.path = path.absolute()
         self.runs = self.path / "runs"
         self.database = self.path / "nanoraster.db"
+        self.stopped = self.path / "stopped.json"
+        """That everything was stopped, until the queue knows it; see `Halt`."""
 
     def make(self) -> None:
         """Lay it out, unless it is there.

@@ -1,6 +1,5 @@
 """A finished mosaic in the formats of other programs."""
 
-import csv
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from tifffile import imwrite
 from acquisition.run_folder import RUN
 from acquisition.run_frames import RunFrames
 from api.errors import UsageError
+from api.positions import read_positions
 from reconstruction.ome_tiff import write_ome_tiff
 from reconstruction.worker import MOSAIC_NAME
 
@@ -68,8 +68,8 @@ def _places(source: Path) -> list[tuple[str, ...]]:
     """Name, x and y of each tile, as they were found."""
     positions = source / "positions.csv"
     try:
-        with positions.open(newline="", encoding="utf-8") as file:
-            return [(row["file"], row["x_px"], row["y_px"]) for row in csv.DictReader(file)]
+        found = read_positions(positions)
+        return [(name, f"{place.x_px:.4f}", f"{place.y_px:.4f}") for name, place in found.items()]
     except OSError as error:
         raise UsageError(f"{positions}: there is no such file; positions are written at the end") from error
 

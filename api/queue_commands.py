@@ -142,6 +142,10 @@ def hold(
 @app.command()
 def release(data: Data = Path(), database: Database = None, as_json: Json = False) -> None:
     """Let jobs begin again."""
+    if (stopped := DataFolder(data).stopped).exists():
+        raise UsageError(
+            f"{stopped}: everything was stopped, and the queue does not know it yet; let the service run first"
+        )
     with _queue(data, database) as queue:
         queue.release()
     _tell(queue, as_json, {"held": None}, ["released"])

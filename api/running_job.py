@@ -61,7 +61,7 @@ class RunningJob:
         """Let it end for now, unless it was told to end for good; may be said again and again."""
         self.interruption = self.interruption or reason
         if not self.told.stopped:
-            self.told.stop(reason)
+            self.told.stop(reason, for_now=True)
 
     @property
     def goes_on_later(self) -> bool:

@@ -23,6 +23,7 @@ from acquisition.readiness import InterlocksStand, interlocks_now
 from acquisition.states import Outcome, State
 from api.data_folder import DataFolder, Occupied
 from api.errors import BAD_INPUT, RigUnknown, UsageError, lines, say
+from api.halt import Halt
 from api.hand.by_hand import ByHand
 from api.open_queue import open_queue
 from api.running_job import RunningJob
@@ -106,8 +107,7 @@ class Service:
         self._holding = threading.Lock()  # a release waits for a hold that was told before it, and is written after it
         self._making_safe = threading.Lock()
         self._running: RunningJob | None = None
-        self._stops = 0  # how often everything was stopped
-        self._halt: str | None = None  # why; until the queue knows it
+        self._halt = Halt(folder.stopped)
         self._held: str | None = None  # as the queue says
         self._unwritten: Callable[[], None] | None = self._give_back_what_was_left
         self._left_seen = False  # whether the queue has said which rig was left behind
@@ -159,8 +159,10 @@ class Service:
         return {
             "state": running.state if running else State.IDLE,
             **(running.facts() if running else NOTHING_RUNS),
-            "held": self._halt or self._held,
-            "troubles": [_words(trouble) for trouble in list(self._troubles.values())],
+            "held": self._halt.reason or self._held,
+            "troubles": [
+                _words(trouble) for trouble in (*list(self._troubles.values()), self._halt.trouble) if trouble
+            ],
             "rig": self.rig,
         }
 
@@ -211,15 +213,19 @@ class Service:
     def stop(self, reason: str) -> bool:
         """End the running job with the rig safe, and let none begin until `release`, not even after a new start.
 
-        Returns at once; whether a job runs. If none does, nobody has stopped the rig yet: `make_safe` does.
+        Returns at once; whether a job runs. If none does, nobody has stopped the rig yet: `make_safe` does. Nobody may
+        be told so before `write_down_stop`.
         """
         with self._changing:
-            self._stops += 1
-            self._halt = reason
             running = self._running
+            self._halt.stop(reason, running.job.id if running else None)
         if running is not None:
             running.stop(reason)
         return running is not None
+
+    def write_down_stop(self) -> None:
+        """Return once a new start would know of the last stop; `troubles` say if none would."""
+        self._halt.write_down()
 
     def make_safe(self) -> None:
         """Stop and retract the rig of the last job, or the service's own if none has run yet; as long as no job does.
@@ -245,17 +251,12 @@ class Service:
         Raises:
             QueueError: the database does not answer; nothing begins.
         """
-        stops = self._stops
+        stops = self._halt.stops
         with self._holding:
             self.queue.release()
             self._held = None
-            self._let_go(stops)
-
-    def _let_go(self, stops: int) -> None:
-        """The queue knows whether it is held, as far as it was told with the stop of this number."""
-        with self._changing:
-            if self._stops == stops:
-                self._halt = None
+            self._halt.held(stops)
+        self._halt.forget(stops)
 
     def settings_for(self, rig: str | None) -> RigSettings:
         """The rig on which a job runs.
@@ -296,11 +297,12 @@ class Service:
     def _give_back_what_was_left(self) -> None:
         """Jobs that this service ran when it died go on first; those that were told to end have ended."""
         for job in self.queue.running(self._hold.name):
-            if job.ending is None:
+            ending = job.ending or (Outcome.STOPPED if self._halt.ended(job.id) else None)
+            if ending is None:
                 self.queue.interrupt(job.id, "the service was gone")
             else:
                 why = "told to end; the service was gone before it had"
-                self.queue.finish(job.id, job.ending, why, self._tiles_of(job))
+                self.queue.finish(job.id, ending, why, self._tiles_of(job))
 
     def _repeat(self, who: str, step: Callable[[], bool]) -> None:
         """Take one step after the other until the service ends; what stands in the way is said once."""
@@ -324,8 +326,8 @@ class Service:
                 self._write_down()
             raise
         self._write_down()
-        stops = self._stops
-        job = self.queue.next_due() if self._halt is None else None
+        stops = self._halt.stops
+        job = self.queue.next_due() if self._halt.reason is None else None
         if job is None:
             return False
         self._ask_interlocks(job)
@@ -392,7 +394,7 @@ class Service:
         """Run a job that was claimed; gives it back if everything has been stopped more than `stops` times by now."""
         with self._changing:
             self._running = running
-            halted = self._stops > stops
+            halted = self._halt.stops > stops
         if halted or self._end.is_set():
             running.interrupt("stopped before it began")
         barred: InterlocksStand | None = None
@@ -444,7 +446,7 @@ class Service:
             running.devices = tuple(settings.devices.by_role())
             with self.by_hand.away(f"job {running.job.id} ({running.job.name}) has it"):
                 outcome = self._begin_or_go_on(running, settings)
-            return outcome, (running.told.why_ends or None) if outcome is Outcome.FAILED else None
+            return outcome, (running.told.why_ends or None) if outcome is not Outcome.COMPLETED else None
         except InterlocksStand:
             raise
         except Exception as error:
@@ -486,12 +488,13 @@ class Service:
                 running.noted = now
         with self._holding:
             with self._changing:
-                stops, halt = self._stops, self._halt
+                stops, halt = self._halt.stops, self._halt.reason
             if halt is not None:
                 self.queue.hold(halt)
                 self._held = halt  # before the halt goes, or for a moment neither would be told
-                self._let_go(stops)
+                self._halt.held(stops)
             self._held = self.queue.held()
+        self._halt.forget_if_known(self.queue)
         return False
 
 

@@ -1,13 +1,11 @@
-"""One user of a rig at a time on a machine: who holds it keeps a file locked, and the lock ends with its process."""
+"""One user of a rig at a time on a machine, whoever it is and however the rig file spells the scanner's address."""
 
-import fcntl
 import hashlib
-import os
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import ExitStack, contextmanager
 
+from devices.machine_lock import Taken, locked
+from devices.rig_address import names_of
 from devices.rig_file import RigSettings
 
 
@@ -22,25 +20,10 @@ def holding(settings: RigSettings) -> Iterator[None]:
     Raises:
         RigInUse: another process holds it, or another thread of this one.
     """
-    with _lock_file(settings).open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise RigInUse(f"rig {settings.name}: process {file.read().strip() or 'unknown'} uses it") from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+    with ExitStack() as held:
+        for name in sorted(names_of(settings.devices.scanner)):
+            try:
+                held.enter_context(locked(f"nanoraster-rig-{hashlib.sha256(name.encode()).hexdigest()[:16]}"))
+            except Taken as taken:
+                raise RigInUse(f"rig {settings.name}: process {taken.holder or 'unknown'} uses it") from None
         yield
-
-
-def _lock_file(settings: RigSettings) -> Path:
-    """A file that all users of this machine share, named after the scanner's driver and address."""
-    scanner = settings.devices.scanner
-    address = {key: getattr(scanner, key) for key in ("driver", "host", "port", "url") if hasattr(scanner, key)}
-    name = hashlib.sha256(repr(sorted(address.items())).encode()).hexdigest()[:16]
-    path = Path(tempfile.gettempdir()) / f"nanoraster-rig-{name}.lock"
-    if not path.exists():
-        path.touch()
-        path.chmod(0o666)
-    return path

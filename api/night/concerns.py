@@ -30,16 +30,32 @@ def _end(night: Night) -> list[str]:
     found = []
     if night.outcome == "failed" and (ends := night.of("run_failed")):
         found.append(f"The run failed at {clock(epoch_s(ends[-1].at))}: {ends[-1].data.get('reason')}.")
-    elif night.outcome == "stopped":
-        found.append("Somebody stopped the run; `nanoraster resume` takes the rest.")
+    elif night.outcome == "stopped" and (ends := night.of("run_stopped")):
+        found.append(_stopped(ends[-1]))
     elif night.outcome == "cut off":
         found.append("The run was cut off, by a crash or a power cut; `nanoraster resume` takes the rest.")
+    if _goes_on(night) and (said := night.of("needs_somebody")) and (reason := said[-1].data.get("reason")):
+        found.append(f"It waits for somebody, and will be paused when it goes on: {reason}.")
     if failed := night.of("mosaic_failed"):
         found.append(f"The mosaic could not be made: {failed[-1].data.get('reason')}; `nanoraster resume` tries again.")
     if night.timeline.downs:
         down_s = sum(span.length_s for span in night.timeline.downs)
         found.append(f"The run was down {_times(len(night.timeline.downs))}, {duration(down_s)} in all, and went on.")
     return found
+
+
+def _stopped(end: Event) -> str:
+    at, reason = clock(epoch_s(end.at)), end.data.get("reason")
+    if end.data.get("for_now"):
+        return f"The run was stopped for now at {at}: {reason}; its job goes on with it."
+    why = f"The run was stopped at {at}: {reason}" if reason else f"Somebody stopped the run at {at}"
+    return f"{why}; `nanoraster resume` takes the rest."
+
+
+def _goes_on(night: Night) -> bool:
+    """Whether a run that is not at work was ended by nobody for good."""
+    ends = night.of("run_stopped")
+    return night.outcome == "cut off" or (night.outcome == "stopped" and bool(ends and ends[-1].data.get("for_now")))
 
 
 def _tiles(night: Night) -> list[str]:

@@ -1,6 +1,5 @@
 """`report/` of a run, at any time: while it goes on, after it ended, and after it was cut off."""
 
-import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Literal
 from acquisition.run_frames import RunFrames
 from api.night.night import read_night
 from api.night.page import page
+from api.positions import Position, read_positions
 from reconstruction.edge_map import edge_map
 from reconstruction.placement import PlacedTile
 from reconstruction.preview import overview, small_png
@@ -27,7 +27,8 @@ def write_night_report(run: Path, results: Path | None = None) -> Mapping[str, A
         results: the folder with mosaic and positions, where that is not the run directory.
 
     Raises:
-        RunError: not a run.
+        RunError: not a run, or `positions.csv` is damaged.
+        OSError: it cannot be written.
     """
     results = results or run
     night = read_night(run, results)
@@ -53,7 +54,8 @@ def _edges(run: Path, results: Path) -> str:
         edges = frames.known_edges()
         if len(edges) > MOST_EDGES:
             return ""
-        positions = _positions(results / "positions.csv")
+        path = results / "positions.csv"
+        positions = read_positions(path) if path.exists() else {}
         planned = {tile.index: tile for tile in frames.planned()}
         placed = {index: _placed(planned[index], positions) for edge in edges for index in (edge.a, edge.b)}
         return edge_map(placed, edges, {(edge.a, edge.b) for edge in edges if edge.accepted}, frames.tile_shape)
@@ -61,26 +63,21 @@ def _edges(run: Path, results: Path) -> str:
         frames.store.close()
 
 
-def _placed(tile: Tile, positions: Mapping[str, Mapping[str, str]]) -> PlacedTile:
+def _placed(tile: Tile, positions: Mapping[str, Position]) -> PlacedTile:
     """A tile where the worker put it, else where it was planned."""
     found = positions.get(tile.name)
     if found is None:
         return PlacedTile(tile, tile.x_px, tile.y_px, "stage", 0.0)
-    by: Literal["registration", "stage"] = "stage" if found["placed_by"] == "stage" else "registration"
-    return PlacedTile(tile, float(found["x_px"]), float(found["y_px"]), by, float(found["score"]))
-
-
-def _positions(path: Path) -> dict[str, dict[str, str]]:
-    """Rows of `positions.csv` by the name of their tile."""
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return {row["file"]: row for row in csv.DictReader(file)}
-    except OSError:
-        return {}
+    by: Literal["registration", "stage"] = "stage" if found.placed_by == "stage" else "registration"
+    return PlacedTile(tile, found.x_px, found.y_px, by, found.score)
 
 
 def _replace(path: Path, text: str) -> None:
     """Write a file that a browser may be reading."""
     partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # of a full disk nobody says which
+        raise

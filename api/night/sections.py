@@ -80,12 +80,14 @@ def exceptions(night: Night) -> str:
 
 
 def events(night: Night) -> str:
-    """What happened, in its order, without what happens at every tile."""
+    """What happened, in its order, without what happens at every tile; of too much for a page, the end."""
     told = [event for event in night.events if event.kind not in ROUTINE]
     rows = [(day_and_clock(epoch_s(each.at)), words(each), particulars(each)) for each in told]
     if not rows:
         return ""
-    return section("What happened", _scrolled(rows))
+    earlier = len(rows) - MOST_ROWS
+    before = f"<p class='quiet'>After {earlier} earlier events, in journal.db:</p>" if earlier > 0 else ""
+    return section("What happened", before + _scrolled(rows[-MOST_ROWS:]))
 
 
 def overlaps(night: Night, edges: str) -> str:

@@ -32,10 +32,15 @@ async def stop(service: ServiceOf) -> dict[str, Any]:
     """Stop everything now and retract the probe; no job begins until `queue/release`.
 
     Whoever operates may, whatever the lease, the queue and the rate of requests; who only views may not.
-    While no job runs, the answer tells whether the rig could be reached; the queue is held either way.
+    While no job runs, the answer tells whether the rig could be reached; the queue is held either way. What is answered
+    outlives the service, unless `troubles` say that it could not be written down.
     """
-    if not service.stop("stopped over HTTP"):
-        await asyncio.to_thread(service.make_safe)
+    running = service.stop("stopped over HTTP")
+    try:
+        if not running:
+            await asyncio.to_thread(service.make_safe)
+    finally:
+        await asyncio.to_thread(service.write_down_stop)
     return service.status()
 
 

@@ -354,6 +354,23 @@ def test_a_run_goes_on_where_it_ended_and_counts_its_attempts_on(new_store: NewS
     ]
 
 
+@pytest.mark.parametrize("for_good", [False, True])
+def test_the_journal_tells_an_end_for_now_from_one_for_good(new_store: NewStore, rig: Any, for_good: bool) -> None:
+    told = Instructions()
+
+    def end() -> None:
+        told.stop("its window has closed", for_now=True)
+        if for_good:
+            told.stop("stopped over HTTP")
+
+    at_snap(rig, 3, end)
+    store = new_store()
+    assert run(store, rig, told) is Outcome.STOPPED
+    (ended,) = store.journal.events(kind="run_stopped")
+    why = "stopped over HTTP" if for_good else "its window has closed"
+    assert (ended.data["reason"], "for_now" in ended.data) == (why, not for_good)
+
+
 def test_a_wait_is_cut_short() -> None:
     told = Instructions()
     threading.Timer(0.05, told.stop).start()

@@ -190,6 +190,23 @@ def test_time_is_lost_by_cause() -> None:
     }
 
 
+def test_a_frame_that_a_doubt_put_aside_is_lost_to_the_retake() -> None:
+    events = told((0, "run_started"), (9, "quality_refused", {"tile": 1, "reason": "no neighbour matches"}))
+    attempts = [attempt(1, total_s=2.0), attempt(2, total_s=4.0), attempt(3, total_s=8.0), attempt(4, total_s=16.0)]
+    attempts += [
+        attempt(1, 2, total_s=2.5),
+        attempt(2, 2, retake=1, cause="doubtful", reason="what it shows does not explain what came"),
+        attempt(3, 2, retake=2, cause="asked", reason="a hair"),
+        failed(4, 2, verdict="skipped", cause="quality", total_s=0.5),  # the earlier one stays
+    ]
+    lost = losses(attempts, events, timeline_of(attempts, events))
+    assert [(loss.cause, loss.reason, loss.time_s) for loss in lost] == [
+        ("retake", "what it shows does not explain what came", 4.0),
+        ("retake", "no neighbour matches", 2.0),
+        ("retake", "camera: no frame", 0.5),
+    ]
+
+
 def test_a_pause_ends_with_its_session() -> None:
     events = told((0, "run_started"), (10, "paused"), (500, "run_resumed"), (510, "run_completed"))
     line = timeline_of([attempt(0, second=40)], events)
@@ -256,6 +273,25 @@ def test_the_end_is_expected_from_what_tiles_took_at_the_beginning_of_a_row_and_
     for tile, total_s in ((1, 0.5), (2, 1.5)):
         store.journal.record(attempt(tile, total_s=total_s))
     assert left_s(store) == pytest.approx(10.0 + 2 * 1.0)
+
+
+def test_a_tile_that_was_skipped_by_order_takes_no_time_any_more(new_store: NewStore) -> None:
+    store = new_store()
+    store.journal.record(attempt(0, total_s=2.0))
+    store.journal.record(attempt(1, total_s=2.0))
+    before_s = left_s(store)
+    store.journal.record(attempt(4, verdict="skipped", cause="told", frame=None, total_s=0.0))
+    assert left_s(store) == pytest.approx(before_s - 2.0)
+    store.journal.record(attempt(5, verdict="skipped", cause="device", frame=None, total_s=0.0))
+    assert left_s(store) == pytest.approx(before_s - 2.0)  # is tried again when the run goes on
+
+
+def test_a_run_that_has_ended_has_no_expected_end(new_store: NewStore) -> None:
+    store = new_store()
+    store.journal.record(attempt(0))
+    for kind, ends in (("run_started", True), ("run_stopped", False), ("run_resumed", True)):
+        store.journal.add_event(kind)
+        assert (progress_of(store, START).ends_at is not None) is ends
 
 
 def test_a_paused_run_has_no_expected_end(new_store: NewStore) -> None:

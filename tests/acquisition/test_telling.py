@@ -316,6 +316,24 @@ def test_who_is_told_of_the_end_is_not_told_of_the_start_any_more(new_store: New
     assert len(hook.posted) <= 2
 
 
+def test_after_the_end_nobody_is_told_that_the_run_goes_on(new_store: NewStore, hook: Hook) -> None:
+    store = new_store()
+    with Telling(to_hook(hook), store.path):
+        store.journal.add_event("run_started")
+        store.journal.add_event("paused", reason="the lid is open")
+        until(lambda: "paused" in hook.classes())
+        store.journal.add_event("continued")  # not told yet, for that class was told a moment ago
+        store.journal.add_event("tile_skipped", tile=3, reason="dust", final=True)
+        store.journal.add_event("run_completed")
+        until(lambda: "completed" in hook.classes())
+    assert sorted(hook.classes()) == ["completed", "paused", "skipped", "started"]
+    assert [said["expected_end"] for said in hook.posted[-2:]] == [None, None]
+    only_pauses = to_hook(hook, name="pauses", classes=["paused"])
+    with Telling(only_pauses, store.path):
+        until(lambda: len(hook.posted) == 5)
+    assert [event["kind"] for event in hook.posted[-1]["events"]] == ["paused", "continued"]
+
+
 def test_what_another_process_told_meanwhile_is_not_told_again(
     new_store: NewStore, hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:

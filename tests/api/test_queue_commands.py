@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 from acquisition.states import Outcome
 from api.cli import app, exit_code
 from api.data_folder import DataFolder
+from api.halt import Halt
 from api.open_queue import open_queue
 from tests.api.service_bench import plan, rig_file
 
@@ -93,6 +94,14 @@ def test_the_queue_is_held_and_released(add: Command) -> None:
     assert "held: door open" in run("list").stdout
     told("release")
     assert told("list") == {"queue_version": 4, "held": None, "jobs": [], "damaged": []}
+
+
+def test_a_stop_that_the_queue_does_not_know_of_is_not_released_behind_its_back(add: Command, data: Path) -> None:
+    add()
+    halt = Halt(DataFolder(data).stopped)
+    halt.stop("a finger", None)
+    halt.write_down()
+    assert "everything was stopped" in refused("release")
 
 
 def test_a_list_for_people_names_the_queue_and_has_a_line_for_each_job(add: Command, data: Path) -> None:

@@ -24,6 +24,7 @@ from acquisition.plan import Plan
 from acquisition.run_store import RunStore
 from api.night.charts import Level, Series, time_chart
 from api.night.report import TOLD_PICTURE_BYTES, mosaic_picture, write_night_report
+from api.night.sections import MOST_ROWS
 from api.night.time_axis import TimeAxis
 from api.night.words import duration, flat
 from tests.api.conftest import told
@@ -205,6 +206,60 @@ def test_a_run_that_was_cut_off_says_how_to_go_on(store: RunStore) -> None:
     store.release()
     write_night_report(store.path)
     assert "`nanoraster resume` takes the rest" in read_page(store.path)
+
+
+@pytest.mark.parametrize(
+    ("ended", "told"),
+    [
+        ({"reason": "stopped over HTTP"}, "stopped over HTTP; `nanoraster resume` takes the rest."),
+        (
+            {"reason": "interlock gas: leak is not ok"},
+            "interlock gas: leak is not ok; `nanoraster resume` takes the rest.",
+        ),
+        ({"reason": ""}, "Somebody stopped the run at "),
+        ({"reason": "its window has closed", "for_now": True}, "its window has closed; its job goes on with it."),
+    ],
+)
+def test_a_stopped_run_says_who_or_what_stopped_it(store: RunStore, ended: dict[str, Any], told: str) -> None:
+    store.journal.add_event("run_started")
+    store.journal.add_event("needs_somebody", reason="hands in the rig")
+    store.journal.add_event("run_stopped", **ended)
+    store.release()
+    write_night_report(store.path)
+    page = read_page(store.path)
+    assert told in page
+    assert ("Somebody stopped" in page) == (not ended["reason"])
+    assert ("will be paused when it goes on: hands in the rig." in page) == ("for_now" in ended)
+
+
+def test_the_end_of_a_night_with_very_many_events_is_shown(store: RunStore) -> None:
+    for number in range(MOST_ROWS + 5):
+        store.journal.add_event("device_trouble", reason=f"trouble-{number}-")
+    store.journal.add_event("run_failed", reason="the last straw")
+    write_night_report(store.path)
+    page = read_page(store.path)
+    assert "After 6 earlier events" in page
+    shown = page[page.index("After 6 earlier events") :]
+    assert "the last straw" in shown
+    assert ("trouble-5-" in shown, "trouble-6-" in shown) == (False, True)
+
+
+def test_damaged_positions_are_named(store: RunStore, nanoraster: Command) -> None:
+    positions = store.path / "positions.csv"
+    for damaged in (b"file,x_px\xff\xfe", b"file,x_px,y_px\n0,1,2\n", b"file,x_px,y_px,placed_by,score\n0,1\n"):
+        positions.write_bytes(damaged)
+        refused = nanoraster("report", store.path)
+        assert refused.returncode == 2
+        assert f"{positions}: damaged" in refused.stderr
+
+
+def test_a_full_disk_is_named(store: RunStore, nanoraster: Command) -> None:
+    (store.path / "report").mkdir(exist_ok=True)
+    (store.path / "report" / "summary.partial").symlink_to("/dev/full")
+    refused = nanoraster("report", store.path)
+    assert refused.returncode != 0
+    assert "No space left on device" in refused.stderr
+    assert str(store.path / "report" / "summary.json") in refused.stderr
 
 
 def test_a_failed_run_says_why(store: RunStore) -> None:

@@ -185,6 +185,18 @@ def test_a_job_that_is_told_to_end_ends_for_good_and_the_next_begins(bench: Benc
     assert bench.played.resumed == []
 
 
+def test_a_job_says_what_stopped_it(bench: Bench) -> None:
+    bench.played.gate.clear()
+    with bench.running() as service:
+        job_id = service.queue.add("a", plan()).id
+        bench.begun(service)
+        running = service.running()
+        assert running is not None
+        running.told.stop("interlock gas: leak is not ok")  # as an interlock does
+        ended = bench.job(service, job_id, JobState.DONE)
+        assert (ended.outcome, ended.error) == (Outcome.STOPPED, "interlock gas: leak is not ok")
+
+
 def test_status_says_why_a_run_waits(bench: Bench) -> None:
     bench.played.gate.clear()
     with bench.running() as service:
