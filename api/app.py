@@ -17,6 +17,7 @@ from api.live_view import LiveView
 from api.metrics import Metrics
 from api.openapi import describe
 from api.page import login
+from api.previews import Previews
 from api.problems import tell_problems
 from api.restorations import Restorations
 from api.routes import devices, events, health, jobs, lease, live, models, mosaic, plans, rig, runs, sim, status
@@ -37,12 +38,13 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
         service.begin()
         try:
             with (
+                closing(Previews()) as previews,
                 closing(Restorations(service.folder)) as restorations,
                 closing(LiveView(service, app.state.pictures.ring)) as live,
                 closing(EventLog(service.folder.path, app.state.news.ring)) as log,
                 Collector(log, service.folder.runs, service.running),
             ):
-                app.state.restorations, app.state.live = restorations, live
+                app.state.restorations, app.state.live, app.state.previews = restorations, live, previews
                 app.state.events, app.state.metrics = log, Metrics(service, log)
                 yield
         finally:
