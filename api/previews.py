@@ -58,7 +58,9 @@ class Previews:
         try:
             process.stdin.write(asked)
             process.stdin.flush()
-            if not select.select([process.stdout], [], [], LONGEST_S)[0]:
+            answering = select.poll()
+            answering.register(process.stdout, select.POLLIN)
+            if not answering.poll(LONGEST_S * 1000):
                 said = f"the preview took longer than {LONGEST_S:g} s; make the region smaller, or its outline simpler"
                 raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, said)
             answer: dict[str, Any] = json.loads(process.stdout.readline())

@@ -17,6 +17,7 @@ from api.access.access import Access
 from api.access.foreign_pages import is_loopback
 from api.access.tokens import Tokens
 from api.app import create_app
+from api.connections import BoundedConfig, raise_limit
 from api.data_folder import DataFolder
 from api.errors import UsageError
 from api.page.mount import mount_page
@@ -48,6 +49,7 @@ def serve(asked: Serving, ready: Callable[[str], None]) -> None:
         QueueError: the database does not answer.
     """
     _refuse_strangers(asked)
+    raise_limit()
     if asked.sim and asked.rig:
         raise UsageError("--sim brings its own rig; leave --rig out")
     with ExitStack() as opened:
@@ -75,7 +77,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI, service: Service, ready: Callable[[str], None]) -> None:
         super().__init__(
-            uvicorn.Config(
+            BoundedConfig(
                 app,
                 log_level="warning",
                 access_log=False,
