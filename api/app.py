@@ -21,6 +21,7 @@ from api.previews import Previews
 from api.problems import tell_problems
 from api.restorations import Restorations
 from api.routes import devices, events, health, jobs, lease, live, models, mosaic, plans, rig, runs, sim, status
+from api.routes.seats import Seats
 from api.service import Service
 
 
@@ -51,8 +52,8 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
             await asyncio.to_thread(service.close)
 
     app = FastAPI(title="nanoraster", version=version("nanoraster"), lifespan=alive, docs_url=None, redoc_url=None)
-    app.state.service, app.state.access = service, access
-    app.state.listeners, app.state.watchers = set(), set()
+    app.state.service, app.state.access, app.state.is_ending = service, access, False
+    app.state.listeners, app.state.watchers = Seats(), Seats()
     app.add_middleware(Gate, access=access)
     app.include_router(health.router)
     app.include_router(login.router)

@@ -18,6 +18,8 @@ RESERVED, LEAST = 400, 20
 MOST_OF_ONE = 450  # from one address: all who come through a proxy are one
 HEAD_S = 10.0  # for the head of a request, from the beginning of the connection or of the next request
 LARGEST_HEAD_BYTES = 2**16
+ABORT = "nanoraster.abort"
+"""By this name an ASGI scope has, among its extensions, what closes the connection: `now`."""
 
 
 def raise_limit() -> None:
@@ -100,6 +102,7 @@ class _Http(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        self.scope["extensions"] = {ABORT: {"now": self.transport.abort}}
         self._wait()
 
     def on_headers_complete(self) -> None:

@@ -85,6 +85,7 @@ class _Server(uvicorn.Server):
                 ws_per_message_deflate=False,  # events are short; it costs each listener 300 kB, and CPU
             )
         )
+        self._state = app.state
         self._service = service
         self._ready = ready
 
@@ -96,6 +97,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._service.end()
+        self._state.is_ending = True  # streams end by themselves, before they are cut off
         super().handle_exit(sig, frame)
 
 
