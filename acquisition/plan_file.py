@@ -9,6 +9,7 @@ from typing import Any
 from devices.model import FileError
 
 YAML = (".yaml", ".yml")
+LARGEST_BYTES = 2**17  # a polygon of 1000 corners, each number on a line of its own
 
 
 class PlanError(FileError):
@@ -19,15 +20,19 @@ def read_plan(path: Path) -> dict[str, Any]:
     """The keys of a plan file, as its suffix says it is written.
 
     Raises:
-        PlanError: not readable, not TOML, JSON or YAML, a key is given twice, or there are none.
+        PlanError: not readable, too large, not TOML, JSON or YAML, a key is given twice, or there are none.
     """
     suffix = path.suffix.lower()
     kind = "JSON" if suffix == ".json" else "YAML" if suffix in YAML else "TOML"
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        raw = _read(kind, text)
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
     except OSError as error:
         raise PlanError([f"{path}: {error.strerror}"]) from error
+    if len(content) > LARGEST_BYTES:
+        raise PlanError([f"{path}: larger than {LARGEST_BYTES} bytes"])
+    try:
+        raw = _read(kind, content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise PlanError([f"{path}: not {kind}: {error}"]) from error
     if not isinstance(raw, dict):

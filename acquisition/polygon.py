@@ -1,6 +1,5 @@
 """Polygons on the specimen: whether the sides of one meet, and which fields of a grid it touches."""
 
-import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,41 +14,51 @@ ROUNDING = 1e-9
 def meeting_sides(corners: Sequence[Point]) -> tuple[int, int] | None:
     """Find two sides that cross, touch or fold back on each other; side i begins at corner i.
 
-    None in a simple polygon.
+    None in a simple polygon. Each side is held at once against all later ones that come near it.
     """
-    count = len(corners)
-    sides = [(corners[i], corners[(i + 1) % count]) for i in range(count)]
-    for first, second in itertools.combinations(range(count), 2):
-        if second == first + 1 or (first == 0 and second == count - 1):
-            before, after = (first, second) if second == first + 1 else (second, first)
-            if _folds_back(sides[before][0], sides[before][1], sides[after][1]):
-                return before, after
-        elif _meet(*sides[first], *sides[second]):
-            return first, second
+    starts = np.asarray(corners, dtype=np.float64)
+    ends = np.roll(starts, -1, axis=0)
+    low, high = np.minimum(starts, ends), np.maximum(starts, ends)
+    last = len(starts) - 1
+    for first in range(last):
+        near = (low[first + 1 :] <= high[first]) & (high[first + 1 :] >= low[first])
+        later = first + 1 + np.flatnonzero(near[:, 0] & near[:, 1])
+        met = _meet(starts[first], ends[first], starts[later], ends[later])
+        for place in (0, -1) if not first else (0,):  # its neighbours, which meet it anyhow
+            before, after = (last, first) if place else (first, first + 1)
+            met[place] = _folds_back(starts[before], ends[before], ends[after])
+        if met.any():
+            second = int(later[met.argmax()])
+            return (second, first) if (first, second) == (0, last) else (first, second)
     return None
 
 
-def _turn(a: Point, b: Point, c: Point) -> float:
-    """Twice the signed area of a triangle."""
-    return (b[0] - a[0]) * (c[1] - a[1]) - (b[1] - a[1]) * (c[0] - a[0])
+def _turn(a: NDArray[np.float64], b: NDArray[np.float64], c: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Twice the signed area of triangles, whose corners are (..., 2)."""
+    return np.asarray(
+        (b[..., 0] - a[..., 0]) * (c[..., 1] - a[..., 1]) - (b[..., 1] - a[..., 1]) * (c[..., 0] - a[..., 0])
+    )
 
 
-def _folds_back(a: Point, b: Point, c: Point) -> bool:
+def _folds_back(a: NDArray[np.float64], b: NDArray[np.float64], c: NDArray[np.float64]) -> bool:
     """Tell whether the way from `a` over `b` to `c` returns into itself, or a part of it has no length."""
-    return _turn(a, b, c) == 0 and (a[0] - b[0]) * (c[0] - b[0]) + (a[1] - b[1]) * (c[1] - b[1]) >= 0
+    return bool(_turn(a, b, c) == 0 and (a - b) @ (c - b) >= 0)
 
 
-def _meet(a: Point, b: Point, c: Point, d: Point) -> bool:
+def _meet(
+    a: NDArray[np.float64], b: NDArray[np.float64], c: NDArray[np.float64], d: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Of the sides from `c` to `d` (n, 2), which meet the one from `a` to `b`."""
     turns = _turn(a, b, c), _turn(a, b, d), _turn(c, d, a), _turn(c, d, b)
-    if turns[0] * turns[1] < 0 and turns[2] * turns[3] < 0:
-        return True
-    ends = ((a, b, c), (a, b, d), (c, d, a), (c, d, b))
-    return any(turn == 0 and _between(*end) for turn, end in zip(turns, ends, strict=True))
+    met = (turns[0] * turns[1] < 0) & (turns[2] * turns[3] < 0)
+    for turn, end in zip(turns, ((a, b, c), (a, b, d), (c, d, a), (c, d, b)), strict=True):
+        met |= (turn == 0) & _between(*end)
+    return np.asarray(met)
 
 
-def _between(a: Point, b: Point, point: Point) -> bool:
-    """Tell whether a point of the line through `a` and `b` lies between them."""
-    return all(min(a[i], b[i]) <= point[i] <= max(a[i], b[i]) for i in range(2))
+def _between(a: NDArray[np.float64], b: NDArray[np.float64], point: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Tell whether points of the lines through `a` and `b` lie between them."""
+    return np.asarray(((np.minimum(a, b) <= point) & (point <= np.maximum(a, b))).all(axis=-1))
 
 
 def touched(corners: ArrayLike, x: ArrayLike, y: ArrayLike, size: tuple[float, float]) -> NDArray[np.bool_]:

@@ -19,9 +19,8 @@ def _of_its_kind(keys: Any) -> Any:
     return Sequence(keys) if is_sequence(keys) else Plan.model_validate(keys)
 
 
-AnyPlan = Annotated[
-    Plan | Sequence, BeforeValidator(_of_its_kind), Field(examples=[{"region": {"x_um": [20, 50], "y_um": [20, 44]}}])
-]
+EXAMPLE = {"region": {"x_um": [20, 50], "y_um": [20, 44]}}
+AnyPlan = Annotated[Plan | Sequence, BeforeValidator(_of_its_kind), Field(examples=[EXAMPLE])]
 
 
 def plan_for(asked: Plan | Sequence, settings: RigSettings) -> Plan:

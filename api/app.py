@@ -17,9 +17,11 @@ from api.live_view import LiveView
 from api.metrics import Metrics
 from api.openapi import describe
 from api.page import login
+from api.previews import Previews
 from api.problems import tell_problems
 from api.restorations import Restorations
 from api.routes import devices, events, health, jobs, lease, live, models, mosaic, plans, rig, runs, sim, status
+from api.routes.seats import Seats
 from api.service import Service
 
 
@@ -37,20 +39,21 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
         service.begin()
         try:
             with (
+                closing(Previews()) as previews,
                 closing(Restorations(service.folder)) as restorations,
                 closing(LiveView(service, app.state.pictures.ring)) as live,
                 closing(EventLog(service.folder.path, app.state.news.ring)) as log,
                 Collector(log, service.folder.runs, service.running),
             ):
-                app.state.restorations, app.state.live = restorations, live
+                app.state.restorations, app.state.live, app.state.previews = restorations, live, previews
                 app.state.events, app.state.metrics = log, Metrics(service, log)
                 yield
         finally:
             await asyncio.to_thread(service.close)
 
     app = FastAPI(title="nanoraster", version=version("nanoraster"), lifespan=alive, docs_url=None, redoc_url=None)
-    app.state.service, app.state.access = service, access
-    app.state.listeners, app.state.watchers = set(), set()
+    app.state.service, app.state.access, app.state.is_ending = service, access, False
+    app.state.listeners, app.state.watchers = Seats(), Seats()
     app.add_middleware(Gate, access=access)
     app.include_router(health.router)
     app.include_router(login.router)

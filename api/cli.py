@@ -26,12 +26,13 @@ from api.calibrate import place, run_calibration
 from api.errors import BAD_INPUT, DevicesFailed, UsageError, lines
 from api.evaluate import evaluate
 from api.export import export as export_from
+from api.foreseen_plan import foreseen
 from api.models import list_models
 from api.modules import module_command
 from api.night.report import write_night_report
 from api.preview import write_preview
 from api.reconstruct import reconstruct as reconstruct_source
-from api.scan import foreseen, is_finished, limits_of
+from api.scan import is_finished, limits_of
 from api.scan import resume as resume_run
 from api.scan import scan as run_scan
 from api.serve_command import serve

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_late
 from prometheus_client import Counter as Count
 
 from acquisition.job import JobState
+from acquisition.journal import utc_now
 from acquisition.states import State
 from api.events.log import EventLog
 from api.service import Service
@@ -24,6 +25,7 @@ class Metrics:
         self._service = service
         self._log = log
         self._seen = log.newest
+        self._began_at = utc_now()  # a log that is copied anew tells of old runs too
         self._lock = threading.Lock()
         self._registry = registry = CollectorRegistry()
 
@@ -38,7 +40,8 @@ class Metrics:
             buckets=OVERHEAD_S,
             registry=registry,
         )
-        self._force = gauge("force_nanonewtons", "Force on the probe at the last tile.")
+        self._force = Gauge("nanoraster_force_nanonewtons", "Force on the probe at the last tile.", registry=None)
+        self._is_force_known = False
         self._drift = gauge("drift_micrometres", "Drift of the specimen as known at the last tile.", "axis")
         self._jobs = gauge("jobs", "Jobs in the queue, by state.", "state")
         self._held = gauge("queue_held", "1 while no job may begin.")
@@ -65,6 +68,8 @@ class Metrics:
         while found := self._log.after(self._seen, AT_ONCE):
             for happened in found:
                 self._seen = happened["seq"]
+                if happened["at"] < self._began_at:
+                    continue
                 if happened["kind"] == "tile":
                     self._count_tile(happened["data"])
                 else:
@@ -73,12 +78,19 @@ class Metrics:
     def _count_tile(self, tile: dict[str, Any]) -> None:
         self._tiles.labels(tile["verdict"]).inc()
         if tile["force_nn"] is not None:
-            self._force.set(tile["force_nn"])
+            self._tell_force(tile["force_nn"])
         for axis in "xy":
             self._drift.labels(axis).set(tile[f"drift_{axis}_um"])
         if tile["verdict"] == "ok" and tile["settle_s"] is not None:
             busy_s = tile["attending_s"] + tile["settle_s"] + tile["exposure_s"]
             self._overhead.observe(max(tile["total_s"] - busy_s, 0.0))
+
+    def _tell_force(self, force_nn: float) -> None:
+        """Show it from the first time on that it is known: none is not 0 nN."""
+        self._force.set(force_nn)
+        if not self._is_force_known:
+            self._registry.register(self._force)
+        self._is_force_known = True
 
     def _read(self) -> None:
         status = self._service.status()

@@ -3,7 +3,7 @@
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from api.errors import STATUS, lines
 from devices.model import FileError, reason
 
+MOST_REASONS = 20  # what somebody reads before asking again
 KEY = re.compile(r"[\w.]+")
 
 
@@ -27,7 +28,7 @@ def tell_problems(app: FastAPI) -> None:
 
 
 def problem(status: HTTPStatus, detail: str, errors: Iterable[str] = ()) -> JSONResponse:
-    """One problem; `errors` are lines that begin with the key that is wrong."""
+    """One problem; `errors` are lines that begin with the key that is wrong, a few of them."""
     body: dict[str, Any] = {"type": "about:blank", "title": status.phrase, "status": status, "detail": _utf8(detail)}
     by_key = defaultdict(list)
     for line in map(_utf8, errors):
@@ -48,8 +49,16 @@ async def _of_http(request: Request, error: Exception) -> JSONResponse:
 
 async def _of_input(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    wrong = [_in_words(detail) for detail in error.errors()]
-    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(wrong), wrong)
+    found = error.errors()
+    wrong = [_in_words(detail) for detail in found[:MOST_REASONS]]
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, _joined(wrong, len(found)), wrong)
+
+
+def _joined(reasons: Sequence[str], count: int) -> str:
+    """The first of so many reasons in a line."""
+    shown = reasons[:MOST_REASONS]
+    more = [f"and {count - len(shown):,} more"] if count > len(shown) else []
+    return "; ".join([*shown, *more])
 
 
 def _in_words(detail: Any) -> str:
@@ -69,4 +78,4 @@ async def _of_ours(request: Request, error: Exception) -> JSONResponse:
     said = lines(error)
     if status is HTTPStatus.INTERNAL_SERVER_ERROR:
         sys.stderr.write(f"nanoraster: {request.method} {request.url.path}: {'; '.join(said)}\n")
-    return problem(status, "; ".join(said), said if isinstance(error, FileError) else ())
+    return problem(status, _joined(said, len(said)), said[:MOST_REASONS] if isinstance(error, FileError) else ())

@@ -14,7 +14,11 @@ from api.remote import API, NanorasterError
 AGAIN_S = 0.5
 LARGEST_BYTES = 2**22
 GOODBYE_S = 0.5  # for the other end to say goodbye, which may be behind many messages
-REFUSED = {1008: "the token was revoked", 1013: "too many listen already"}
+REFUSED = {
+    1008: "the token was revoked",
+    1013: "too many listen already",
+    4409: "their numbers have begun anew; ask with after=0, or without a number",
+}
 
 
 class Event(BaseModel):

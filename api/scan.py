@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,15 @@ from acquisition.interlocks import InterlockWatch, with_disk_floor
 from acquisition.journal import Attempt
 from acquisition.layout import camera_area
 from acquisition.plan import Plan
-from acquisition.readiness import Findings, InterlocksStand, check, check_rest, interlocks_now
+from acquisition.readiness import InterlocksStand, check_rest, interlocks_now
 from acquisition.retakes import RetakeDesk, left_to_take
 from acquisition.run_folder import JOURNAL, discard_unbegun
 from acquisition.run_store import RunStore, ensure_empty
 from acquisition.states import Outcome, State
 from acquisition.telling import Telling
-from acquisition.telling_trial import unset_secrets
 from acquisition.timeline import ENDS, STARTS
 from acquisition.troubles import Troubles
+from api.foreseen_plan import findings
 from api.guardian_process import guarded
 from api.night.report import mosaic_picture, write_night_report
 from api.worker_process import WorkerFailed, WorkerProcess
@@ -34,10 +34,7 @@ from devices.model import FileError
 from devices.rig import Rig, RigFileError, RigSettings, open_rig
 from devices.rig_lock import holding
 from devices.settings import DeflectionSettings
-from reconstruction.errors import InputError
-from reconstruction.restore import check as check_model
 
-NOT_MADE_YET = ".run-to-be"
 NOT_FOR_TILES = ("video",)
 """Roles that a scan has no use for: a video that nobody reads would be decoded all night."""
 UNBEGUN = {"before": "the engine began"}
@@ -70,27 +67,6 @@ def limits_of(settings: RigSettings) -> Mapping[str, tuple[float, float]]:
     """The scanner's limits as far as the rig file gives them."""
     limits_um: Mapping[str, tuple[float, float]] = getattr(settings.devices.scanner, "limits_um", {})
     return limits_um
-
-
-def findings(plan: Plan, settings: RigSettings, out: Path, rig: Rig | None = None, files: bool = True) -> Findings:
-    """All that stands against a plan, and all that is doubtful; without an open rig no device is asked.
-
-    Args:
-        files: whether the plan may name a model by its file.
-    """
-    found = check(plan, settings, out, rig)
-    try:
-        check_model(plan.reconstruction.model, files)
-    except InputError as error:
-        found.problems.insert(0, f"reconstruction.{error}")
-    found.warnings.extend(unset_secrets(settings.tell))
-    return found
-
-
-def foreseen(plan: Plan, settings: RigSettings, folder: Path, files: bool = True) -> Findings:
-    """The same for a run that shall once be made somewhere in `folder`; an interlock that stands now is a warning."""
-    found = findings(plan, settings, folder / NOT_MADE_YET, files=files)
-    return replace(found, warnings=[*found.interlocks, *found.warnings], interlocks=[])
 
 
 def scan(

@@ -17,6 +17,7 @@ from api.access.access import Access
 from api.access.foreign_pages import is_loopback
 from api.access.tokens import Tokens
 from api.app import create_app
+from api.connections import BoundedConfig, raise_limit
 from api.data_folder import DataFolder
 from api.errors import UsageError
 from api.page.mount import mount_page
@@ -48,6 +49,7 @@ def serve(asked: Serving, ready: Callable[[str], None]) -> None:
         QueueError: the database does not answer.
     """
     _refuse_strangers(asked)
+    raise_limit()
     if asked.sim and asked.rig:
         raise UsageError("--sim brings its own rig; leave --rig out")
     with ExitStack() as opened:
@@ -75,7 +77,7 @@ class _Server(uvicorn.Server):
 
     def __init__(self, app: FastAPI, service: Service, ready: Callable[[str], None]) -> None:
         super().__init__(
-            uvicorn.Config(
+            BoundedConfig(
                 app,
                 log_level="warning",
                 access_log=False,
@@ -83,6 +85,7 @@ class _Server(uvicorn.Server):
                 ws_per_message_deflate=False,  # events are short; it costs each listener 300 kB, and CPU
             )
         )
+        self._state = app.state
         self._service = service
         self._ready = ready
 
@@ -94,6 +97,7 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._service.end()
+        self._state.is_ending = True  # streams end by themselves, before they are cut off
         super().handle_exit(sig, frame)
 
 

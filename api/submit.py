@@ -8,7 +8,7 @@ from acquisition.job import Job
 from acquisition.plan import Plan, PlanError
 from acquisition.time_window import TimeWindow
 from api.data_folder import DataFolder
-from api.scan import foreseen
+from api.foreseen_plan import foreseen
 from devices.rig import RigSettings
 
 if TYPE_CHECKING:  # the command line is there before its database machinery

@@ -26,11 +26,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorstore
 from numpy.typing import NDArray
 
 from api.heap import settle_heap
 from benchmarks.tile_sets import SETS, Recipe, TileSet
+from reconstruction.opened_array import opened_array
 from reconstruction.registration import Edge
 from reconstruction.restore import restorer
 from reconstruction.sources import Tile
@@ -179,8 +179,7 @@ def shows(mosaic: Path, place_px: NDArray[np.float64]) -> bool:
     try:
         multiscale = json.loads((mosaic / "raw" / "zarr.json").read_text())["attributes"]["ome"]["multiscales"][0]
         y, x = multiscale["datasets"][0]["coordinateTransformations"][1]["translation"]
-        spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(mosaic / "raw" / "0")}}
-        array = tensorstore.open(spec, open=True).result()
+        array = opened_array(mosaic / "raw" / "0")
         left, top = round(place_px[0] - x), round(place_px[1] - y)
         return bool(array[top : top + PATCH_PX, left : left + PATCH_PX].read().result().any())
     except (OSError, ValueError):  # not there yet, or just being replaced

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorstore as ts
 from numpy.typing import NDArray
 
 from reconstruction.canvas import BLOCK_PX, Block
+from reconstruction.opened_array import opened_array
 from reconstruction.pyramid import halved, level_shapes
 from reconstruction.whole_shard import write_shard
 
@@ -63,8 +63,7 @@ class GrowingPyramid:
 
     def on_disk(self, level: int, block: Block) -> NDArray[Any]:
         """Read a block (y, x) back."""
-        spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": str(self._paths[0] / str(level))}}
-        return np.array(ts.open(spec, open=True).result()[self._region(level, block)].read().result())
+        return np.array(opened_array(self._paths[0] / str(level))[self._region(level, block)].read().result())
 
     def empty(self, level: int, block: Block) -> NDArray[Any]:
         rows, columns = self._region(level, block)

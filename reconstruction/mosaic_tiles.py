@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorstore as ts
 from numpy.typing import NDArray
 
 from reconstruction.canvas import BLOCK_PX
+from reconstruction.opened_array import opened_array
 from reconstruction.whole_shard import CHUNK_PX
 
 TILE_PX = CHUNK_PX  # what a reader gets at the price of one read
@@ -94,10 +94,10 @@ def _version(shard: Path) -> str:
 
 def _opened(array: Path) -> Any:
     there = (array / "zarr.json").stat()
-    return _opened_as(str(array), there.st_ino, there.st_mtime_ns)
+    return _opened_as(array, there.st_ino, there.st_mtime_ns)
 
 
 @lru_cache(MOST_OPEN)
-def _opened_as(array: str, inode: int, mtime_ns: int) -> Any:
+def _opened_as(array: Path, inode: int, mtime_ns: int) -> Any:
     """Open one array; another one that has come into its place is another file."""
-    return ts.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": array}}, open=True).result()
+    return opened_array(array)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorstore as ts
 import tifffile
 from numpy.typing import NDArray
 
 from reconstruction.errors import InputError
+from reconstruction.opened_array import opened_array
 
 TILE_PX = 512
 BAND_PX = 1024  # rows that are read at a time: those of one row of shards
@@ -25,7 +25,7 @@ def write_ome_tiff(mosaic: Path, layer: str, out: Path) -> None:
         InputError: no such layer, or a mosaic without one.
     """
     multiscale = _multiscale(mosaic, layer)
-    levels = [_opened(mosaic / layer / dataset["path"]) for dataset in multiscale["datasets"]]
+    levels = [opened_array(mosaic / layer / dataset["path"]) for dataset in multiscale["datasets"]]
     part = out.with_name(out.name + ".part")
     try:
         with tifffile.TiffWriter(part, bigtiff=True, ome=True) as tiff:
@@ -82,7 +82,3 @@ def _tiles(level: Any) -> Iterator[NDArray[Any]]:
                 tile = band[row : row + TILE_PX, column : column + TILE_PX]
                 missing = TILE_PX - tile.shape[0], TILE_PX - tile.shape[1]
                 yield np.pad(tile, ((0, missing[0]), (0, missing[1]))) if any(missing) else tile
-
-
-def _opened(array: Path) -> Any:
-    return ts.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": str(array)}}, open=True).result()

@@ -7,10 +7,10 @@ from typing import Any
 
 import cv2
 import numpy as np
-import tensorstore as ts
 from numpy.typing import NDArray
 
 from reconstruction.canvas import around
+from reconstruction.opened_array import opened_array
 from reconstruction.pyramid import level_shapes
 from reconstruction.worker import Reconstruction
 
@@ -30,7 +30,7 @@ def preview(made: Reconstruction, layer: str = "restored") -> NDArray[np.uint8]:
     top, left = covered.y_px - made.canvas.y_px, covered.x_px - made.canvas.x_px
     rows = slice(top >> level, (top + covered.height_px) >> level)
     columns = slice(left >> level, (left + covered.width_px) >> level)
-    picture = _stretched(np.asarray(_opened(made.mosaic_path / layer / str(level))[rows, columns].read().result()))
+    picture = _stretched(np.asarray(opened_array(made.mosaic_path / layer / str(level))[rows, columns].read().result()))
     if made.pixel_size_um is not None:
         _add_scale_bar(picture, made.pixel_size_um * 2**level)
     return picture
@@ -40,7 +40,7 @@ def overview(mosaic: Path, layer: str = "restored") -> NDArray[np.uint8] | None:
     """Draw what a mosaic on disk shows by now, as `preview` does; None if there is no mosaic, or nothing in it."""
     try:
         multiscale = json.loads((mosaic / layer / "zarr.json").read_text())["attributes"]["ome"]["multiscales"][0]
-        arrays = [_opened(mosaic / layer / dataset["path"]) for dataset in multiscale["datasets"]]
+        arrays = [opened_array(mosaic / layer / dataset["path"]) for dataset in multiscale["datasets"]]
         level = next((k for k, array in enumerate(arrays) if max(array.shape) <= LONGEST_PX), len(arrays) - 1)
         image = np.asarray(arrays[level].read().result())
     except (OSError, ValueError, KeyError):
@@ -61,10 +61,6 @@ def small_png(picture: NDArray[np.uint8], most_bytes: int) -> bytes:
         if len(encoded) <= most_bytes:
             return encoded
         picture = np.asarray(cv2.resize(picture, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), dtype=np.uint8)
-
-
-def _opened(array: Path) -> Any:
-    return ts.open({"driver": "zarr3", "kvstore": {"driver": "file", "path": str(array)}}, open=True).result()
 
 
 def _stretched(image: NDArray[Any]) -> NDArray[np.uint8]:

@@ -56,6 +56,7 @@ class Access:
         self._tokens_required = tokens_required
         self._loopback_names_only = loopback_names_only
         self._viewing, self._commands, self._strangers = map(Buckets, (rates.viewing, rates.commands, rates.strangers))
+        self._openly = Buckets(rates.openly)  # by address, and apart: who fails to get in may still see who is well
 
     def admit(self, asked: Asked) -> Caller:
         """Who asks, and may.
@@ -72,7 +73,7 @@ class Access:
                 _refuse_haste(self._strangers.take(asked.client))
                 raise
             if rule.is_limited:
-                _refuse_haste((self._commands if rule.is_command else self._viewing).take(caller.name))
+                _refuse_haste(self._buckets(rule).take(caller.name if caller.role else asked.client))
             self._refuse_unfit(caller, rule)
         except Refused as refusal:
             if refusal.status is not HTTPStatus.TOO_MANY_REQUESTS:
@@ -117,6 +118,11 @@ class Access:
         except TokenFileError:
             return False
         return caller.token in tokens if caller.token else not tokens and not self._tokens_required
+
+    def _buckets(self, rule: Rule) -> Buckets:
+        if rule.role is None:
+            return self._openly
+        return self._commands if rule.is_command else self._viewing
 
     def _caller(self, asked: Asked, rule: Rule) -> Caller:
         if rule.role is None:

@@ -5,23 +5,31 @@ from http import HTTPStatus
 
 from starlette.types import Message, Receive
 
+from acquisition.plan_file import LARGEST_BYTES
 from api.access.refused import Refused
 
-LARGEST_BYTES = 2**20  # a polygon of some 30,000 corners
 LONGEST_S = 10.0
+MOST = {b":": (1000, "keys"), b",": (20_000, "values")}
+"""Signs of which JSON has one for each. A plan of the most corners has 2000 commas; to read and refuse what has many
+more holds everybody up."""
 
 
 async def read_body(receive: Receive) -> bytes:
     """All of it.
 
     Raises:
-        Refused: it is too large, too slow, or cut off: a command may not go by what is usual because its end was lost.
+        Refused: it is too large, holds too much, is too slow, or cut off: a command may not go by what is usual because
+            its end was lost.
     """
     try:
         async with asyncio.timeout(LONGEST_S):
-            return await _read(receive)
+            body = await _read(receive)
     except TimeoutError:
         raise Refused(HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {LONGEST_S:g} s") from None
+    for sign, (most, what) in MOST.items():
+        if body.count(sign) > most:
+            raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"body: more than {most} {what}")
+    return body
 
 
 async def _read(receive: Receive) -> bytes:

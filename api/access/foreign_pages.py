@@ -2,7 +2,7 @@
 
 import ipaddress
 from http import HTTPStatus
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from api.access.asked import Asked
 from api.access.refused import Refused
@@ -22,7 +22,7 @@ def refuse_other_names(asked: Asked) -> None:
     Raises:
         Refused
     """
-    if not is_loopback(urlsplit(f"//{asked.host}").hostname or ""):
+    if not is_loopback(_parts(f"//{asked.host}").hostname or ""):
         raise Refused(
             HTTPStatus.FORBIDDEN,
             f"Host: {asked.host}: should be 127.0.0.1, [::1] or localhost; under other names only with a token",
@@ -35,5 +35,13 @@ def refuse_other_origins(asked: Asked) -> None:
     Raises:
         Refused
     """
-    if asked.origin is not None and urlsplit(asked.origin).netloc.lower() != asked.host.lower():
+    if asked.origin is not None and _parts(asked.origin).netloc.lower() != asked.host.lower():
         raise Refused(HTTPStatus.FORBIDDEN, f"Origin: {asked.origin}: pages from elsewhere only with a token")
+
+
+def _parts(url: str) -> SplitResult:
+    """What cannot be taken apart, as `http://[`, has none."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return urlsplit("")

@@ -1,6 +1,7 @@
 """The gate in front of every route: nothing of a request is acted on before it was let through, and then logged."""
 
 import secrets
+from contextlib import AbstractAsyncContextManager, nullcontext
 from http import HTTPStatus
 
 from starlette.responses import RedirectResponse
@@ -10,9 +11,11 @@ from api.access.access import Access, Caller
 from api.access.asked import Asked
 from api.access.body import read_body, replayed
 from api.access.refused import Refused
-from api.access.roles import LOGIN, READING, is_of_page, rule_for
+from api.access.roles import LOGIN, READING, Rule, is_of_page, rule_for
+from api.access.turns import Turns
 from api.problems import problem
 
+SHORT_BYTES = 4096  # of a body that takes no time to read
 LOGGED_CHARACTERS = 2000  # of a body: a move whole, of a plan its beginning; the queue has the rest
 POLICY_VIOLATION = 1008  # RFC 6455; before it was accepted, a WebSocket that is closed answers 403
 
@@ -23,6 +26,7 @@ class Gate:
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app = app
         self._access = access
+        self._looking, self._commanding = Turns(), Turns()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -36,10 +40,20 @@ class Gate:
         scope["caller"] = caller
         if asked.method in READING:
             return await self._app(scope, receive, send)
-        receive = replayed(body, receive)
-        if not rule_for(asked.method, asked.path).is_command:
-            return await self._app(scope, receive, send)
-        return await self._logged(asked, caller, body, scope, receive, send)
+        rule, receive = rule_for(asked.method, asked.path), replayed(body, receive)
+        try:
+            async with self._turn(rule, caller, body):
+                if not rule.is_command:
+                    return await self._app(scope, receive, send)
+                return await self._logged(asked, caller, body, scope, receive, send)
+        except Refused as refusal:
+            return await _refuse(refusal, asked, scope, receive, send)
+
+    def _turn(self, rule: Rule, caller: Caller, body: bytes) -> AbstractAsyncContextManager[None]:
+        """Of those who look and of those who command: neither waits for the other."""
+        if not rule.takes_long and (len(body) <= SHORT_BYTES or not rule.is_limited):
+            return nullcontext()
+        return (self._commanding if rule.is_command else self._looking).turn(caller.name)
 
     async def _logged(
         self, asked: Asked, caller: Caller, body: bytes, scope: Scope, receive: Receive, send: Send

@@ -18,11 +18,12 @@ class Rate:
 
 @dataclass(frozen=True)
 class Rates:
-    """What each may do: who looks, who commands, and who was not let in."""
+    """What each may do: who looks, who commands, who was not let in, and who asks for what is open to all."""
 
     viewing: Rate = Rate(400, 2000)
     commands: Rate = Rate(20, 200)
     strangers: Rate = Rate(5, 30)
+    openly: Rate = Rate(20, 100)
 
 
 USUAL = Rates()

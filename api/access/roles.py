@@ -32,10 +32,13 @@ class Rule:
     needs_control: bool
     """Not while somebody else holds the lease."""
     is_limited: bool = True
+    takes_long: bool = False
+    """However little is asked, so it waits for its turn."""
 
 
 OPEN = Rule(None, is_command=False, needs_control=False)
 VIEWING = Rule(Role.VIEW, is_command=False, needs_control=False)
+PREVIEWING = Rule(Role.VIEW, is_command=False, needs_control=False, takes_long=True)
 OPERATING = Rule(Role.OPERATE, is_command=True, needs_control=True)
 LEASING = Rule(Role.OPERATE, is_command=True, needs_control=False)
 STOPPING = Rule(Role.OPERATE, is_command=True, needs_control=False, is_limited=False)
@@ -45,7 +48,7 @@ EXCEPTIONS = {
     ("GET", LOGIN): OPEN,
     ("POST", LOGIN): OPEN,
     ("POST", LOGOUT): OPEN,
-    ("POST", f"{API}/plans/preview"): VIEWING,
+    ("POST", f"{API}/plans/preview"): PREVIEWING,
     ("POST", f"{API}/stop"): STOPPING,
     ("POST", f"{API}/lease"): LEASING,
     ("DELETE", f"{API}/lease"): LEASING,

@@ -17,6 +17,7 @@ from api.access.sessions import COOKIE, LONGEST_S
 
 router = APIRouter(include_in_schema=False)
 
+MOST_FIELDS = 10
 FORM = Template((Path(__file__).parent / "web" / "login.html").read_text())
 HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'unsafe-inline'; form-action 'self'; "
@@ -36,7 +37,10 @@ async def show_form(access: AccessOf) -> Response:
 @router.post(LOGIN)
 async def log_in(request: Request, access: AccessOf) -> Response:
     """Begin a session, good for half a day and as long as the token is."""
-    form = parse_qs((await request.body()).decode(errors="replace"))
+    try:
+        form = parse_qs((await request.body()).decode(errors="replace"), max_num_fields=MOST_FIELDS)
+    except ValueError:
+        form = {}
     try:
         cookie = access.log_in(Asked.of(request.scope), form.get("token", [""])[0].strip())
     except Refused as refusal:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from http import HTTPStatus
 
 from fastapi import APIRouter, HTTPException, Request, Response
@@ -9,11 +10,13 @@ from starlette.types import Receive, Scope, Send
 
 from api.access.access_of import AccessOf, CallerOf
 from api.bell import Bell
+from api.connections import ABORT
 from api.live_view import LiveView
 
 router = APIRouter()
 
 MOST_WATCHERS = 100
+MOST_OF_ONE = 60  # of one token; 50 may watch with the same
 LOOK_S = 0.5  # whether one still may watch; pictures are rung for
 SEND_S = 10.0  # who takes no picture for so long is dead
 BOUNDARY = b"nanoraster-frame"
@@ -34,33 +37,44 @@ async def watch(request: Request, access: AccessOf, caller: CallerOf) -> Respons
     A watcher who cannot keep up misses pictures; nobody waits for him.
     """
     view, watchers, bell = request.app.state.live, request.app.state.watchers, request.app.state.pictures
-    if len(watchers) >= MOST_WATCHERS:
-        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, f"{MOST_WATCHERS} watch already")
-    return _Stream(view, bell, watchers, lambda: access.lets_in(caller))
+    if why := watchers.why_not(caller.name, MOST_WATCHERS, MOST_OF_ONE):
+        raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, f"the live view is full: {why}")
+
+    def may_watch() -> bool:
+        return access.lets_in(caller) and not request.app.state.is_ending
+
+    return _Stream(view, bell, lambda: watchers.taken(caller.name), may_watch)
 
 
 class _Stream(Response):
     """Sends whatever picture is the latest whenever the last one has been taken."""
 
-    def __init__(self, view: LiveView, bell: Bell, watchers: set[object], may_watch: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        view: LiveView,
+        bell: Bell,
+        seat: Callable[[], AbstractContextManager[None]],
+        may_watch: Callable[[], bool],
+    ) -> None:
         super().__init__(media_type=MEDIA_TYPE, headers={"Cache-Control": "no-store"})
         del self.headers["Content-Length"]
         self._view = view
         self._bell = bell
-        self._watchers = watchers
+        self._seat = seat
         self._may_watch = may_watch
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._watchers.add(self)
-        self._view.join()
         leaving = asyncio.create_task(_until_gone(receive))
+        self._view.join()
         try:
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await self._show(send, leaving)
+            with self._seat():
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                await self._show(send, leaving)
+        except (TimeoutError, asyncio.CancelledError):  # he is dead, or the service ends and he does not let go
+            await _cut_off(scope, leaving)
         finally:
             leaving.cancel()
             self._view.leave()
-            self._watchers.discard(self)
 
     async def _show(self, send: Send, leaving: "asyncio.Task[None]") -> None:
         shown = 0
@@ -74,6 +88,13 @@ class _Stream(Response):
             await asyncio.wait_for(send({"type": "http.response.body", "body": _part(jpeg), "more_body": True}), SEND_S)
         if not leaving.done():
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _cut_off(scope: Scope, leaving: "asyncio.Task[None]") -> None:
+    """Leave without a word whoever takes none."""
+    if (abort := scope.get("extensions", {}).get(ABORT, {}).get("now")) is not None:
+        abort()
+        await asyncio.wait([leaving], timeout=LOOK_S)
 
 
 def _part(jpeg: bytes) -> bytes:

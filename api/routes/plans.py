@@ -1,40 +1,33 @@
 """What a plan amounts to, before anybody queues it."""
 
-from typing import Any
+import asyncio
+from http import HTTPStatus
+from typing import Any, cast
 
-from fastapi import APIRouter
+from fastapi import APIRouter, HTTPException, Request
 
-from acquisition.layout import layout
-from acquisition.plan import Plan
-from acquisition.readiness import Findings
-from api.any_plan import AnyPlan, plan_for
+from acquisition.plan import PlanError
+from api.any_plan import EXAMPLE
+from api.previews import Previews
 from api.routes.service_of import ServiceOf
-from api.scan import field_of, foreseen
-from devices.rig import RigSettings
 
 router = APIRouter(prefix="/plans")
 
-MOST_PLACES = 2000
-"""To be drawn one by one; beyond, nobody tells them apart."""
+KINDS = [{"$ref": f"#/components/schemas/{kind}"} for kind in ("Plan", "Sequence")]
+SCHEMA = {"anyOf": KINDS, "title": "Asked", "examples": [EXAMPLE]}
+BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": SCHEMA}}}}
 
 
-@router.post("/preview")
-def preview(asked: AnyPlan, service: ServiceOf) -> dict[str, Any]:
+@router.post("/preview", openapi_extra=BODY)
+async def preview(request: Request, service: ServiceOf) -> dict[str, Any]:
     """Tiles, time and disk, and everything that stands in the way; moves nothing."""
-    settings = service.settings_for(None)
-    plan = plan_for(asked, settings)
-    found = foreseen(plan, settings, service.folder.runs, files=False)
-    costs = vars(found.cost) if found.cost else {}
-    places = _places(plan, settings, found)
-    return {**costs, **places, "plan_hash": plan.hash, "problems": found.problems, "warnings": found.warnings}
-
-
-def _places(plan: Plan, settings: RigSettings, found: Findings) -> dict[str, Any]:
-    """Where the tiles will lie, as far as that can be told and shown."""
-    if found.cost is None or found.cost.tiles > MOST_PLACES:
-        return {"places_um": None, "field_corners_um": None}
-    field = field_of(plan, settings)
-    return {
-        "places_um": [[round(tile.x_um, 4), round(tile.y_um, 4)] for tile in layout(plan, field)],
-        "field_corners_um": field.corners_um(),
-    }
+    if "json" not in (kind := request.headers.get("content-type", "")):
+        raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"Content-Type: {kind}: should be application/json")
+    try:
+        body = (await request.body()).decode()
+    except UnicodeDecodeError as error:
+        raise PlanError([f"body: not JSON: {error}"]) from error
+    await asyncio.to_thread(service.settings_for, None)  # says what is wrong with the rig file
+    assert service.rig is not None
+    previews = cast(Previews, request.app.state.previews)
+    return await asyncio.to_thread(previews.preview, body, service.rig, service.folder.runs)

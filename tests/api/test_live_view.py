@@ -1,5 +1,6 @@
 """The live view: the frame that was stored last, for as many as like to watch, at the price of one."""
 
+import asyncio
 import signal
 import socket
 import time
@@ -8,18 +9,23 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import cv2
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
+from starlette.types import Message
 
 from acquisition.journal import Attempt, utc_now
 from api import live_view
 from api.app import create_app
+from api.bell import Bell
+from api.connections import ABORT
 from api.data_folder import DataFolder
 from api.live_view import LiveView
 from api.routes import live
+from api.routes.seats import Seats
 from api.service import Service
 from api.twin import Twin
 from tests.api.service_bench import SOON_S, PlayedWork, eventually, plan, rig_file
@@ -85,7 +91,14 @@ def test_too_many_watchers_are_refused(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(live, "MOST_WATCHERS", 0)
     service = Service(DataFolder(tmp_path), rig_file(tmp_path), work=PlayedWork().work)
     with TestClient(create_app(service)) as client:
-        refused(client.get(URL), 503, "0 watch already")
+        refused(client.get(URL), 503, "0 have a place already")
+
+
+def test_one_caller_leaves_places_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "MOST_OF_ONE", 0)
+    service = Service(DataFolder(tmp_path), rig_file(tmp_path), work=PlayedWork().work)
+    with TestClient(create_app(service)) as client:
+        refused(client.get(URL), 503, "local has 0 places already")
 
 
 def first_jpeg(stream: Any) -> bytes:
@@ -105,7 +118,34 @@ def _dead_watcher(service: Serving) -> socket.socket:
     return asking
 
 
-def test_dead_watchers_cost_the_others_nothing_and_do_not_keep_the_service(twin: Twin, tmp_path: Path) -> None:
+def test_a_dead_watcher_is_left_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "SEND_S", 0.01)
+    sent, seats = list[Message](), Seats()
+
+    async def watch() -> None:
+        gone = asyncio.Event()
+
+        async def receive() -> Message:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+            if "body" in message:
+                await asyncio.Event().wait()
+
+        stream = live._Stream(Mock(latest=(1, b"jpeg")), Bell(), lambda: seats.taken("mia"), lambda: True)
+        await stream({"extensions": {ABORT: {"now": gone.set}}}, receive, send)
+        assert gone.is_set()
+
+    asyncio.run(watch())
+    assert [message["type"] for message in sent] == ["http.response.start", "http.response.body"]
+    assert not len(seats)
+
+
+def test_dead_watchers_cost_the_others_nothing_and_do_not_keep_the_service(
+    twin: Twin, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     with serving(tmp_path, "--rig", twin.rig) as service, ExitStack() as opened:
         for _ in range(20):
             opened.enter_context(closing(_dead_watcher(service)))
@@ -119,3 +159,4 @@ def test_dead_watchers_cost_the_others_nothing_and_do_not_keep_the_service(twin:
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(SOON_S) == 0
         assert time.monotonic() - began_s < 5
+    assert "Traceback" not in capfd.readouterr().err

@@ -127,3 +127,15 @@ def test_what_is_in_the_way_hinders_the_service_and_does_not_make_it_sick(
     service.queue.held = Mock(side_effect=QueueError("locked"))  # type: ignore[method-assign]
     eventually(lambda: client.get("/healthz").json()["service"] == "hindered")
     assert client.get("/healthz").status_code == 200
+
+
+def test_a_log_that_is_copied_anew_counts_no_old_runs_and_an_unknown_force_is_none(
+    client: TestClient, tmp_path: Path
+) -> None:
+    assert "nanoraster_force_nanonewtons" not in metrics(client)
+    log = client.app.state.events  # type: ignore[attr-defined]
+    old, new = "2020-01-01T00:00:00.000000+00:00", "2099-01-01T00:00:00.000000+00:00"
+    log.add("a", [Happened("events", 1, old, "force_tripped", {}), Happened("events", 2, new, "paused", {})])
+    found = metrics(client)
+    assert "nanoraster_events_total force_tripped" not in found
+    assert found["nanoraster_events_total paused"] == 1

@@ -5,6 +5,7 @@ import { get, url } from "./rest.js";
 const ASK_MS = 1000;
 const HIDDEN_MS = 5000; // while nobody looks
 const AGAIN_MS = 2000;
+const BEGUN_ANEW = 4409; // the numbers of the events, so ours says nothing any more
 const MOST_TILES = 120;
 const MOST_EVENTS = 100;
 
@@ -47,7 +48,10 @@ function listen() {
   if (now.lastSeq !== null) address.searchParams.set("after", now.lastSeq);
   const socket = new WebSocket(address);
   socket.onmessage = (message) => hear(JSON.parse(message.data));
-  socket.onclose = () => setTimeout(listen, AGAIN_MS);
+  socket.onclose = ({ code }) => {
+    if (code === BEGUN_ANEW) now.lastSeq = null;
+    setTimeout(listen, AGAIN_MS);
+  };
 }
 
 function hear(happened) {

@@ -101,6 +101,24 @@ def test_haste_is_slowed_down_and_a_stop_is_not(tmp_path: Path) -> None:
         assert client.get("/healthz").status_code == 200
 
 
+def test_what_cannot_be_taken_apart_is_logged_and_counts(tmp_path: Path) -> None:
+    with serving(tmp_path, loopback_names_only=True, rates=Rates(strangers=Rate(0.01, 2))) as client:
+        answers = [client.get("/api/v1/status", headers={"Host": "["}) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [403, 403, 429]
+        client.app.state.access.tokens.create("mia", Role.VIEW)  # type: ignore[attr-defined]
+        assert client.post("/ui/login", headers={"Origin": "http://["}).status_code == 429
+        assert client.post("/ui/login", content=b"a&" * 60_000).status_code == 429
+    assert [line["reason"][:7] for line in log_of(tmp_path)] == ["Host: [", "Host: ["]
+
+
+def test_a_stranger_in_a_hurry_locks_out_nobody_else(tmp_path: Path) -> None:
+    with serving(tmp_path, tokens_required=True, rates=Rates(openly=Rate(0.01, 2))) as client:
+        for path in ("/healthz", "/ui/login"):
+            answers = [TestClient(client.app, client=(path, 1)).get(path).status_code for _ in range(3)]
+            assert answers == [200, 200, 429]
+        assert TestClient(client.app, client=("10.0.0.7", 1)).get("/healthz").status_code == 200
+
+
 def test_a_new_token_is_asked_for_at_once(tmp_path: Path) -> None:
     with serving(tmp_path) as client:
         tokens = client.app.state.access.tokens  # type: ignore[attr-defined]
@@ -128,7 +146,9 @@ def test_a_header_that_is_no_token_is_refused(tmp_path: Path, sent: str) -> None
         refused(client.get("/api/v1/status", headers=header), 401)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("host", ["evil.example", "evil.example:8600", "10.0.0.7", "127.0.0.1.evil.example", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "evil.example:8600", "10.0.0.7", "127.0.0.1.evil.example", "", "[", "[zz]"]
+)
 def test_a_name_that_others_gave_this_machine_is_not_answered(tmp_path: Path, host: str) -> None:
     with serving(tmp_path, loopback_names_only=True) as client:
         refused(client.get("/api/v1/status", headers={"Host": host}), 403, "Host")
@@ -141,7 +161,7 @@ def test_a_name_that_others_gave_this_machine_is_not_answered(tmp_path: Path, ho
 
 def test_a_page_from_elsewhere_commands_nothing_and_reads_nothing(tmp_path: Path) -> None:
     with serving(tmp_path) as client:
-        for origin in ("http://evil.example", "null", "http://127.0.0.1:81"):
+        for origin in ("http://evil.example", "null", "http://127.0.0.1:81", "http://[", "http://[zz]"):
             refused(client.post("/api/v1/queue/hold", headers={"Origin": origin}), 403, "Origin")
         assert client.get("/api/v1/status").json()["held"] is None
         answer = client.get("/api/v1/status", headers={"Origin": "http://evil.example"})

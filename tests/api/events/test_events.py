@@ -172,6 +172,30 @@ def test_listeners_are_counted_and_those_that_leave_are_forgotten(
         eventually(lambda: not listeners)
 
 
+def test_one_caller_leaves_places_for_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "MOST_OF_ONE", 1)
+    with serving(tmp_path, PlayedWork()) as client:
+        tokens = client.app.state.access.tokens  # type: ignore[attr-defined]
+        mia, max_ = ({"Authorization": f"Bearer {tokens.create(name, Role.VIEW)}"} for name in ("mia", "max"))
+        listeners = client.app.state.listeners  # type: ignore[attr-defined]
+        with client.websocket_connect(URL, headers=mia):
+            eventually(lambda: len(listeners) == 1)
+            with client.websocket_connect(URL, headers=mia) as other, pytest.raises(WebSocketDisconnect) as refusal:
+                other.receive_json()
+            assert refusal.value.code == events.TOO_MANY
+            with client.websocket_connect(URL, headers=max_):
+                eventually(lambda: len(listeners) == 2)
+
+
+def test_a_number_of_a_log_that_is_gone_is_refused(tmp_path: Path) -> None:
+    with serving(tmp_path, PlayedWork()) as client:
+        with client.websocket_connect(f"{URL}?after=1") as socket, pytest.raises(WebSocketDisconnect) as refusal:
+            socket.receive_json()
+        assert refusal.value.code == events.BEGUN_ANEW
+        with client.websocket_connect(f"{URL}?after=0"):
+            pass
+
+
 @pytest.mark.parametrize("after", ["-1", "x", "1e3", "99999999999999999999"])
 def test_a_number_that_cannot_be_is_refused(tmp_path: Path, after: str) -> None:
     with (
