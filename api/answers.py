@@ -58,7 +58,10 @@ class Health(Answer):
     service: str = Field(description="working, hindered, over", examples=["working"])
     worker: str = Field(description="idle, starting, working, died", examples=["working"])
     guardian: str = Field(description="idle, guarding, retracted, silent", examples=["guarding"])
-    devices: dict[str, str] = Field(description="ok, failed, in doubt", examples=[{"scanner": "ok", "camera": "ok"}])
+    devices: dict[str, str] = Field(
+        description="ok, failed, in doubt, not asked since (when it was well last)",
+        examples=[{"scanner": "ok", "camera": "ok"}],
+    )
 
 
 class Healthz(Health):

@@ -60,6 +60,11 @@ class Watcher:
     taking_again: Callable[[RetakeDesk], None] = lambda desk: None
 
 
+def opened_for(settings: RigSettings) -> tuple[str, ...]:
+    """The devices that a scan opens."""
+    return tuple(role for role in settings.devices.by_role() if role not in NOT_FOR_TILES)
+
+
 def field_of(plan: Plan, settings: RigSettings) -> Field:
     """What the camera sees in a run, as the rig was calibrated and the plan cuts its area."""
     _, field = camera_area(plan, Field.calibrated(settings.calibration))

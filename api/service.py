@@ -27,7 +27,7 @@ from api.hand.by_hand import ByHand
 from api.open_queue import open_queue
 from api.running_job import RunningJob
 from api.safe_rig import make_rig_safe
-from api.scan import needs_somebody, resume, scan
+from api.scan import needs_somebody, opened_for, resume, scan
 from api.twin import World
 from api.untold import tell_unbegun
 from devices.errors import DeviceError
@@ -332,7 +332,7 @@ class Service:
         run = job.run or self.folder.new_run(job.name, self._clock())
         claimed = self._claim(job, run)
         if claimed is not None:
-            self._run(RunningJob(claimed), stops)
+            self._run(RunningJob(claimed, self.by_hand.heard), stops)
         return True
 
     def _see_to_the_rig(self) -> None:
@@ -374,7 +374,7 @@ class Service:
 
     def _make_safe(self, settings: RigSettings) -> None:
         # the engine, and whoever stops everything, one after the other
-        with self._making_safe, self.by_hand.away("it is made safe"):
+        with self._making_safe, self.by_hand.away("it is made safe"), self.by_hand.heard.asking(*opened_for(settings)):
             self._work.make_safe(settings)
 
     def _claim(self, job: Job, run: str) -> Job | None:
@@ -441,8 +441,9 @@ class Service:
         settings = None
         try:
             settings = self._latest = self.settings_for(running.job.rig)
-            running.devices = tuple(settings.devices.by_role())
-            with self.by_hand.away(f"job {running.job.id} ({running.job.name}) has it"):
+            running.devices = opened_for(settings)
+            taken_by = f"job {running.job.id} ({running.job.name}) has it"
+            with self.by_hand.away(taken_by), self.by_hand.heard.asking():
                 outcome = self._begin_or_go_on(running, settings)
             return outcome, (running.told.why_ends or None) if outcome is Outcome.FAILED else None
         except InterlocksStand:

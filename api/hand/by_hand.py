@@ -7,10 +7,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from acquisition.journal import utc_now
 from api.hand.errors import RigTaken
+from api.hand.heard import Heard
 from api.scan import NOT_FOR_TILES
-from devices.errors import DeviceError
 from devices.rig import Rig, RigSettings, open_rig
 from devices.rig_lock import holding
 
@@ -54,8 +53,7 @@ class ByHand:
         self._users = 0
         self._taken: list[str] = []
         self._idle: threading.Timer | None = None
-        self.heard: dict[str, tuple[str, str | None]] = {}
-        """Of each device when it was asked last, and what was wrong with it then."""
+        self.heard = Heard()
 
     @property
     def is_open(self) -> bool:
@@ -110,17 +108,10 @@ class ByHand:
         with self.away("the service ends"):
             self._taken.append("the service has ended")
 
-    def remember(self, device: str, wrong: str | None) -> None:
-        """Remember that a device answered just now, or what was wrong with it."""
-        self.heard[device] = utc_now(), wrong
-
     def _open(self) -> Rig:
         settings = self.settings()
-        try:
+        with self.heard.asking():
             self._rig = self._opening(settings, self._opened)
-        except DeviceError as error:
-            self.remember(error.device, error.message)
-            raise
         return self._rig
 
     def _close(self) -> None:
