@@ -6,9 +6,11 @@ A job, and whoever makes the rig safe, need not ask: what people have under way 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 from api.hand.errors import RigTaken
 from api.hand.heard import Heard
+from api.hand.together import Together
 from api.scan import NOT_FOR_TILES
 from devices.rig import Rig, RigSettings, open_rig
 from devices.rig_lock import holding
@@ -54,6 +56,8 @@ class ByHand:
         self._taken: list[str] = []
         self._idle: threading.Timer | None = None
         self.heard = Heard()
+        self.readings: Together[dict[str, dict[str, Any]]] = Together()
+        """Of all devices, by name."""
 
     @property
     def is_open(self) -> bool:
@@ -91,8 +95,10 @@ class ByHand:
     @contextmanager
     def away(self, why: str) -> Iterator[None]:
         """Keep people from the rig over the block; whatever they have under way is cut short first."""
+        self._taken.append(
+            why
+        )  # before the lock, which whoever opens a silent rig keeps for long: nobody opens it after
         with self._changed:
-            self._taken.append(why)
             while self._users and self._rig is not None:
                 self._rig.halt()
                 self._changed.wait(HALT_AGAIN_S)

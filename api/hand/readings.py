@@ -21,7 +21,7 @@ def devices(hand: ByHand, last: Attempt | None) -> list[dict[str, Any]]:
         last: what the run under way took last: while it has the rig, nobody else asks the devices.
     """
     settings = hand.settings()
-    readings = _from_rig(hand, settings) or (_from_run(last) if last else {})
+    readings = hand.readings.ask(lambda: _from_rig(hand, settings)) or (_from_run(last) if last else {})
     return [_facts(hand, name, device, readings.get(name, {})) for name, device in settings.devices.by_role().items()]
 
 
@@ -87,6 +87,8 @@ def opens_quietly(settings: RigSettings) -> bool:
 
 def _asked(hand: ByHand, rig: Rig, name: str) -> dict[str, Any]:
     device = getattr(rig, name)
+    if hand.taken:
+        raise RigTaken(hand.taken)
     try:
         with hand.heard.asking(name):
             return _ASK[rig.settings.devices.by_role()[name].kind](device)
