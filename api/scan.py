@@ -315,6 +315,9 @@ def _make_mosaic(
     store: RunStore, told: Instructions, watcher: Watcher, world_url: str | None
 ) -> tuple[Outcome, dict[str, Any]]:
     """Let the worker finish what it was kept from; all tiles were taken."""
+    planned = len(store.tiles())
+    watcher.started(planned, planned - len(store.to_take()))
+    watcher.state(State.FINISHING)
     store.release()
     told.stop()
     options = ["--world", world_url] if world_url else []
