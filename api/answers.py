@@ -282,6 +282,10 @@ class RigAnswer(Answer):
         examples=[{"x": [0.0, 100.0]}],
     )
     is_twin: bool = Field(description="The service was started with it: `sim/faults` injects faults.")
+    probe_rides_on: str | None = Field(
+        description="The stage that carries the probe: by hand it moves away from the specimen only.",
+        examples=["focus"],
+    )
     drivers: dict[str, str] = Field(examples=[{"scanner": "pi_gcs", "camera": "mmcore"}])
     interlocks: list[InterlockFacts]
 

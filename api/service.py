@@ -38,6 +38,7 @@ from devices.rig_lock import RigInUse
 POLL_S = 0.25  # how soon a job is noticed; a look at an idle queue costs 0.2 ms
 AGAIN_S = 5.0  # between two tries at what failed: a locked database, a rig that does not answer
 ENDING = "the service ends"
+UNSAFE = "the rig may not be safe yet: a run ended badly on it, and it is being made safe"
 END_S = 4.0  # for the engine to leave the rig safe; the rest of the 5 s that systemd is promised is for the API
 
 NOTHING_RUNS: dict[str, object] = {
@@ -160,9 +161,13 @@ class Service:
             "state": running.state if running else State.IDLE,
             **(running.facts() if running else NOTHING_RUNS),
             "held": self._halt or self._held,
-            "troubles": [_words(trouble) for trouble in list(self._troubles.values())],
+            "troubles": self._in_the_way(),
             "rig": self.rig,
         }
+
+    def _in_the_way(self) -> list[str]:
+        said = [_words(trouble) for trouble in list(self._troubles.values())]
+        return said or ([UNSAFE] if self._suspect is not None else [])
 
     def running(self) -> RunningJob | None:
         """The job under way."""
