@@ -166,7 +166,9 @@ class Service:
         }
 
     def _in_the_way(self) -> list[str]:
-        said = [_words(trouble) for trouble in list(self._troubles.values())]
+        running = self._running
+        past = "engine" if running and running.state is not State.PREPARING else None  # it kept this run from beginning
+        said = [_words(trouble) for who, trouble in list(self._troubles.items()) if who != past]
         return said or ([UNSAFE] if self._suspect is not None else [])
 
     def running(self) -> RunningJob | None:
@@ -412,6 +414,8 @@ class Service:
         else:
             tiles = self._tiles_of(running.job)
             self._unwritten = lambda: self.queue.finish(running.job.id, outcome, error, tiles)
+        if not barred:
+            self._troubles.pop("engine", None)
         self._running = None
         self._write_down()
         if barred:
