@@ -22,6 +22,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from acquisition.durable import make_folders, sync, write_durably
 from acquisition.field import Field, as_matrix
@@ -33,6 +34,7 @@ from acquisition.plan import Plan, hash_of
 from acquisition.run_folder import JOURNAL, LOCK, NEVER_BEGAN, RAW, RUN, hold, is_held, never_began
 from acquisition.run_folder import RunError as RunError
 from acquisition.run_folder import ensure_empty as ensure_empty
+from devices.model import reasons
 
 RECORDED_VERSIONS = ("nanoraster", "numpy", "opencv-python", "zarr", "pymmcore-plus", "pipython", "pyserial")
 MOST_NAMED = 10  # lost frames in a message
@@ -62,6 +64,8 @@ class RunStore:
         except OSError as error:
             reason = NEVER_BEGAN if never_began(path) else f"not a run directory: {error}"
             raise RunError(f"{path}: {reason}") from error
+        except ValidationError as error:
+            raise RunError(f"{path / RUN}: not readable as a run: plan: {'; '.join(reasons(error))}") from error
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise RunError(f"{path / RUN}: not readable as a run: {error}") from error
         self.path = path

@@ -58,7 +58,10 @@ class Health(Answer):
     service: str = Field(description="working, hindered, over", examples=["working"])
     worker: str = Field(description="idle, starting, working, died", examples=["working"])
     guardian: str = Field(description="idle, guarding, retracted, silent", examples=["guarding"])
-    devices: dict[str, str] = Field(description="ok, failed, in doubt", examples=[{"scanner": "ok", "camera": "ok"}])
+    devices: dict[str, str] = Field(
+        description="ok, failed, in doubt, not asked since (when it was well last)",
+        examples=[{"scanner": "ok", "camera": "ok"}],
+    )
 
 
 class Healthz(Health):
@@ -279,6 +282,10 @@ class RigAnswer(Answer):
         examples=[{"x": [0.0, 100.0]}],
     )
     is_twin: bool = Field(description="The service was started with it: `sim/faults` injects faults.")
+    probe_rides_on: str | None = Field(
+        description="The stage that carries the probe: by hand it moves away from the specimen only.",
+        examples=["focus"],
+    )
     drivers: dict[str, str] = Field(examples=[{"scanner": "pi_gcs", "camera": "mmcore"}])
     interlocks: list[InterlockFacts]
 

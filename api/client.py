@@ -5,7 +5,8 @@
     job = scope.submit(plan(x_um=(20, 50), y_um=(20, 44), exposure_ms=20))
     run = job.wait(print_progress).run
 
-Answers are the models of `api.answers`. Whatever is refused, or goes wrong, is a `NanorasterError`.
+Answers are the models of `api.answers`. Whatever is refused, or goes wrong, is a `NanorasterError`. Numbers may
+be numpy's.
 """
 
 import threading
@@ -14,7 +15,6 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import cv2
 import numpy as np
@@ -22,11 +22,12 @@ from numpy.typing import NDArray
 
 from acquisition.plan_file import read_plan
 from api import answers
-from api.remote import Connection, NanorasterError
+from api.remote import Connection, NanorasterError, part
 from api.remote_events import Event, follow
 from api.remote_job import PATIENCE_S, Job, Progress, print_progress
 from api.remote_mosaic import RemoteMosaic
 from api.remote_run import Run
+from devices.model import FileError
 
 __all__ = [
     "Client",
@@ -124,12 +125,12 @@ class Client:
 
     def move(self, device: str, **targets_um: float) -> dict[str, float]:
         """Go there, as `move("scanner", x=20, y=30)`, and return once settled; where it is then, in um."""
-        path = f"/devices/{quote(device, safe='')}/move"
+        path = f"/devices/{part(device)}/move"
         return self._connection.post(answers.Moved, path, {"targets_um": targets_um}).position_um
 
     def home(self, device: str) -> dict[str, float]:
         """Look for the zero of a device; where it is then, in um."""
-        return self._connection.post(answers.Moved, f"/devices/{quote(device, safe='')}/home").position_um
+        return self._connection.post(answers.Moved, f"/devices/{part(device)}/home").position_um
 
     def snap(self, exposure_ms: float = 20.0) -> NDArray[np.uint16]:
         """One frame (y, x) where the rig stands, as the camera gave it."""
@@ -231,7 +232,12 @@ class Client:
 
 
 def _keys(plan: AnyPlan) -> Mapping[str, Any]:
-    return plan if isinstance(plan, Mapping) else read_plan(Path(plan))
+    if isinstance(plan, Mapping):
+        return plan
+    try:
+        return read_plan(Path(plan))
+    except FileError as error:
+        raise NanorasterError("; ".join(error.reasons)) from error
 
 
 def _given(keys: Mapping[str, Any]) -> dict[str, Any]:

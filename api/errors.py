@@ -35,6 +35,10 @@ class NoTwin(LookupError):
     """The service was not started with a twin."""
 
 
+class TwinGone(OSError):
+    """The twin does not answer any more."""
+
+
 class NoSuchRun(LookupError):
     """No run has this name."""
 
@@ -64,6 +68,7 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     QueueError: HTTPStatus.SERVICE_UNAVAILABLE,
     FileError: HTTPStatus.INTERNAL_SERVER_ERROR,  # the rig's, which is not the asker's
     RunError: HTTPStatus.INTERNAL_SERVER_ERROR,
+    TwinGone: HTTPStatus.SERVICE_UNAVAILABLE,
     OSError: HTTPStatus.INTERNAL_SERVER_ERROR,
     Exception: HTTPStatus.INTERNAL_SERVER_ERROR,
 }

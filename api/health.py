@@ -6,6 +6,7 @@ from typing import Any
 from acquisition.states import State
 from api.events.log import EventLog
 from api.guardian_process import SILENCE_S
+from api.hand.heard import Word
 from api.running_job import RunningJob
 from api.service import Service
 
@@ -15,7 +16,7 @@ def health(service: Service, log: EventLog) -> dict[str, Any]:
 
     `service`: working, hindered (by what `status` lists under `troubles`), over. `worker`: idle, starting, working,
     died (and is started again). `guardian`: idle, guarding, retracted (it had to), silent. A device: ok, failed, in
-    doubt (the last tile failed).
+    doubt (the last tile failed), not asked since when it was well last.
     """
     running = service.running()
     return {
@@ -45,8 +46,15 @@ def _guardian(running: RunningJob | None) -> str:
 
 
 def _devices(service: Service, running: RunningJob | None) -> dict[str, str]:
-    last = running.taken_last if running else None
-    if last is None or running is None:
-        return {name: "ok" if wrong is None else "failed" for name, (_, wrong) in list(service.by_hand.heard.items())}
-    names = [name for name in running.devices if name != "video"]
-    return dict.fromkeys(names, "ok" if last.verdict == "ok" else "in doubt")
+    heard = service.by_hand.heard
+    doubtful = running is not None and running.is_in_doubt
+    acquiring = running is not None and running.state is State.ACQUIRING  # a tile may take longer than a word is young
+
+    def in_a_word(word: Word) -> str:
+        if word.wrong is not None:
+            return "failed"
+        if doubtful:
+            return "in doubt"
+        return f"not asked since {word.at}" if heard.is_old(word) and not acquiring else "ok"
+
+    return {name: in_a_word(word) for name, word in heard.last().items()}

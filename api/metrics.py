@@ -104,5 +104,5 @@ class Metrics:
         self._troubles.set(len(status["troubles"]))
         self._disk.set(shutil.disk_usage(self._service.folder.runs).free)
         states = Counter(job.state for job in self._service.queue.jobs())
-        for job_state in JobState:
+        for job_state in set(JobState) - {JobState.REMOVED}:  # which the queue does not list any more
             self._jobs.labels(job_state).set(states[job_state])

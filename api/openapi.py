@@ -42,6 +42,7 @@ ANSWERS: dict[tuple[str, str], type[BaseModel]] = {
     ("post", f"{API}/plans/preview"): answers.Preview,
 }
 PROBLEMS = {
+    400: "The body was cut off.",
     401: "No token, or one that is unknown or revoked.",
     403: "The role is too small.",
     404: "There is none of that name.",
@@ -126,7 +127,7 @@ def _problems(method: str, path: str, operation: dict[str, Any]) -> list[int]:
     if rule.is_command:
         found.append(HTTPStatus.CONFLICT)
     if method != "get":
-        found += [HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE]
+        found += [HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.REQUEST_ENTITY_TOO_LARGE]
     if "requestBody" in operation or "parameters" in operation:
         found.append(HTTPStatus.UNPROCESSABLE_ENTITY)
     return sorted(found)

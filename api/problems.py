@@ -22,6 +22,7 @@ KEY = re.compile(r"[\w.]+")
 def tell_problems(app: FastAPI) -> None:
     """Let the app answer with a problem whatever goes wrong, in it or around it."""
     app.add_exception_handler(HTTPException, _of_http)
+    app.add_exception_handler(HTTPStatus.NOT_FOUND, _of_http)  # of which NiceGUI makes a page of its own
     app.add_exception_handler(RequestValidationError, _of_input)
     for kind in STATUS:
         app.add_exception_handler(kind, _of_ours)

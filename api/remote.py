@@ -1,17 +1,21 @@
 """How a program asks a service: one connection, and one exception for whatever is refused or goes wrong."""
 
+import json
 import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from json import JSONDecodeError
 from types import TracebackType
 from typing import Any, Self, TypeVar
+from urllib.parse import quote
 
 import httpx
+import numpy as np
 from pydantic import BaseModel, ValidationError
 
 API = "/api/v1"
 PROBLEM = "application/problem+json"
+JSON = {"Content-Type": "application/json"}
 POLL_S = 0.5  # between two looks at what takes long
 TRIES = 5  # where the answer is that it came too often
 
@@ -41,6 +45,8 @@ class Connection:
             self._http = httpx.Client(base_url=self.url, headers=self.headers, timeout=timeout_s)
         except httpx.InvalidURL as error:
             raise NanorasterError(f"{url!r}: no URL: {error}") from error
+        except UnicodeEncodeError as error:
+            raise NanorasterError("token: should be of ASCII letters, as `nanoraster token create` gave it") from error
 
     def __enter__(self) -> Self:
         return self
@@ -71,8 +77,9 @@ class Connection:
 
     def _ask_once(self, method: str, path: str, body: Any, params: Mapping[str, Any] | None) -> httpx.Response:
         try:
-            return self._http.request(method, API + path, json=body, params=params)
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
+            text = None if body is None else json.dumps(body, default=_plain, allow_nan=False)
+            return self._http.request(method, API + path, content=text, headers=JSON if text else None, params=params)
+        except (httpx.HTTPError, httpx.InvalidURL, TypeError, ValueError) as error:
             said = str(error) or type(error).__name__
             raise NanorasterError(f"{method} {self.url}{API}{path}: {said}") from error
 
@@ -90,6 +97,24 @@ class Connection:
             return kind.model_validate_json(answer.content, extra="ignore")
         except ValidationError as error:
             raise NanorasterError(f"{answer.url}: not an answer of nanoraster: {error}") from error
+
+
+def part(name: str) -> str:
+    """A name as one part of a path.
+
+    Raises:
+        NanorasterError: it would be taken for several, or for a way up.
+    """
+    if not name.strip(".") or "/" in name:  # a server takes a quoted slash for one
+        raise NanorasterError(f"{name!r}: should be a name, neither empty nor a path")
+    return quote(name, safe="")
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for: numbers and arrays of numpy are numbers and lists."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise TypeError(f"{value!r}: {type(value).__name__} cannot be sent as JSON")
 
 
 def _refusal(answer: httpx.Response) -> NanorasterError:

@@ -4,12 +4,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import zarr
 
 from api import answers
-from api.remote import POLL_S, Connection, NanorasterError
+from api.remote import POLL_S, Connection, NanorasterError, part
 from api.remote_mosaic import RemoteMosaic
 
 
@@ -20,7 +19,7 @@ class Run:
         self.name = name
         self._connection = connection
         self._data = data
-        self._path = f"/runs/{quote(name, safe='')}"
+        self._path = f"/runs/{part(name)}"
 
     def __repr__(self) -> str:
         return f"<Run {self.name}>"

@@ -11,6 +11,7 @@ from acquisition.readiness import interlocks_now
 from api.scan import limits_of
 from devices.interlock_settings import DeviceSignal, FileSignal, HttpSignal, Interlock
 from devices.rig import RigSettings
+from devices.settings import DeflectionSettings
 
 
 def rig_facts(settings: RigSettings, runs: Path) -> dict[str, Any]:
@@ -19,7 +20,7 @@ def rig_facts(settings: RigSettings, runs: Path) -> dict[str, Any]:
     Args:
         runs: where runs are made; an interlock watches the disk there.
     """
-    field = Field.calibrated(settings.calibration)
+    field, force = Field.calibrated(settings.calibration), settings.devices.force
     return {
         "name": settings.name,
         "pixel_size_um": field.pixel_size_um,
@@ -27,6 +28,7 @@ def rig_facts(settings: RigSettings, runs: Path) -> dict[str, Any]:
         "field_corners_um": [list(corner) for corner in field.corners_um()],
         "limits_um": {axis: list(span) for axis, span in limits_of(settings).items()},
         "drivers": {name: device.driver for name, device in settings.devices.by_role().items()},
+        "probe_rides_on": force.rides_on if isinstance(force, DeflectionSettings) else None,
         "interlocks": _interlocks(settings, runs),
     }
 

@@ -6,17 +6,19 @@ from typing import Any
 from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Instructions
 from acquisition.job import Job
-from acquisition.journal import Attempt
+from acquisition.journal import TOLD, Attempt
 from acquisition.retakes import RetakeDesk
 from acquisition.states import Outcome, State
+from api.hand.heard import Heard
 from api.scan import Watcher
 
 
 class RunningJob:
     """Written to by the engine and by people's threads; read by anybody at any time, without a lock."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, heard: Heard) -> None:
         self.job = job
+        self._heard = heard
         self.told = Instructions()
         self.state = State.PREPARING
         self.ending: Outcome | None = None
@@ -26,6 +28,7 @@ class RunningJob:
         self.noted: tuple[State, Outcome | None] = State.IDLE, None
         """What of this the queue knows."""
         self.devices: tuple[str, ...] = ()
+        """That were opened for it, and answered then."""
         self.taken_last: Attempt | None = None
         self.heart: Heartbeat | None = None
         """That the run shares with its guardian; rests on a rig without a probe."""
@@ -72,6 +75,12 @@ class RunningJob:
         """Whether its window has closed."""
         return self.job.window is not None and not self.job.window.contains(now)
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the last tile failed, and nobody wanted it so."""
+        last = self.taken_last
+        return last is not None and last.verdict != "ok" and last.cause != TOLD
+
     def facts(self) -> dict[str, Any]:
         """For `status`."""
         return {
@@ -91,7 +100,9 @@ class RunningJob:
         self._planned, self._taken_before = tiles, taken
 
     def _acquired(self, attempt: Attempt) -> None:
-        self.taken_last = attempt
+        first, self.taken_last = self.taken_last is None, attempt
+        if attempt.verdict == "ok":
+            self._heard.well(*(self.devices if first else _asked(attempt)))
         if attempt.frame is not None:
             self._taken.add(attempt.tile)
 
@@ -106,3 +117,8 @@ class RunningJob:
 
     def _is_now(self, state: State) -> None:
         self.state = state
+
+
+def _asked(attempt: Attempt) -> tuple[str, ...]:
+    """The devices that answered for a tile to be taken."""
+    return ("scanner", "camera") if attempt.force_nn is None else ("scanner", "camera", "force")

@@ -57,6 +57,11 @@ class Watcher:
     taking_again: Callable[[RetakeDesk], None] = lambda desk: None
 
 
+def opened_for(settings: RigSettings) -> tuple[str, ...]:
+    """The devices that a scan opens."""
+    return tuple(role for role in settings.devices.by_role() if role not in NOT_FOR_TILES)
+
+
 def field_of(plan: Plan, settings: RigSettings) -> Field:
     """What the camera sees in a run, as the rig was calibrated and the plan cuts its area."""
     _, field = camera_area(plan, Field.calibrated(settings.calibration))
@@ -286,6 +291,9 @@ def _make_mosaic(
     store: RunStore, told: Instructions, watcher: Watcher, world_url: str | None
 ) -> tuple[Outcome, dict[str, Any]]:
     """Let the worker finish what it was kept from; all tiles were taken."""
+    planned = len(store.tiles())
+    watcher.started(planned, planned - len(store.to_take()))
+    watcher.state(State.FINISHING)
     store.release()
     told.stop()
     options = ["--world", world_url] if world_url else []

@@ -28,7 +28,7 @@ from api.hand.by_hand import ByHand
 from api.open_queue import open_queue
 from api.running_job import RunningJob
 from api.safe_rig import make_rig_safe
-from api.scan import needs_somebody, resume, scan
+from api.scan import needs_somebody, opened_for, resume, scan
 from api.twin import World
 from api.untold import tell_unbegun
 from devices.errors import DeviceError
@@ -39,6 +39,7 @@ from devices.rig_lock import RigInUse
 POLL_S = 0.25  # how soon a job is noticed; a look at an idle queue costs 0.2 ms
 AGAIN_S = 5.0  # between two tries at what failed: a locked database, a rig that does not answer
 ENDING = "the service ends"
+UNSAFE = "the rig may not be safe yet: a run ended badly on it, and it is being made safe"
 END_S = 4.0  # for the engine to leave the rig safe; the rest of the 5 s that systemd is promised is for the API
 
 NOTHING_RUNS: dict[str, object] = {
@@ -160,11 +161,16 @@ class Service:
             "state": running.state if running else State.IDLE,
             **(running.facts() if running else NOTHING_RUNS),
             "held": self._halt.reason or self._held,
-            "troubles": [
-                _words(trouble) for trouble in (*list(self._troubles.values()), self._halt.trouble) if trouble
-            ],
+            "troubles": self._in_the_way(),
             "rig": self.rig,
         }
+
+    def _in_the_way(self) -> list[str]:
+        running = self._running
+        past = "engine" if running and running.state is not State.PREPARING else None  # it kept this run from beginning
+        standing = [trouble for who, trouble in list(self._troubles.items()) if who != past]
+        said = [_words(trouble) for trouble in (*standing, self._halt.trouble) if trouble]
+        return said or ([UNSAFE] if self._suspect is not None else [])
 
     def running(self) -> RunningJob | None:
         """The job under way."""
@@ -334,7 +340,7 @@ class Service:
         run = job.run or self.folder.new_run(job.name, self._clock())
         claimed = self._claim(job, run)
         if claimed is not None:
-            self._run(RunningJob(claimed), stops)
+            self._run(RunningJob(claimed, self.by_hand.heard), stops)
         return True
 
     def _see_to_the_rig(self) -> None:
@@ -376,7 +382,7 @@ class Service:
 
     def _make_safe(self, settings: RigSettings) -> None:
         # the engine, and whoever stops everything, one after the other
-        with self._making_safe, self.by_hand.away("it is made safe"):
+        with self._making_safe, self.by_hand.away("it is made safe"), self.by_hand.heard.asking(*opened_for(settings)):
             self._work.make_safe(settings)
 
     def _claim(self, job: Job, run: str) -> Job | None:
@@ -409,6 +415,8 @@ class Service:
         else:
             tiles = self._tiles_of(running.job)
             self._unwritten = lambda: self.queue.finish(running.job.id, outcome, error, tiles)
+        if not barred:
+            self._troubles.pop("engine", None)
         self._running = None
         self._write_down()
         if barred:
@@ -443,8 +451,9 @@ class Service:
         settings = None
         try:
             settings = self._latest = self.settings_for(running.job.rig)
-            running.devices = tuple(settings.devices.by_role())
-            with self.by_hand.away(f"job {running.job.id} ({running.job.name}) has it"):
+            running.devices = opened_for(settings)
+            taken_by = f"job {running.job.id} ({running.job.name}) has it"
+            with self.by_hand.away(taken_by), self.by_hand.heard.asking():
                 outcome = self._begin_or_go_on(running, settings)
             return outcome, (running.told.why_ends or None) if outcome is not Outcome.COMPLETED else None
         except InterlocksStand:

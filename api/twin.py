@@ -9,6 +9,7 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from api.errors import UsageError
+from api.errors import TwinGone, UsageError
 from api.modules import module_command
 
 START_S = 60.0  # a large specimen is generated or read before the twin answers
@@ -25,32 +26,32 @@ HTTP_S = 30.0
 
 @dataclass(frozen=True)
 class World:
-    """The world behind a twin, which tells the truth over HTTP."""
+    """The world behind a twin, which tells the truth over HTTP; each question may raise `TwinGone`."""
 
     url: str
 
     def exposures(self) -> list[dict[str, float]]:
         """Where the scanner really was at each exposure: `number`, `x_um`, `y_um`."""
-        found: list[dict[str, float]] = json.loads(self._get("/exposures")[0])["exposures"]
+        found: list[dict[str, float]] = json.loads(self._ask("/exposures")[0])["exposures"]
         return found
 
     def specimen(self) -> tuple[NDArray[np.float32], float]:
         """The true specimen (y, x) in 0..1, and its pixel size in um; pixel (0, 0) lies at the scanner's origin."""
-        png, headers = self._get("/specimen")
+        png, headers = self._ask("/specimen")
         image = np.asarray(cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED), dtype=np.float32)
         return image / np.float32(65535), float(headers["X-Pixel-Size-Um"])
 
     def now_s(self) -> float:
         """The time in the world."""
-        return float(json.loads(self._get("/truth")[0])["time_s"])
+        return float(json.loads(self._ask("/truth")[0])["time_s"])
 
     def faults(self) -> Any:
         """What was injected, and when."""
-        return json.loads(self._get("/faults")[0])
+        return json.loads(self._ask("/faults")[0])
 
     def fault_kinds(self) -> Any:
         """By device, which faults there are, with their parameters."""
-        return json.loads(self._get("/faults/kinds")[0])
+        return json.loads(self._ask("/faults/kinds")[0])
 
     def arm(self, fault: dict[str, Any]) -> Any:
         """Let a fault befall a device; it, with all its parameters.
@@ -59,15 +60,24 @@ class World:
             UsageError: there is no such fault.
         """
         try:
-            with urllib.request.urlopen(self.url + "/faults", json.dumps(fault).encode(), HTTP_S) as answer:
-                return json.load(answer)
+            return json.loads(self._ask("/faults", json.dumps(fault).encode())[0])
         except urllib.error.HTTPError as refusal:
             with refusal:
                 raise UsageError(json.load(refusal)["error"]) from refusal
 
-    def _get(self, path: str) -> tuple[bytes, Any]:
-        with urllib.request.urlopen(self.url + path, timeout=HTTP_S) as answer:
-            return answer.read(), answer.headers
+    def _ask(self, path: str, body: bytes | None = None) -> tuple[bytes, Any]:
+        """Text and head of an answer.
+
+        Raises:
+            HTTPError: the twin refuses. TwinGone
+        """
+        try:
+            with urllib.request.urlopen(self.url + path, body, HTTP_S) as answer:
+                return answer.read(), answer.headers
+        except urllib.error.HTTPError:
+            raise
+        except (OSError, HTTPException) as error:
+            raise TwinGone(f"the twin does not answer: {getattr(error, 'reason', error)}") from error
 
 
 @dataclass(frozen=True)

@@ -104,6 +104,21 @@ class Access:
         self.audit.write(token.name, asked.what, "done", role=token.role, client=asked.client)
         return cookie
 
+    def log_out(self, asked: Asked) -> None:
+        """End the session whose cookie is shown; nothing happens if it is none, or over.
+
+        Raises:
+            Refused: a page from elsewhere asks.
+        """
+        refuse_other_origins(asked)
+        try:
+            token = self._sessions.owner_of(asked.session, self.tokens.all()) if asked.session else None
+            if token is not None and asked.session:
+                self._sessions.end(asked.session)
+                self.audit.write(token.name, asked.what, "done", role=token.role, client=asked.client)
+        except TokenFileError as error:
+            raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"the session may go on: {error}") from error
+
     def asks_for_token(self) -> bool:
         """Whether nobody is let in without one."""
         try:

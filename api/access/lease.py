@@ -20,18 +20,22 @@ class _Held:
     holder: str
     until_s: float
     expires_at: datetime
+    is_let_in: Callable[[], bool]
 
 
 class Lease:
-    """Held by one at a time. It ends with the service, as whatever its holder had under way does."""
+    """Held by one at a time who is still let in. It ends with the service, as what its holder had under way does."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._lock = threading.Lock()
         self._held: _Held | None = None
 
-    def take(self, who: str, for_s: float) -> None:
+    def take(self, who: str, for_s: float, is_let_in: Callable[[], bool] = lambda: True) -> None:
         """Be in control for so long from now, whether or not one was before.
+
+        Args:
+            is_let_in: asked whenever the lease matters: it is over with its holder's token.
 
         Raises:
             LeaseHeld
@@ -39,7 +43,7 @@ class Lease:
         with self._lock:
             self.refuse_others(who)
             expires_at = datetime.now(UTC) + timedelta(seconds=for_s)
-            self._held = _Held(who, self._clock() + for_s, expires_at)
+            self._held = _Held(who, self._clock() + for_s, expires_at, is_let_in)
 
     def give_up(self, who: str, anyones: bool = False) -> None:
         """Be in control no longer; nothing happens if nobody was. With `anyones`, whoever holds it.
@@ -72,7 +76,7 @@ class Lease:
 
     def _current(self) -> _Held | None:
         held = self._held
-        return held if held is not None and self._clock() < held.until_s else None
+        return held if held is not None and self._clock() < held.until_s and held.is_let_in() else None
 
 
 def _iso(moment: datetime) -> str:

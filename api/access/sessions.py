@@ -14,22 +14,25 @@ from hashlib import sha256
 from pathlib import Path
 
 from acquisition.durable import write_durably
+from api.access.ended_sessions import EndedSessions
 from api.access.tokens import Token, TokenFileError
 
 COOKIE = "nanoraster_session"
 FILE = "session.key"
 LONGEST_S = 12 * 3600  # a night, and the morning after it
 KEY_BYTES = 32
+NUMBER_BYTES = 8
 EXPIRY = re.compile(r"[0-9]{1,12}")
 
 
 class Sessions:
-    """Those of a data folder; nothing is kept of one but its cookie."""
+    """Those of a data folder; nothing is kept of one but its cookie, until it is logged out of."""
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
         self._path = folder / FILE
         self._clock = clock
         self._known: bytes | None = None
+        self._ended = EndedSessions(folder, clock)
 
     def begin(self, token: Token) -> str:
         """The cookie of whoever has shown a token.
@@ -38,7 +41,8 @@ class Sessions:
             TokenFileError
         """
         expires_s = round(self._clock()) + LONGEST_S
-        return f"{_packed(token.name)}.{expires_s}.{self._signed(token, expires_s)}"
+        number = secrets.token_hex(NUMBER_BYTES)  # tells it from another one of the same second
+        return f"{_packed(token.name)}.{expires_s}.{number}.{self._signed(token, expires_s, number)}"
 
     def owner_of(self, cookie: str, tokens: Iterable[Token]) -> Token | None:
         """The valid token, one of `tokens`, that was shown at the beginning; None: forged, over, or revoked since.
@@ -46,19 +50,26 @@ class Sessions:
         Raises:
             TokenFileError
         """
-        packed, _, rest = cookie.partition(".")
-        expires, _, signature = rest.partition(".")
-        if not EXPIRY.fullmatch(expires) or int(expires) <= self._clock():
+        packed, expires, number, signature = _parts(cookie)
+        if not EXPIRY.fullmatch(expires) or int(expires) <= self._clock() or cookie in self._ended:
             return None
         found = None
         for token in tokens:
             if token.is_valid and _packed(token.name) == packed:
-                signed = self._signed(token, int(expires))
+                signed = self._signed(token, int(expires), number)
                 found = token if hmac.compare_digest(signed.encode(), signature.encode(errors="replace")) else found
         return found
 
-    def _signed(self, token: Token, expires_s: int) -> str:
-        said = f"{token.name} {expires_s} {token.sha256}".encode()
+    def end(self, cookie: str) -> None:
+        """Let nobody in by the cookie of a session any more, though it is still good.
+
+        Raises:
+            TokenFileError
+        """
+        self._ended.add(cookie, int(_parts(cookie)[1]))
+
+    def _signed(self, token: Token, expires_s: int, number: str) -> str:
+        said = f"{token.name} {expires_s} {number} {token.sha256}".encode(errors="replace")
         return hmac.new(self._key(), said, sha256).hexdigest()
 
     def _key(self) -> bytes:
@@ -71,6 +82,12 @@ class Sessions:
             except OSError as error:
                 raise TokenFileError([f"{self._path}: {error.strerror}"]) from error
         return self._known
+
+
+def _parts(cookie: str) -> tuple[str, str, str, str]:
+    """Of whom, until when, which, and the signature."""
+    packed, expires, number, signature = (*cookie.split(".", 3), "", "", "")[:4]
+    return packed, expires, number, signature
 
 
 def _packed(name: str) -> str:

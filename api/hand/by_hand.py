@@ -6,11 +6,12 @@ A job, and whoever makes the rig safe, need not ask: what people have under way 
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
-from acquisition.journal import utc_now
 from api.hand.errors import RigTaken
+from api.hand.heard import Heard
+from api.hand.together import Together
 from api.scan import NOT_FOR_TILES
-from devices.errors import DeviceError
 from devices.rig import Rig, RigSettings, open_rig
 from devices.rig_lock import holding
 
@@ -54,8 +55,9 @@ class ByHand:
         self._users = 0
         self._taken: list[str] = []
         self._idle: threading.Timer | None = None
-        self.heard: dict[str, tuple[str, str | None]] = {}
-        """Of each device when it was asked last, and what was wrong with it then."""
+        self.heard = Heard()
+        self.readings: Together[dict[str, dict[str, Any]]] = Together()
+        """Of all devices, by name."""
 
     @property
     def is_open(self) -> bool:
@@ -93,8 +95,10 @@ class ByHand:
     @contextmanager
     def away(self, why: str) -> Iterator[None]:
         """Keep people from the rig over the block; whatever they have under way is cut short first."""
+        self._taken.append(
+            why
+        )  # before the lock, which whoever opens a silent rig keeps for long: nobody opens it after
         with self._changed:
-            self._taken.append(why)
             while self._users and self._rig is not None:
                 self._rig.halt()
                 self._changed.wait(HALT_AGAIN_S)
@@ -110,17 +114,10 @@ class ByHand:
         with self.away("the service ends"):
             self._taken.append("the service has ended")
 
-    def remember(self, device: str, wrong: str | None) -> None:
-        """Remember that a device answered just now, or what was wrong with it."""
-        self.heard[device] = utc_now(), wrong
-
     def _open(self) -> Rig:
         settings = self.settings()
-        try:
+        with self.heard.asking():
             self._rig = self._opening(settings, self._opened)
-        except DeviceError as error:
-            self.remember(error.device, error.message)
-            raise
         return self._rig
 
     def _close(self) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from acquisition.interlocks import standing
 from api.hand.by_hand import ByHand
 from api.hand.errors import BeyondLimits, HandRefused, NoSuchDevice
-from devices.errors import DeviceError, OutOfRange
+from devices.errors import OutOfRange
 from devices.moves import refuse_outside
 from devices.protocols import Positioner
 from devices.rig import Rig
@@ -65,13 +65,10 @@ def _moving(hand: ByHand, name: str, folder: Path) -> Iterator[tuple[Rig, Positi
             raise HandRefused("somebody else moves the rig at this moment")
         try:
             _refuse_open_interlock(rig, folder)
-            yield rig, getattr(rig, name)
-            hand.remember(name, None)
+            with hand.heard.asking(name):
+                yield rig, getattr(rig, name)
         except OutOfRange as error:
             raise BeyondLimits(str(error)) from error
-        except DeviceError as error:
-            hand.remember(error.device, error.message)
-            raise
         finally:
             hand.moving.release()
 

@@ -21,7 +21,7 @@ def devices(hand: ByHand, last: Attempt | None) -> list[dict[str, Any]]:
         last: what the run under way took last: while it has the rig, nobody else asks the devices.
     """
     settings = hand.settings()
-    readings = _from_rig(hand, settings) or (_from_run(last) if last else {})
+    readings = hand.readings.ask(lambda: _from_rig(hand, settings)) or (_from_run(last) if last else {})
     return [_facts(hand, name, device, readings.get(name, {})) for name, device in settings.devices.by_role().items()]
 
 
@@ -39,7 +39,9 @@ def device(hand: ByHand, last: Attempt | None, name: str) -> dict[str, Any]:
 
 def health(hand: ByHand) -> dict[str, dict[str, Any]]:
     """Of each device that was ever asked, whether it was well then; asks nobody."""
-    return {name: {"ok": wrong is None, "error": wrong, "at": at} for name, (at, wrong) in list(hand.heard.items())}
+    return {
+        name: {"ok": word.wrong is None, "error": word.wrong, "at": word.at} for name, word in hand.heard.last().items()
+    }
 
 
 def _facts(hand: ByHand, name: str, settings: DriverSettings, reading: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,13 +87,13 @@ def opens_quietly(settings: RigSettings) -> bool:
 
 def _asked(hand: ByHand, rig: Rig, name: str) -> dict[str, Any]:
     device = getattr(rig, name)
+    if hand.taken:
+        raise RigTaken(hand.taken)
     try:
-        reading = _ASK[rig.settings.devices.by_role()[name].kind](device)
-    except DeviceError as error:
-        hand.remember(name, error.message)
+        with hand.heard.asking(name):
+            return _ASK[rig.settings.devices.by_role()[name].kind](device)
+    except DeviceError:
         return {}
-    hand.remember(name, None)
-    return reading
 
 
 _ASK: dict[str, Callable[[Any], dict[str, Any]]] = {

@@ -14,6 +14,7 @@ from api.access.asked import Asked
 from api.access.refused import Refused
 from api.access.roles import LOGIN, LOGOUT, PAGE
 from api.access.sessions import COOKIE, LONGEST_S
+from api.problems import problem
 
 router = APIRouter(include_in_schema=False)
 
@@ -53,8 +54,12 @@ async def log_in(request: Request, access: AccessOf) -> Response:
 
 
 @router.post(LOGOUT)
-async def log_out() -> Response:
-    """Forget the session in this browser."""
+async def log_out(request: Request, access: AccessOf) -> Response:
+    """End the session, and forget it in this browser."""
+    try:
+        access.log_out(Asked.of(request.scope))
+    except Refused as refusal:
+        return problem(refusal.status, str(refusal))
     answer = RedirectResponse(LOGIN, HTTPStatus.SEE_OTHER)
     answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
     return answer

@@ -19,6 +19,7 @@ from starlette.types import ASGIApp
 
 from api.access.roles import PAGE
 from api.page.headers import ASSETS, PageHeaders
+from api.problems import tell_problems
 
 WEB = Path(__file__).parent / "web"
 LEAFLET = Path(inspect.getfile(ui.leaflet)).parent / "dist"
@@ -55,6 +56,7 @@ def mount_page(api: FastAPI) -> None:
         return RedirectResponse(f"{PAGE}/", HTTPStatus.TEMPORARY_REDIRECT)
 
     shell.add_middleware(PageHeaders)
+    tell_problems(shell)
     ui.run_with(
         api,
         mount_path=PAGE,

@@ -1,5 +1,6 @@
 """The mosaic of a run, to be zoomed into while it grows and after."""
 
+import re
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
@@ -23,6 +24,7 @@ router = APIRouter(prefix="/runs/{name}/mosaic")
 MOSAIC = "mosaic.zarr"
 QUALITY = 85  # of 100; beyond that a JPEG of camera noise doubles in size
 LAST = 2**31
+TAG = re.compile(r'"[^"]*"')
 MOST_KEPT = 512  # JPEGs of some 20 kB
 
 Layer = Annotated[str, InPath(pattern=r"^[a-z]+(@[a-z0-9_-]+)?$", examples=["raw", "restored@nlm"])]
@@ -81,7 +83,7 @@ def get_mosaic_tile(
     mosaic, layer = _mosaic_of(name, layer, service, request)
     version = version_of_tile(mosaic, layer, level, row, col)
     headers = {"ETag": f'"{version}"', "Cache-Control": "no-cache"}
-    if version is not None and if_none_match == headers["ETag"]:
+    if version is not None and _has(if_none_match, headers["ETag"]):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     shown = display_range(service.folder.run(name))
     jpeg = None if version is None or shown is None else _drawn(mosaic, layer, (level, row, col), version, shown)
@@ -90,6 +92,11 @@ def get_mosaic_tile(
             raise HTTPException(HTTPStatus.NOT_FOUND, "nothing was drawn there yet")
         jpeg = _jpeg(np.zeros((TILE_PX, TILE_PX), np.uint8))
     return Response(jpeg, media_type="image/jpeg", headers=headers)
+
+
+def _has(if_none_match: str | None, tag: str) -> bool:
+    """Whether `If-None-Match` names a tag, weakly or among others, or any (RFC 9110, 13.1.2)."""
+    return if_none_match is not None and (if_none_match.strip() == "*" or tag in TAG.findall(if_none_match))
 
 
 @lru_cache(MOST_KEPT)

@@ -113,6 +113,10 @@ def test_refuses_what_is_no_run(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(RunError, match="not readable"):
         RunStore(tmp_path)
+    (tmp_path / "run.json").write_text('{"plan": {"region": 7, "x": 1}}')
+    with pytest.raises(RunError, match=r"not readable as a run: plan: .*x: unknown key") as refusal:
+        RunStore(tmp_path)
+    assert "https://" not in str(refusal.value)
 
 
 @pytest.mark.parametrize("part", ["journal.db", "raw.zarr/zarr.json"])

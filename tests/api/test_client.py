@@ -139,8 +139,17 @@ def test_what_goes_wrong_is_one_exception_with_the_detail(scope: Client, tmp_pat
     assert refusal.value.errors.keys() == {"plan.tiles.overlap"}
     with pytest.raises(NanorasterError, match="there is none"):
         scope.run("nowhere").facts()
-    with pytest.raises(NanorasterError, match="404"):
-        scope.run("../../jobs").facts()
+    for name in ("../../jobs", "..", ""):
+        with pytest.raises(NanorasterError, match="should be a name"):
+            scope.run(name).facts()
+    with pytest.raises(NanorasterError, match="should be a name"):
+        scope.move("../stop", x=1)
+    with pytest.raises(NanorasterError, match=r"absent\.toml"):
+        scope.submit(tmp_path / "absent.toml")
+    with pytest.raises(NanorasterError, match="cannot be sent as JSON"):
+        scope.preview({"name": {1, 2}})
+    with pytest.raises(NanorasterError, match="token"):
+        connect(scope._connection.url, "é")
     file = tmp_path / "plan.json"
     file.write_text(json.dumps({"region": {"x_um": [3, 1], "y_um": [0, 1]}}))
     with pytest.raises(NanorasterError, match="must lie below"):
@@ -151,6 +160,13 @@ def test_what_goes_wrong_is_one_exception_with_the_detail(scope: Client, tmp_pat
         connect("nowhere")
     with pytest.raises(NanorasterError, match="Connection refused"):
         next(Client.events(connect_unasked("http://127.0.0.1:9"), after=0, patience_s=0))
+
+
+def test_numbers_of_numpy_are_numbers(scope: Client) -> None:
+    plain = scope.preview(plan(x_um=(2, 26), y_um=(1, 24), exposure_ms=20))
+    measured: Any = np.array([1, 24], np.int64)
+    found = scope.preview(plan(x_um=(np.float32(2), np.int64(26)), y_um=measured, exposure_ms=np.float32(20)))
+    assert (found.tiles, found.places_um) == (plain.tiles, plain.places_um)
 
 
 def connect_unasked(url: str) -> Client:

@@ -116,7 +116,10 @@ def test_the_display_range_stays_and_a_larger_mosaic_takes_the_place_of_a_smalle
     mosaic_of(run, image)
     first = client.get(f"{URL}/raw/0/1/1.jpg")
     known = {"If-None-Match": first.headers["ETag"]}
-    assert client.get(f"{URL}/raw/0/1/1.jpg", headers=known).status_code == 304
+    tag = known["If-None-Match"]
+    for names in (tag, f"W/{tag}", f'"another", W/{tag}', "*"):
+        assert client.get(f"{URL}/raw/0/1/1.jpg", headers={"If-None-Match": names}).status_code == 304, names
+    assert client.get(f"{URL}/raw/0/1/1.jpg", headers={"If-None-Match": 'W/"another"'}).status_code == 200
     larger = np.full((2048, 2048), 60000, np.uint16)
     larger[:1024, :1024] = image
     mosaic_of(run, larger)

@@ -16,6 +16,7 @@ from api.openapi import ANSWERS
 from api.service import Service
 from api.twin import Twin
 from tests.api.service_bench import PlayedWork, eventually
+from tests.api.test_routes import refused
 
 API = "/api/v1"
 PLAN = {"name": "pads", "region": {"x_um": [2, 26], "y_um": [1, 24]}}
@@ -89,6 +90,15 @@ def test_every_answer_is_as_it_is_described(client: TestClient) -> None:
     assert asked == ANSWERS.keys() - needs_a_running_job - needs_a_rig_without_probe
 
 
+def test_a_twin_that_is_gone_does_not_answer(client: TestClient) -> None:
+    client.app.state.service._world_url = "http://127.0.0.1:9"  # type: ignore[attr-defined]
+    for answer in (
+        client.get(f"{API}/sim/faults"),
+        client.post(f"{API}/sim/faults", json={"device": "camera", "name": "black_frame"}),
+    ):
+        refused(answer, 503, "the twin does not answer", "refused")
+
+
 def test_every_operation_has_answers_problems_and_a_role(described: dict[str, Any]) -> None:
     for path, operations in described["paths"].items():
         for method, operation in operations.items():
@@ -101,6 +111,7 @@ def test_every_operation_has_answers_problems_and_a_role(described: dict[str, An
             for status, found in operation["responses"].items():
                 if int(status) >= 400:
                     assert found["content"].keys() == {"application/problem+json"}, where
+            assert ("400" in operation["responses"]) == (method != "get"), where  # a body may be cut off
             assert ("x-role" in operation) == (path != "/healthz"), where
             for parameter in operation.get("parameters", []):
                 said = {"example", "examples", "default"} & (parameter | parameter["schema"]).keys()

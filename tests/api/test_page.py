@@ -1,5 +1,6 @@
 """The page as it is served: from this machine alone, and to those who may see it."""
 
+import json
 import re
 import urllib.error
 import urllib.request
@@ -45,6 +46,23 @@ def test_all_that_it_is_made_of_is_here(service: Serving) -> None:
         names |= set(re.findall(r'from "(?:nanoraster/|\./)(\w+\.js)"', module)) - seen
     web = Path(__file__).parents[2] / "api" / "page" / "web"
     assert seen == {path.name for path in web.glob("*.js")}
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status"),
+    [
+        ("/ui/", "POST", 405),
+        ("/ui/nothing", "GET", 404),
+        ("/ui/_nicegui/nothing.js", "GET", 404),
+        ("/ui/x", "PUT", 404),
+    ],
+)
+def test_what_is_not_there_is_a_problem_as_elsewhere(service: Serving, path: str, method: str, status: int) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        urllib.request.urlopen(urllib.request.Request(service.url + path, method=method), timeout=HTTP_S)
+    with refusal.value as answer:
+        assert (answer.code, answer.headers["Content-Type"]) == (status, "application/problem+json")
+        assert json.load(answer)["status"] == status
 
 
 def test_where_tokens_are_asked_for_only_the_login_shows(twin: Twin, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from acquisition.instructions import Instructions
 from acquisition.journal import Attempt, Journal
 from acquisition.plan import Plan, PlanError
 from acquisition.run_store import RunStore
-from acquisition.states import Outcome
+from acquisition.states import Outcome, State
 from api import worker_process
 from api.scan import Field, Watcher, field_of, is_finished, needs_somebody, resume, same_rig, scan
 from api.twin import Twin
@@ -107,8 +107,11 @@ def test_a_run_whose_engine_was_gone_before_it_said_so_is_completed(
     with closing(connect(run / "journal.db")) as journal, journal:
         journal.execute("DELETE FROM events WHERE kind = 'run_completed'")
     assert not is_finished(run)
-    outcome, summary = resume(run, settings, Instructions(), Watcher())
+    said: list[Any] = []
+    told = Watcher(started=lambda *tiles: said.append(tiles), state=said.append)
+    outcome, summary = resume(run, settings, Instructions(), told)
     assert (outcome, summary["outcome"], summary["resumed"]) == (Outcome.COMPLETED, "completed", 1)
+    assert said == [(9, 9), State.FINISHING]  # only its mosaic was left to be made
     assert is_finished(run)
 
 

@@ -93,7 +93,11 @@ def test_no_job_begins_until_the_rig_is_safe_again(bench: Bench, capsys: pytest.
         bench.job(service, first, JobState.DONE)
         eventually(lambda: service.status()["troubles"] == ["scanner: still gone"])
         assert service.queue.get(second).state is JobState.QUEUED
+        bench.played.gate.clear()
         bench.played.unsafe = None
+        eventually(lambda: service.status()["state"] is State.ACQUIRING)
+        assert service.status()["troubles"] == []  # it is no longer in the way
+        bench.played.gate.set()
         bench.job(service, second, JobState.DONE)
         assert service.status()["troubles"] == []
     assert capsys.readouterr().err.count("still gone") == 1

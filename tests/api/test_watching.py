@@ -17,6 +17,7 @@ from api.app import create_app
 from api.data_folder import DataFolder
 from api.events.log import Happened
 from api.service import Service
+from devices.errors import DeviceLost
 from tests.api.service_bench import PlayedWork, eventually, plan, rig_file
 
 
@@ -47,6 +48,7 @@ def metrics(client: TestClient) -> dict[str, float]:
 def test_what_happened_is_counted_from_the_start_of_the_service(client: TestClient, played: PlayedWork) -> None:
     before = metrics(client)
     assert before["nanoraster_jobs queued"] == 0
+    assert "nanoraster_jobs removed" not in before  # nobody counts them
     assert before["nanoraster_run_state idle"] == 1
     assert before["nanoraster_disk_free_bytes"] > 0
     played.gate.clear()
@@ -92,8 +94,8 @@ def test_the_parts_are_told_apart(client: TestClient, played: PlayedWork, tmp_pa
 
     assert well() == {"ok": True, "service": "working", "worker": "idle", "guardian": "idle", "devices": {}}
     assert client.get("/api/v1/status").json()["health"] == {key: word for key, word in well().items() if key != "ok"}
-    service.by_hand.remember("camera", None)
-    service.by_hand.remember("scanner", "no answer at 10.0.0.7")
+    service.by_hand.heard.well("camera")
+    service.by_hand.heard.failed(DeviceLost("scanner", "no answer at 10.0.0.7"))
     assert well()["devices"] == {"camera": "ok", "scanner": "failed"}
     assert "10.0.0.7" not in client.get("/healthz").text  # anybody may read it
     assert client.get("/api/v1/status").json()["devices"]["scanner"]["error"] == "no answer at 10.0.0.7"
@@ -118,6 +120,25 @@ def test_the_parts_are_told_apart(client: TestClient, played: PlayedWork, tmp_pa
     assert well()["guardian"] == "retracted"
     heart._numbers[8] = time.monotonic() - 60
     assert well()["guardian"] == "silent"
+
+
+def test_what_a_run_and_making_safe_found_of_a_device_is_told_and_what_is_old_says_so(
+    client: TestClient, played: PlayedWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def devices() -> dict[str, str]:
+        found: dict[str, str] = client.get("/healthz").json()["devices"]
+        return found
+
+    played.error = DeviceLost("scanner", "no answer at 10.0.0.7")
+    played.unsafe = DeviceLost("scanner", "no answer at 10.0.0.7")
+    client.post("/api/v1/jobs", json={"plan": plan()})
+    eventually(lambda: client.get("/api/v1/status").json()["troubles"])
+    assert devices() == {"scanner": "failed"}  # which may be read as soon as the trouble is told
+    played.unsafe = None
+    assert client.post("/api/v1/stop").status_code == 202
+    assert devices() == {"scanner": "ok", "camera": "ok"}
+    monkeypatch.setattr("api.hand.heard.OLD_S", -1.0)
+    assert all(word.startswith("not asked since 2") for word in devices().values())
 
 
 def test_what_is_in_the_way_hinders_the_service_and_does_not_make_it_sick(

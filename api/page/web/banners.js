@@ -10,6 +10,9 @@ export default {
         <span>The service does not answer. If it was ended, start it again with <code>nanoraster serve</code>; a run goes on at
         its next tile. This page comes back by itself.</span>
       </p>
+      <p v-if="now.wrong" class="banner bad">
+        <span>The service does not tell what goes on: {{ now.wrong }}. What is shown here is from before; Stop works as far as you are let in.</span>
+      </p>
       <p v-if="now.status?.held" class="banner warn">
         <span>No job begins: {{ now.status.held }}.</span>
         <button v-if="mayCommand()" @click="release">Release the queue</button>

@@ -37,13 +37,16 @@ export default {
       </header>
       <Banners />
       <div ref="part" class="part" tabindex="-1">
-        <component v-if="now.status" :is="parts[place.part] ?? parts.scan" />
+        <component v-if="now.status" :is="part" />
         <p v-else class="empty">Asking the service …</p>
       </div>
       <Notices />
     </div>`,
   props: { resourcePath: String },
   data: () => ({ parts: PARTS, now, place }),
+  computed: {
+    part: () => (Object.hasOwn(PARTS, place.part) ? PARTS[place.part] : PARTS.scan),
+  },
   async created() {
     begin();
     await this.$nextTick(); // the shell knows its prefix only then

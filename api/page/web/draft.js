@@ -27,11 +27,14 @@ function kept() {
 export const draft = reactive({ ...EMPTY, ...kept() });
 watch(draft, () => localStorage.setItem(KEY, JSON.stringify(draft)));
 
+/** Whether each corner of a region is a number; a field that was emptied is none. */
+export const isWhole = (region) => [...region.x, ...region.y].every(Number.isFinite);
+
 const rounded = ([low, high]) => [Number(low.toFixed(3)), Number(high.toFixed(3))];
 
-/** The draft as the API takes a plan; null while there is no region. */
+/** The draft as the API takes a plan; null while there is no whole region. */
 export function planOf(draft) {
-  if (!draft.region) return null;
+  if (!draft.region || !isWhole(draft.region)) return null;
   const force = draft.force === "none" ? { policy: "none" } : { policy: draft.force, set_point_nn: draft.setPointNn, limit_nn: draft.limitNn };
   return {
     name: draft.name,

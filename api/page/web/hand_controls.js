@@ -20,7 +20,7 @@ export default {
         <div class="pad column" v-if="axisOf('focus')" role="group" aria-label="Move the focus">
           <button :disabled="!mayStep('focus', axisOf('focus'), 1)" aria-label="focus up" @click="step('focus', axisOf('focus'), 1)">▲</button>
           <span>focus</span>
-          <button :disabled="!mayStep('focus', axisOf('focus'), -1)" aria-label="focus down" @click="step('focus', axisOf('focus'), -1)">▼</button>
+          <button :disabled="!mayStep('focus', axisOf('focus'), -1)" :title="ridesOn === 'focus' ? 'It carries the probe: only a run brings it nearer' : null" aria-label="focus down" @click="step('focus', axisOf('focus'), -1)">▼</button>
         </div>
         <div class="steps" role="radiogroup" aria-label="Size of a step">
           <button v-for="each in sizes" :key="each" role="radio" :aria-checked="um === each" :class="{ on: um === each }" @click="um = each">
@@ -29,7 +29,7 @@ export default {
       </div>
       <p v-if="!isRunning() && said" class="hint">{{ said }} µm. The probe is retracted before each move.</p>
     </section>`,
-  props: { devices: Array, why: String },
+  props: { devices: Array, ridesOn: String, why: String },
   emits: ["moved"],
   data: () => ({
     um: 1,
@@ -65,6 +65,7 @@ export default {
     mayStep(name, axis, sign) {
       const [low, high] = this.limits(name)[axis] ?? [0, -1];
       const target = this.target(name, axis, sign);
+      if (name === this.ridesOn && sign < 0) return false; // nearer to the specimen only a run brings the probe
       return mayCommand() && !this.why && !this.isMoving && target >= low && target <= high;
     },
     async step(name, axis, sign) {

@@ -68,6 +68,7 @@ export default {
   },
   watch: {
     "now.status.job.run": { immediate: true, handler: "askRuns" },
+    "now.status.state": "askRuns", // once it acquires, the run is there
     layers(layers) {
       if (!layers.includes(this.left)) this.left = layers[0] ?? "raw";
       if (!layers.includes(this.right)) this.right = "";

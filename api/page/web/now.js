@@ -12,6 +12,7 @@ const MOST_EVENTS = 100;
 export const now = reactive({
   status: null, // as GET status has it; null: not known yet
   online: true,
+  wrong: "", // why the service does not tell its state; what is shown is older then
   tiles: [], // attempts at tiles, the newest last
   events: [], // of the journals, the newest first
   lastSeq: null,
@@ -30,10 +31,10 @@ export const mayCommand = () => mayOperate() && !otherInControl();
 
 export async function askNow() {
   try {
-    now.status = await get("/status");
-    now.online = true;
+    Object.assign(now, { status: await get("/status"), online: true, wrong: "" });
   } catch (problem) {
-    now.online = problem.status !== 0;
+    const online = problem.status !== 0;
+    Object.assign(now, { online, wrong: online ? `${problem.message} (${problem.status})` : "" });
   }
 }
 

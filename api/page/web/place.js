@@ -10,7 +10,15 @@ export const go = (part, detail = "") => {
 function read() {
   const [, part = "", detail = ""] = window.location.hash.replace(/^#/, "").split("/");
   place.part = part || "scan";
-  place.detail = decodeURIComponent(detail);
+  place.detail = decoded(detail);
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // typed by hand; nothing has that name
+  }
 }
 
 window.addEventListener("hashchange", read);

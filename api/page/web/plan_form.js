@@ -2,7 +2,7 @@
 import { get, post } from "./rest.js";
 import { askNow, isRunning, mayCommand, now, otherInControl } from "./now.js";
 import { attempt, say } from "./notices.js";
-import { draft, planOf } from "./draft.js";
+import { draft, isWhole, planOf } from "./draft.js";
 import { bytes, duration, percent, plural } from "./words.js";
 
 const ROOMY_PX = 760;
@@ -95,9 +95,9 @@ export default {
       this.timer = setTimeout(this.lookOver, WAIT_MS);
     },
     async lookOver() {
-      const plan = planOf(draft);
-      const wrong = plan ? this.slip(plan) : "";
-      if (!plan || wrong) {
+      const wrong = draft.region ? this.slip(draft) : "";
+      const plan = wrong ? null : planOf(draft);
+      if (!plan) {
         Object.assign(this, { found: null, wrong });
         return;
       }
@@ -107,13 +107,13 @@ export default {
         Object.assign(this, { found: null, wrong: problem.message });
       }
     },
-    slip({ region, force }) {
-      if (!(this.$el?.checkValidity?.() ?? true)) return "A number is missing, or outside its range.";
+    slip({ region, force, setPointNn, limitNn }) {
+      if (!isWhole(region) || !(this.$el?.checkValidity?.() ?? true)) return "A number is missing, or outside its range.";
       for (const axis of ["x", "y"]) {
-        const [low, high] = region[`${axis}_um`];
+        const [low, high] = region[axis];
         if (!(low < high)) return `Region: the first ${axis} must lie below the second.`;
       }
-      return force.set_point_nn >= force.limit_nn ? "The set-point must lie below the limit." : "";
+      return force !== "none" && !(setPointNn < limitNn) ? "The set-point must lie below the limit." : "";
     },
     async start() {
       this.isSending = true;

@@ -98,8 +98,11 @@ export default {
     placeOf(job) {
       return this.jobs.filter((each) => ["queued", "interrupted"].includes(each.state)).findIndex((each) => each.id === job.id);
     },
-    move(job, by) {
-      return this.change(job, { position: this.placeOf(job) + by });
+    async move(job, by) {
+      const [pressed, beside] = [document.activeElement, document.activeElement?.parentElement];
+      await this.change(job, { position: this.placeOf(job) + by });
+      await this.$nextTick(); // its line has moved, and lost the focus
+      (pressed.disabled ? beside?.querySelector("button:not(:disabled)") : pressed)?.focus();
     },
     drop(onto) {
       const job = this.waiting.find((each) => each.id === this.dragged);
@@ -109,7 +112,7 @@ export default {
     },
     async change(job, changes) {
       await attempt(() => ask("PATCH", `/jobs/${job.id}`, changes)); // without a version: each step of a run changes it
-      this.askJobs();
+      await this.askJobs();
     },
     async remove(job) {
       await attempt(() => ask("DELETE", `/jobs/${job.id}`), `${job.name} was taken off the queue.`);

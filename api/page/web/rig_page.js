@@ -75,7 +75,7 @@ export default {
     },
     state(name) {
       const word = now.status.health.devices[name];
-      return word ? { text: word, kind: word === "ok" ? "ok" : "failed" } : { text: "not asked yet", kind: "" };
+      return word ? { text: word, kind: word === "ok" ? "ok" : word.startsWith("not asked") ? "" : "failed" } : { text: "not asked yet", kind: "" };
     },
     reading(name) {
       const found = this.devices.find((device) => device.name === name)?.reading ?? {};

@@ -80,6 +80,7 @@ export default {
   watch: {
     "place.detail": { immediate: true, handler: "askRun" },
     "now.status.job.run": { immediate: true, handler: "askRuns" },
+    "now.status.state": "askRuns", // once it acquires, the run is there
     isGoing: "askRun",
   },
   async created() {

@@ -23,7 +23,7 @@ export default {
         <div class="bar">
           <button :class="{ on: mode === 'draw' }" :aria-pressed="mode === 'draw'" @click="mode = mode === 'draw' ? 'look' : 'draw'">Draw region</button>
           <button @click="$refs.map.fit()">Whole travel</button>
-          <label>Shown below <select v-model="below"><option value="">nothing</option><option v-for="run in runs" :key="run.id" :value="run.id">{{ run.name }}, {{ time(run.created_at) }}</option></select></label>
+          <label>Shown below <select v-model="below"><option value="">nothing</option><option v-for="run in toShow" :key="run.id" :value="run.id">{{ run.name }}, {{ time(run.created_at) }}</option></select></label>
           <span class="hint">{{ mode === "draw" ? "Drag over the map from corner to corner." : "" }}</span>
         </div>
         <SpecimenMap ref="map" :travel="travel" :run="below" :mosaic="state.mosaic" left="raw" :grows="grows" :placed="now.status.progress?.placed" :outlines="outlines" :region="draft.region"
@@ -35,7 +35,7 @@ export default {
         <RunControls />
         <LiveView @looks="looks = $event" />
         <Readings :devices="devices" />
-        <HandControls :devices="devices" :why="whyNot" @moved="read" />
+        <HandControls :devices="devices" :rides-on="rig.probe_rides_on" :why="whyNot" @moved="read" />
       </div>
       <PlanForm @found="found = $event" @some="begin" />
     </div>`,
@@ -53,6 +53,10 @@ export default {
       set(run) {
         Object.assign(this.choice, { below: run, isMade: true });
       },
+    },
+    toShow() {
+      const { run: id, name } = now.status.job ?? {};
+      return !id || this.runs.some((run) => run.id === id) ? this.runs : [{ id, name }, ...this.runs]; // it is just being made
     },
     travel() {
       const { x, y } = { ...this.devices.find((device) => device.name === "scanner")?.reading?.limits_um, ...this.rig.limits_um };
@@ -75,6 +79,7 @@ export default {
   },
   watch: {
     "now.status.job.run": { immediate: true, handler: "askRuns" },
+    "now.status.state": "askRuns", // once it acquires, the run is there
   },
   async created() {
     this.keepReading();

@@ -1,5 +1,6 @@
 // The specimen in the scanner's frame (micrometre, y downwards): mosaics, and what is drawn on them.
 import { leaflet as L } from "nicegui-leaflet";
+import { isWhole } from "./draft.js";
 import { LARGER, mosaicTiles } from "./mosaic_tiles.js";
 import { length, number } from "./words.js";
 
@@ -190,7 +191,7 @@ export default {
     showRegion() {
       this.regionShape?.remove();
       this.regionShape = null;
-      if (!this.region || !this.drawn) return;
+      if (!this.region || !isWhole(this.region) || !this.drawn) return;
       const { x, y } = this.region;
       this.regionShape = L.rectangle([[y[0], x[0]], [y[1], x[1]]], { ...STYLES.region, renderer: this.canvas }).addTo(this.drawn);
     },

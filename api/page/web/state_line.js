@@ -18,7 +18,7 @@ export default {
     </div>`,
   data: () => ({ now }),
   computed: {
-    state: () => (now.online ? (now.status?.state ?? "unknown") : "offline"),
+    state: () => (!now.online ? "offline" : now.wrong ? "unknown" : (now.status?.state ?? "unknown")),
     progress: () => now.status?.progress,
     leftS() {
       const heard = now.tiles.filter((tile) => tile.run === now.status.job?.run);
@@ -28,6 +28,7 @@ export default {
     },
     words() {
       if (this.state === "offline") return "No connection";
+      if (now.wrong) return "Not known";
       if (now.status?.pause_pending) return "About to pause";
       return WORDS[this.state] ?? "…";
     },

@@ -194,3 +194,18 @@ def test_a_lease_keeps_others_off_and_its_holder_in(tmp_path: Path) -> None:
         assert client.post("/api/v1/lease", headers=max_).json()["lease"]["holder"] == "max"
         for wrong in ({"seconds": 0}, {"seconds": 1e9}, {"seconds": "60"}, {"minutes": 1}):
             refused(client.post("/api/v1/lease", json=wrong, headers=max_), 422)
+
+
+def test_a_lease_is_over_with_the_token_of_its_holder(tmp_path: Path) -> None:
+    with serving(tmp_path) as client:
+        assert client.post("/api/v1/lease", json={"seconds": 3600}).status_code == 200
+        tokens = client.app.state.access.tokens  # type: ignore[attr-defined]
+        mia, max_ = ({"Authorization": f"Bearer {tokens.create(name, Role.OPERATE)}"} for name in ("mia", "max"))
+        # `local`, who was in control, is nobody any more
+        assert client.get("/api/v1/status", headers=mia).json()["lease"] is None
+        assert client.post("/api/v1/lease", json={"seconds": 3600}, headers=mia).status_code == 200
+        refused(client.post("/api/v1/queue/hold", headers=max_), 409, "mia has the control lease")
+        tokens.revoke("mia")
+        assert client.post("/api/v1/queue/hold", headers=max_).status_code == 202
+        tokens.create("mia", Role.OPERATE)
+        assert client.get("/api/v1/status", headers=max_).json()["lease"] is None

@@ -1,6 +1,7 @@
 """Browsers that were logged in: what they may, what pages of others may not, and when it is over."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -175,6 +176,30 @@ def test_logging_out_forgets_the_session(client: TestClient) -> None:
     answer = client.post("/ui/logout", headers=OWN)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/ui/login")
     refused(client.get("/api/v1/status"), 401)
+
+
+def test_a_cookie_that_was_logged_out_of_lets_nobody_in_nor_after_a_new_start(
+    client: TestClient, tmp_path: Path
+) -> None:
+    secret = log_in(client, Role.VIEW)
+    kept = client.cookies[COOKIE]
+    foreign = client.post("/ui/logout", headers={"Origin": "http://elsewhere.example"})
+    refused(foreign, 403, "elsewhere")
+    assert "Set-Cookie" not in foreign.headers
+    assert client.get("/api/v1/status").status_code == 200
+    client.post("/ui/logout", headers=OWN)
+    client.post("/ui/login", data={"token": secret}, headers=OWN)  # in the same second, perhaps
+    assert client.get("/api/v1/status").status_code == 200
+    client.cookies.clear()
+    cookie = {"Cookie": f"{COOKIE}={kept}"}
+    refused(client.get("/api/v1/status", headers=cookie), 401, "over")
+    assert kept not in (tmp_path / "sessions_ended.json").read_text()
+    token = access_of(client).tokens.owner_of(secret)
+    assert token is not None
+    now_s = time.time()
+    again = Sessions(tmp_path, lambda: now_s)
+    assert again.owner_of(kept, [token]) is None
+    assert again.owner_of(again.begin(token), [token]) == token
 
 
 def test_where_no_token_is_asked_for_there_is_no_login(tmp_path: Path) -> None:

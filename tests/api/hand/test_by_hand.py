@@ -129,6 +129,8 @@ def test_a_snap_is_the_frame_of_the_camera(twin: Twin, tmp_path: Path) -> None:
         assert image.std() > 0
         assert place(twin) == pytest.approx(before, abs=1e-3)
         refused(client.post("/api/v1/snap", json={"exposure_ms": 0}), 422, "exposure_ms")
+        refused(client.post("/api/v1/snap", json={"exposure_ms": 3000}), 422, "camera", "3000", "2000")
+        assert client.get("/healthz").json()["devices"]["camera"] == "ok"
 
 
 def test_while_a_run_has_the_rig_nothing_moves_and_its_last_tile_is_read(twin: Twin, tmp_path: Path) -> None:
