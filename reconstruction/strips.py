@@ -68,13 +68,27 @@ def overlap_pixels(shape: tuple[int, int], nominal_px: tuple[float, float]) -> i
 
 
 def high_passed(strip: NDArray[Any]) -> Image:
-    """Remove shading: float32, about zero everywhere."""
+    """Remove shading: float32, about zero everywhere.
+
+    First a plane, which a blur would bend at the rims, where faint structure then counts for less than shading does.
+    """
     image = strip.astype(np.float32)
     rows, columns = image.shape
     few = -(-columns // COARSE), -(-rows // COARSE)  # what is broad needs no more: a third of the time
-    broad = cv2.GaussianBlur(cv2.resize(image, few, interpolation=cv2.INTER_AREA), (0, 0), HIGH_PASS_PX / COARSE)
+    small = np.asarray(cv2.resize(image, few, interpolation=cv2.INTER_AREA), np.float32)
+    plane = _plane(small)
+    broad = cv2.GaussianBlur(small - plane, (0, 0), HIGH_PASS_PX / COARSE) + plane
     image -= cv2.resize(broad, (columns, rows), interpolation=cv2.INTER_LINEAR)
     return image
+
+
+def _plane(image: Image) -> Image:
+    """Give the plane through an image that leaves the least squares, without its mean."""
+    slopes = []
+    for axis, size in enumerate(image.shape):
+        at = np.linspace(-1, 1, size, dtype=np.float32)
+        slopes.append(at * (float(image.mean(axis=1 - axis) @ at) / max(float(at @ at), 1.0)))
+    return np.asarray(slopes[0][:, None] + slopes[1][None, :])
 
 
 def smoothed(image: Image, sigma_px: float) -> Image:

@@ -1,6 +1,7 @@
 """How overlaps are mixed: seams vanish, edges stay single, noise stays what it is."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from reconstruction.canvas import Canvas
 from reconstruction.feather import HIDDEN, feather, seen_parts
 from reconstruction.fusion import Blend, Fusion, blend
+from reconstruction.registration import register
 from reconstruction.restore import restorer
 from reconstruction.sources import Tile
 from reconstruction.tile_view import TileView, reduced
@@ -124,6 +126,15 @@ def steps(image: NDArray[np.uint16], rims: list[int]) -> Step:
     others = [x - 60 for x in rims[::2]]
     rms = [float(np.sqrt(np.square([step(x) for x in lines]).mean())) for lines in (rims, others)]
     return Step(*rms)
+
+
+def test_faint_structure_is_found_under_strong_shading() -> None:
+    scene = fine(rows=1, columns=6)
+    lit = unevenly_lit(scene, np.ones(6), shading(scene.tile_shape))
+    for a, b in pairwise(range(6)):
+        edge = register(a, b, lit.frames[a], lit.frames[b], tuple(lit.truth_px[b] - lit.truth_px[a]))
+        assert edge.accepted
+        assert np.hypot(*(lit.truth_px[b] - lit.truth_px[a] - (edge.dx_px, edge.dy_px))) < 0.2
 
 
 def test_seams_are_invisible_under_shading_and_changing_exposure(tmp_path: Path) -> None:
