@@ -36,9 +36,9 @@ WHY_S = 0.7
 """A query that stays unanswered for 0.5 s is followed by one for the reason; what befalls both is one failure."""
 FROZEN_AFTER = 3  # as in the twin's rig file
 SOUNDS_LIKE: Mapping[str, str] = {
-    "silence": "no answer|nothing",
-    "late_answer": "no answer|nothing|after its exposure",
-    "partial_line": "no answer|only|closed",
+    "silence": "no answer|nothing|no frame",  # a camera's adapter keeps to itself why no frame comes
+    "late_answer": "no answer|nothing|no frame|after its exposure",
+    "partial_line": "no answer|no frame|only|closed",
     "garbage": "answered|codec|proper answer|read the answer|is silent, too",
     "closed_socket": "closed|disconnected|broke",
     "controller_error": "error|is silent, too",
