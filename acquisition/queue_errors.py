@@ -5,6 +5,7 @@ NoSuchJob               no job has this number
 JobRefused              what was asked does not go with the state of the job; nothing was changed
 ├── NotRunning          only the running job can be told this
 └── QueueChanged        somebody else has changed the queue since
+RetakeRefused           a tile cannot be taken again, or not like this
 """
 
 
@@ -26,3 +27,7 @@ class NotRunning(JobRefused):
 
 class QueueChanged(JobRefused):
     """Whoever asks looked at an older queue."""
+
+
+class RetakeRefused(ValueError):
+    """There is no such tile, or it cannot be exposed like this."""

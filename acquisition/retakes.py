@@ -13,7 +13,7 @@ from acquisition.journal import TOLD, Attempt
 from acquisition.overlap import PlannedTile
 from acquisition.plan import LONGEST_EXPOSURE_MS, MOST_TIMES
 from acquisition.quality import CAUSE
-from acquisition.queue_errors import JobRefused
+from acquisition.queue_errors import JobRefused, RetakeRefused
 from acquisition.run_store import RunStore
 
 Cause = Literal["asked", "doubtful"]
@@ -21,10 +21,6 @@ Cause = Literal["asked", "doubtful"]
 
 ANSWERS = (CAUSE, TOLD, *get_args(Cause))
 """Causes of an attempt without a frame that would be the same once more."""
-
-
-class RetakeRefused(ValueError):
-    """There is no such tile, or it cannot be exposed like this."""
 
 
 @dataclass(frozen=True)

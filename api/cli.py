@@ -1,4 +1,7 @@
-"""The command line. Each command takes its words apart, calls what does the work, and says what came of it."""
+"""The command line. Each command takes its words apart, calls what does the work, and says what came of it.
+
+What does the work is imported by the command: all of it takes a second and more.
+"""
 
 import os
 import signal
@@ -13,37 +16,19 @@ from typing import Annotated, Any
 import typer
 from typer.exceptions import Abort, TyperException
 
-from acquisition.calibrate import Wishes
-from acquisition.field import Field
 from acquisition.instructions import Instructions
 from acquisition.plan import PlanError
-from acquisition.sequence import load_plan
 from acquisition.states import Outcome
-from acquisition.telling_trial import try_channels
-from api import demo as demonstration
 from api import queue_commands, token_commands
-from api.calibrate import place, run_calibration
 from api.errors import BAD_INPUT, DevicesFailed, UsageError, lines
 from api.evaluate import evaluate
-from api.export import export as export_from
-from api.foreseen_plan import foreseen
 from api.models import list_models
 from api.modules import module_command
-from api.night.report import write_night_report
-from api.preview import write_preview
-from api.reconstruct import reconstruct as reconstruct_source
-from api.scan import is_finished, limits_of
-from api.scan import resume as resume_run
-from api.scan import scan as run_scan
 from api.serve_command import serve
 from api.show import bars, progress_line, result, show_check
 from api.train import train
-from api.video import options_of, reconstruct_video, video_lines
-from api.video_live import record_video
 from devices.rig import RigSettings
 from devices.rig_lock import holding
-from devices.self_test import check_rig
-from reconstruction.fusion import Fusion, blend_named
 
 INTERRUPTED = 130  # what typer makes of Ctrl-C
 ENDINGS = signal.SIGINT, signal.SIGTERM, signal.SIGHUP
@@ -78,6 +63,8 @@ def demo(
     as_json: Json = False,
 ) -> None:
     """Scan a specimen on the simulated rig and compare the mosaic with the truth."""
+    from api import demo as demonstration
+
     asked = demonstration.Demo(out, specimen, pixel_nm, region_um, overlap, seed, speed, faults, world, model)
     with bars() as shown, told_by_signals() as told:
         run, outcome, summary = demonstration.run_demo(asked, told, shown)
@@ -91,6 +78,8 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Connect to each device and test it. Moves nothing, unless told to."""
+    from devices.self_test import check_rig
+
     settings = RigSettings.load(rig)
     checks = []
     with holding(settings) if move else nullcontext():
@@ -116,6 +105,9 @@ def calibrate(
     as_json: Json = False,
 ) -> None:
     """Measure pixel size, rotation and shear of the camera, backlash, settling, and the cantilever's sensitivity."""
+    from acquisition.calibrate import Wishes
+    from api.calibrate import place, run_calibration
+
     wishes = Wishes(place(at), exposure_ms / 1000, force, force_limit_nn)
     with told_by_signals() as told:
         made = run_calibration(rig, wishes, write, told, progress_line)
@@ -132,6 +124,12 @@ def plan(
     as_json: Json = False,
 ) -> None:
     """Say what a plan amounts to and what stands in its way. Moves nothing."""
+    from acquisition.field import Field
+    from acquisition.sequence import load_plan
+    from api.foreseen_plan import foreseen
+    from api.preview import write_preview
+    from api.scan import limits_of
+
     settings = RigSettings.load(rig)
     planned = load_plan(file, Field.calibrated(settings.calibration))
     found = foreseen(planned, settings, Path())
@@ -162,6 +160,10 @@ def scan(
     as_json: Json = False,
 ) -> None:
     """Acquire one plan in the foreground and make its mosaic meanwhile."""
+    from acquisition.field import Field
+    from acquisition.sequence import load_plan
+    from api.scan import scan as run_scan
+
     settings = RigSettings.load(rig)
     planned = load_plan(file, Field.calibrated(settings.calibration))
     with bars() as shown, told_by_signals() as told:
@@ -179,6 +181,9 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with an interrupted run, with its own order, settings and calibration. A finished run is left alone."""
+    from api.scan import is_finished
+    from api.scan import resume as resume_run
+
     if is_finished(run):
         result(as_json, {"run": run, **where(run), "outcome": Outcome.COMPLETED}, [f"{run} is finished"])
         return
@@ -207,6 +212,9 @@ def reconstruct(
 
     To measure grey values in the mosaic, add --no-flat-field --no-exposure --whole-pixel: pixels are copied then.
     """
+    from api.reconstruct import reconstruct as reconstruct_source
+    from reconstruction.fusion import Fusion, blend_named
+
     with bars() as shown:
         fusion = Fusion(blend_named(blend), flat_field, exposure, sub_pixel)
         summary = reconstruct_source(source, out, model, device, pixel_nm, fusion, shown.placed, shown.warn)
@@ -234,6 +242,8 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write a mosaic as one OME-TIFF, or the tiles of a run and their places for Fiji."""
+    from api.export import export as export_from
+
     wrote = export_from(source, out, layer, tile_configuration, tiles)
     result(as_json, wrote, [f"{name:<9} {path}" for name, path in wrote.items()])
 
@@ -264,6 +274,9 @@ def video(
 
     Of a rig's video until Ctrl-C, into a run directory, while somebody else moves the stage.
     """
+    from api.video import options_of, reconstruct_video, video_lines
+    from api.video_live import record_video
+
     options = options_of(overlap, crop, rows, row_step_px, pixel_nm, stage_um_s)
     if bool(files) == (rig is not None):
         raise UsageError("video: give FILE..., or --rig for a live source")
@@ -284,6 +297,8 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Write the morning report of a run as it stands now. Moves nothing."""
+    from api.night.report import write_night_report
+
     summary = write_night_report(run)
     tiles = summary["tiles"]
     text = [
@@ -296,6 +311,8 @@ def report(
 @app.command()
 def tell(rig: Rig, as_json: Json = False) -> None:
     """Send a test message by every channel of a rig file's [tell] table."""
+    from acquisition.telling_trial import try_channels
+
     settings = RigSettings.load(rig)
     if not settings.tell.channels:
         raise UsageError(f"{rig}: tell: no webhooks and no mails, nobody would be told")

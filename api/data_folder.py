@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
-from acquisition.run_store import RunError, RunStore
+from acquisition.run_folder import RunError
 from api.errors import NoSuchRun, UsageError
 
 LONGEST_SLUG = 40
@@ -64,6 +64,8 @@ class DataFolder:
 
     def tiles_of(self, name: str) -> tuple[int, int] | None:
         """How many tiles of a run were taken and planned; None if it never began, or cannot be read."""
+        from acquisition.run_store import RunStore  # brings zarr, which most who ask for a folder do not need
+
         try:
             with closing(RunStore(self.run(name))) as store:
                 planned = len(store.tiles())

@@ -4,9 +4,8 @@ import sys
 from http import HTTPStatus
 
 from acquisition.plan import PlanError
-from acquisition.queue_errors import JobRefused, NoSuchJob, QueueError
-from acquisition.retakes import RetakeRefused
-from acquisition.run_store import RunError
+from acquisition.queue_errors import JobRefused, NoSuchJob, QueueError, RetakeRefused
+from acquisition.run_folder import RunError
 from api.access.lease import LeaseHeld
 from api.hand.errors import BeyondLimits, HandRefused, NoSuchDevice, RigTaken
 from devices.errors import DeviceError, Stopped

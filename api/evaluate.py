@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from acquisition.run_store import ensure_empty
+from acquisition.run_folder import ensure_empty
 from api.errors import UsageError
 from api.folders import LOCK, writing_in
-from api.reconstruct import refuse_pixel_size
 from api.show import Bars, bars, result
 from api.twin import running_twin
-from reconstruction.restore import restorer
 
 if TYPE_CHECKING:
     from reconstruction.evaluation.data import DataSet
@@ -109,6 +107,7 @@ def run_evaluation(asked: Asked, out: Path, shown: Bars) -> dict[str, Any]:
     from reconstruction.evaluation.judging import evaluate as judge
     from reconstruction.evaluation.methods import methods_for
     from reconstruction.evaluation.pictures import write_pictures
+    from reconstruction.restore import restorer
 
     ensure_empty(out)
     models = [restorer(name, asked.device, shown.warn) for name in asked.models]
@@ -153,6 +152,7 @@ def _cell(value: float | None, digits: int) -> str:
 
 
 def _data(asked: Asked) -> "DataSet":
+    from api.reconstruct import refuse_pixel_size
     from reconstruction.evaluation.data import read_data
     from reconstruction.evaluation.specimen import exposures
 

@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from acquisition.field import Field
 from acquisition.job import Changes, Job
-from acquisition.sequence import load_plan
 from acquisition.start_time import start_time
 from acquisition.time_window import TimeWindow
 from api.data_folder import DataFolder
 from api.errors import UsageError
 from api.job_facts import job_facts
 from api.show import result
-from api.submit import submit
 from devices.rig import RigSettings
 
 if TYPE_CHECKING:
@@ -54,6 +51,10 @@ def add(
     as_json: Json = False,
 ) -> None:
     """Check a plan and put it at the end of the queue."""
+    from acquisition.field import Field
+    from acquisition.sequence import load_plan
+    from api.submit import submit  # with all that a plan is held against
+
     settings = RigSettings.load(rig) if rig else None
     plan = load_plan(file, Field.calibrated(settings.calibration) if settings else None)
     moment, hours = _moment(start_at), _hours(window)

@@ -4,12 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from acquisition.run_frames import RunFrames
-from acquisition.run_store import ensure_empty
-from acquisition.summary import run_facts
+from acquisition.run_folder import RUN, ensure_empty
 from api.errors import UsageError
 from api.folders import writing_in
-from api.night.report import write_night_report
 from reconstruction.fusion import Fusion
 from reconstruction.report import write_report
 from reconstruction.restore import restorer
@@ -62,7 +59,9 @@ def reconstruct(
         warned(remark)
     left_out = frames.left_out if isinstance(frames, TileFolder) else []
     summary = write_report(out, made, frames.pixels, facts(), left_out)
-    if isinstance(frames, RunFrames):
+    if _is_run(source):
+        from api.night.report import write_night_report
+
         write_night_report(source, out)
     return summary
 
@@ -73,14 +72,21 @@ def refuse_pixel_size(pixel_nm: float | None) -> None:
         raise UsageError(f"--pixel-nm {pixel_nm:g}: outside {LEAST_NM:g}..{MOST_NM:g}")
 
 
+def _is_run(source: Path) -> bool:
+    return (source / RUN).exists()
+
+
 def _open(source: Path, pixel_nm: float | None) -> tuple[FrameSource, Callable[[], dict[str, object]]]:
     """The source, and what else the report should say of it once all is read."""
     refuse_pixel_size(pixel_nm)
-    if not (source / "run.json").exists():
+    if not _is_run(source):
         folder = TileFolder(source, pixel_nm / 1000 if pixel_nm else None)
         return folder, lambda: {"tiles": {"left_out": len(folder.left_out)}, "remarks": folder.remarks}
     if pixel_nm is not None:
         raise UsageError(f"--pixel-nm = {pixel_nm:g}: the run {source} knows its own pixel size")
+    from acquisition.run_frames import RunFrames  # with zarr, for runs alone
+    from acquisition.summary import run_facts
+
     run = RunFrames(source, remember_edges=False)
     if not run.store.journal.attempts() and not run.store.is_being_acquired():
         raise UsageError(f"{source}: the run was ended before its first frame")

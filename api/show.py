@@ -4,19 +4,21 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from acquisition.instructions import Instructions
-from acquisition.journal import Attempt
 from acquisition.states import State
-from api.scan import Watcher
-from api.video_live import LiveWatcher
 from devices.self_test import Check
-from reconstruction.video import Seen
-from reconstruction.video_choice import Standing
+
+if TYPE_CHECKING:
+    from acquisition.journal import Attempt
+    from api.scan import Watcher
+    from api.video_live import LiveWatcher
+    from reconstruction.video import Seen
+    from reconstruction.video_choice import Standing
 
 
 class Bars:
@@ -26,8 +28,10 @@ class Bars:
         self._progress = progress
         self._tasks: dict[str, TaskID] = {}
 
-    def watcher(self, told: Instructions) -> Watcher:
+    def watcher(self, told: Instructions) -> "Watcher":
         """Bars for a scan and its mosaic; where a person watches, Enter lets a paused scan go on."""
+        from api.scan import Watcher  # with all that a scan needs, which other commands do not
+
         done: set[int] = set()
         planned = before = 0
 
@@ -36,7 +40,7 @@ class Bars:
             planned, before = tiles, taken
             self._advance("scan", before, planned)
 
-        def acquired(attempt: Attempt) -> None:
+        def acquired(attempt: "Attempt") -> None:
             if attempt.verdict == "ok":
                 done.add(attempt.tile)
                 self._advance("scan", before + len(done), max(planned, before + len(done)))
@@ -55,15 +59,17 @@ class Bars:
         """Say something that does not end the command."""
         self._say(f"warning: {text}")
 
-    def live_watcher(self) -> LiveWatcher:
+    def live_watcher(self) -> "LiveWatcher":
         """Show how the view of a live video stands to the last tile; warnings stay on the screen."""
+        from api.video_live import LiveWatcher
+
         taken = 0
 
-        def stands(standing: Standing) -> None:
+        def stands(standing: "Standing") -> None:
             name = f"overlap {standing.overlap:4.0%}, {taken} tiles"
             self._advance(name, round(100 * standing.overlap), 100, "video")
 
-        def acquired(attempt: Attempt) -> None:
+        def acquired(attempt: "Attempt") -> None:
             nonlocal taken
             taken += 1
             if self._progress.disable:
@@ -78,7 +84,7 @@ class Bars:
         """Take note of what the worker says."""
         self._advance("mosaic", said["placed"], said["planned"])
 
-    def selected(self, seen: Seen) -> None:
+    def selected(self, seen: "Seen") -> None:
         """Take note of how far the choice of frames is."""
         self._advance(f"{seen.file[-20:]}: {seen.chosen} chosen", seen.pictures, max(seen.of, seen.pictures), seen.file)
 

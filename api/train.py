@@ -8,15 +8,13 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from acquisition.run_frames import RunFrames
 from api.errors import UsageError
 from api.folders import writing_in
 from api.show import Bars, bars, result
 from api.twin import running_twin
-from reconstruction.sources import FrameSource
-from reconstruction.tile_folder import TileFolder
 
 if TYPE_CHECKING:
+    from reconstruction.sources import FrameSource
     from reconstruction.training.recipe import Recipe, Specimen
 
 RESULTS = "results.json"
@@ -95,7 +93,10 @@ def _heard(recipe: "Recipe", shown: Bars) -> Any:
     return heard
 
 
-def _frames(path: Path) -> FrameSource:
+def _frames(path: Path) -> "FrameSource":
+    from acquisition.run_frames import RunFrames
+    from reconstruction.tile_folder import TileFolder
+
     return RunFrames(path, remember_edges=False) if (path / "run.json").exists() else TileFolder(path)
 
 

@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction.metrics.squirrel import squirrel
 from reconstruction.noise import measure
 
 BIN_PX = 4  # square of pixels that are averaged: noise falls to a quarter, what matters in a picture stays
@@ -22,6 +21,8 @@ def agreement(frame: NDArray[Any], restored: NDArray[Any], scale: int = 1) -> fl
     Resolution-scaled Pearson coefficient (Culley et al. 2018) of averages over squares of `BIN_PX`, divided by what
     noise leaves of it at best (Spearman 1904), so that the noise of the frame counts for nothing.
     """
+    from reconstruction.metrics.squirrel import squirrel  # with optimisation and filters, for restored frames alone
+
     seen, made = _averages(frame, BIN_PX), _averages(restored, BIN_PX * scale)
     variance = float(seen.var())
     noise = measure(seen)

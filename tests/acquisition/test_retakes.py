@@ -15,8 +15,8 @@ from acquisition.field import Field
 from acquisition.instructions import Instructions
 from acquisition.journal import Attempt, JournalError
 from acquisition.plan import Plan
-from acquisition.queue_errors import JobRefused
-from acquisition.retakes import RetakeDesk, RetakeRefused, left_to_take, wanted_of
+from acquisition.queue_errors import JobRefused, RetakeRefused
+from acquisition.retakes import RetakeDesk, left_to_take, wanted_of
 from acquisition.run_frames import RunFrames
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome
