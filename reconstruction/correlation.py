@@ -19,6 +19,7 @@ WHITENING = 0.8
 NOISE_RING = 0.42  # cycles per px; optics passes next to nothing above
 RING_WIDTH = 0.01  # cycles per px
 PEAKS = 12
+PLAIN_PEAKS = 6  # of the correlation as it is: the sites of a smooth lattice may all be missing from the whitened one
 PEAK_RADIUS_PX = 4  # within it lie a peak's own shoulders
 
 
@@ -42,12 +43,13 @@ def peaks(of: Spectra, low: tuple[int, int], high: tuple[int, int], smoothing_px
     """List the best shifts (y, x) within `low`..`high` inclusive, best first.
 
     A shift s says that `first[p + s]` shows what `second[p]` shows. A whitened peak may lie beside the top of the
-    correlation of the smoothed strips: then that is listed, too.
+    correlation of the smoothed strips: then that is listed, too, and so are the greatest maxima of the latter.
     """
     cross = of.first * of.second.conj()
-    sharp = _maxima(_region(_weighted(cross, of.shape), of.shape, low, high))
+    sharp = _maxima(_region(_weighted(cross, of.shape), of.shape, low, high), PEAKS)
     plain = _region(cross * _gaussian(of.shape, smoothing_px), of.shape, low, high)
     found = dict.fromkeys(place for peak in sharp for place in (peak, _top(plain, peak)))
+    found |= dict.fromkeys(_maxima(plain, PLAIN_PEAKS))
     return [(row + low[0], column + low[1]) for row, column in found]
 
 
@@ -115,11 +117,11 @@ def _rings(shape: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.float64
     return rings, counts, int(NOISE_RING / RING_WIDTH)
 
 
-def _maxima(region: NDArray[Any]) -> list[tuple[int, int]]:
+def _maxima(region: NDArray[Any], most: int) -> list[tuple[int, int]]:
     """Greatest values first, none within `PEAK_RADIUS_PX` of a greater one."""
     left = region.copy()
     found: list[tuple[int, int]] = []
-    for _ in range(PEAKS):
+    for _ in range(most):
         row, column = np.unravel_index(int(np.argmax(left)), left.shape)
         if not left[row, column] > 0:
             break
