@@ -46,6 +46,7 @@ KINDS: Mapping[str, Class] = {
     "force_engaged": Class.NOTE,
     "force_tripped": Class.FAILED,
     "force_measured": Class.NOTE,
+    "focus_found": Class.NOTE,
     "focus_measured": Class.NOTE,
     "focus_refused": Class.NOTE,
     "drift_measured": Class.NOTE,

@@ -18,6 +18,7 @@ from acquisition.plan import Plan
 from acquisition.steps import Overcome, once
 from devices.rig import Rig
 
+FOUND = "focus_found"  # the event that says where a run found the axis
 TOLERANCE = 0.1
 """Of the width of the peak: so far off, an image has lost half a percent of its sharpness."""
 RECENT = 30
@@ -60,7 +61,12 @@ class FocusControl:
         self._note, self._now_s, self._steps = note, now_s, steps
         self._axis: FocusAxis | None = None
         if plan.focus.policy != "none":
-            self._axis = FocusAxis.chosen(plan, rig, told, beat, note, steps)
+            history = list(history)
+            found: list[Any] = [event.data["z_um"] for event in history if event.kind == FOUND]
+            found_um = found[0] if found else None
+            self._axis = FocusAxis.chosen(plan, rig, told, beat, note, steps, found_um)
+            if self._axis is not None and found_um is None:
+                note(FOUND, z_um=self._axis.start_um)
         self._points: dict[int, FocusPoint] = {}  # by tile, in the order in which they were measured
         self._given_up: set[int] = set()  # tiles that are of no use to the map
         self._refused: list[FocusPoint] = []  # in a row

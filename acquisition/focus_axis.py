@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from acquisition.focus_clearance import LIFT_UM, TripWire, carries_probe, floor_um
+from acquisition.force_errors import ForceTripped
 from acquisition.instructions import Instructions
 from acquisition.plan import Plan
 from acquisition.steps import Overcome, once
@@ -87,16 +88,18 @@ class FocusAxis:
         beat: Callable[[], None],
         run_in_um: float,
         steps: Overcome = once,
+        start_um: float | None = None,
     ) -> None:
         self._axis, self._camera, self._told = axis, camera, told
         self._beat, self._run_in_um, self._steps = beat, run_in_um, steps
-        self.start_um = axis.read_position_um()[Z]
+        self.start_um = axis.read_position_um()[Z] if start_um is None else start_um
         self.limits_um = axis.limits_um[Z]
         self.at_um: float | None = None
         """Where it was sent; None as long as it may be anywhere."""
         self._has_run_in = False
         self._carries_probe = False
         self._trip_wire: TripWire | None = None
+        self._tripped = False
 
     @classmethod
     def chosen(
@@ -107,17 +110,19 @@ class FocusAxis:
         beat: Callable[[], None],
         note: Callable[..., None] = lambda kind, **data: None,
         steps: Overcome = once,
+        start_um: float | None = None,
     ) -> "FocusAxis | None":
         """Choose the scanner, which is finer, where there is no probe to run into; else the focus stage, if any.
 
         The scanner comes from below; the focus stage, whose objective hangs above the specimen, from above. One that
-        carries a probe has a floor and a trip-wire (see `focus_clearance`).
+        carries a probe has a floor and a trip-wire (see `focus_clearance`). `start_um`: where the run found it, if it
+        has begun before; where it stands now, a search may have left it.
         """
         if _scanner_may_search(plan, rig):
-            return cls(rig.scanner, rig.camera, told, beat, -RUN_IN_UM, steps)
+            return cls(rig.scanner, rig.camera, told, beat, -RUN_IN_UM, steps, start_um)
         if rig.focus is None:
             return None
-        stage = cls(rig.focus, rig.camera, told, beat, RUN_IN_UM, steps)
+        stage = cls(rig.focus, rig.camera, told, beat, RUN_IN_UM, steps, start_um)
         if carries_probe(rig.settings):
             low_um, high_um = stage.limits_um
             stage.limits_um = max(low_um, floor_um(rig.settings, stage.start_um)), high_um
@@ -127,7 +132,7 @@ class FocusAxis:
         return stage
 
     def lift_back(self) -> None:
-        """Take a probe that was lowered back to the height where it was found.
+        """Take a probe back to the height where it was found: not down to it if the force has shown meanwhile.
 
         Raises:
             DeviceError: the stage failed twice.
@@ -141,7 +146,8 @@ class FocusAxis:
             self._lift_back()
 
     def _lift_back(self) -> None:
-        if self._axis.read_position_um()[Z] < self.start_um:
+        away_um = self._axis.read_position_um()[Z] - self.start_um
+        if away_um < 0 or (away_um > RUN_IN_UM and not self._tripped):
             self.at_um = None
             self._go_to(self.start_um, 0.0)
             self.at_um = None  # whoever goes on has to come back
@@ -179,8 +185,13 @@ class FocusAxis:
 
     def _move_to(self, height_um: float) -> None:
         move_to(self._axis, height_um)
-        if self._trip_wire is not None:
+        if self._trip_wire is None:
+            return
+        try:
             self._trip_wire.see_free()
+        except ForceTripped:
+            self._tripped = True
+            raise
 
     def _inside(self, height_um: float) -> float:
         low_um, high_um = self.limits_um

@@ -89,7 +89,8 @@ def with_disk_floor(rules: Sequence[Interlock], disk_bytes: int) -> list[Interlo
         return list(rules)
     floor_gb = min(DISK_FLOOR_GB, DISK_FLOOR_SHARE * disk_bytes / 1e9)
     signal = DiskSignal(kind="disk_free_gb")
-    return [*rules, Interlock(name="disk", signal=signal, below=floor_gb, poll_s=DISK_POLL_S)]
+    name = "disk" if all(rule.name != "disk" for rule in rules) else "disk floor"  # holds go by name
+    return [*rules, Interlock(name=name, signal=signal, below=floor_gb, poll_s=DISK_POLL_S)]
 
 
 class InterlockWatch:

@@ -133,7 +133,9 @@ def sqlite_url(path: Path) -> str:
 
 
 def _place(url: URL) -> str:
-    return str(url.database) if url.get_backend_name() == "sqlite" else url.render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite":
+        return str(url.database)
+    return url.set(query={}).render_as_string(hide_password=True)  # a query may hold a password, too
 
 
 def _options(url: URL) -> dict[str, Any]:

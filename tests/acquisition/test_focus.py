@@ -164,17 +164,17 @@ def test_a_map_that_was_cut_short_goes_on_where_it_was() -> None:
 
     def pause(kind: str, **data: object) -> None:
         run.note(kind, **data)
-        if len(run.events) == 2:
+        if len(run.named("focus_measured")) == 2:
             run.told.pause("now")
 
     run.focus = FocusControl(run.stage.rig, run.plan, TILES, run.told, pause, (), run.stage.clock.now_s)
     with pytest.raises(Cut):
         run.focus.prepare()
-    assert len(run.events) == 2
+    assert len(run.named("focus_measured")) == 2
     run.told.notice()
     run.told.resume()
     run.focus.prepare()
-    assert len({data["tile"] for data in run.named("focus_measured")}) == 4 == len(run.events)
+    assert len({data["tile"] for data in run.named("focus_measured")}) == 4 == len(run.named("focus_measured"))
     assert run.stage.camera.snaps > exposures
 
 
@@ -354,6 +354,18 @@ def test_a_search_without_a_reading_lifts_the_probe(error: type[DeviceError]) ->
         Run(stage, "tile").take(TILES[:1])
     assert len(asked) == 4
     assert stage.focus.moves[-1] == 50_020.0
+
+
+def test_a_resumed_run_seeks_the_focus_where_the_first_one_began() -> None:
+    stage = with_probe(sharper_downwards=True)
+    first = Run(stage, "tile")
+    stage.focus.move_to({"z": 50_005.0})  # where a search was when its process was killed
+    resumed = Run(stage, "tile", first.history())
+    resumed.take(TILES[:1])
+    assert stage.focus.moves[-1] == 50_000.0
+    stage.focus.move_to({"z": 50_005.0})
+    resumed.focus.lift_back()
+    assert stage.world.focus.position_mm() * 1000.0 == pytest.approx(50_000.0, abs=COUNT_UM)
 
 
 def test_a_search_that_was_cut_short_is_lifted_back() -> None:

@@ -135,6 +135,12 @@ def test_always_keeps_a_disk_from_filling_up(disk_bytes: int, floor_gb: float) -
     assert (floor.signal.kind, floor.below, floor.action, floor.resume) == ("disk_free_gb", floor_gb, "pause", "auto")
 
 
+def test_a_rule_of_the_same_name_does_not_let_go_of_the_disk() -> None:
+    raid = rule(name="disk", signal={"kind": "file", "path": "raid"}, other_than="ok")
+    names = [each.name for each in with_disk_floor([raid], PLENTY)]
+    assert len(set(names)) == 2
+
+
 def test_the_rig_files_own_rule_about_the_disk_takes_its_place() -> None:
     own = rule(below=50.0)
     assert with_disk_floor([own], PLENTY) == [own]

@@ -126,7 +126,7 @@ def test_each_landing_and_each_height_of_a_search_is_tried_again_by_itself(tmp_p
         overcome = Failures(plan.on_failure, told).overcome
         keeping = Keeping(store, stage.rig, told, store.journal.note, Heartbeat.unshared(), overcome)
         keeping.prepare(store.tiles()[0])
-        assert {event.kind for event in store.journal.events()} == {"focus_measured", "drift_measured"}
+        assert {event.kind for event in store.journal.events()} == {"focus_found", "focus_measured", "drift_measured"}
     assert calls["snap"] > 10 * EVERY
     assert abs(stage.defocus_um()) < 0.6  # as near as the drive lands
 
