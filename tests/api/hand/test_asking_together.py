@@ -42,7 +42,8 @@ def test_whoever_makes_a_silent_rig_safe_waits_for_one_of_those_who_ask(tmp_path
     gives_up.set()
     for thread in (safe, *threads):
         thread.join(SOON_S)
-    assert tries == ["stand-ins", "made safe"]
+    assert tries[:2] == ["stand-ins", "made safe"]
+    assert len(tries) <= 3  # those who came meanwhile may ask once more, all together
     assert answers == [False] * ASKERS
 
 
