@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 PATCH_PX = 8
 GROUPS = 12  # of patches alike in brightness
 QUIETEST = 0.5  # of a group; the others hold structure
+CLIPPED_SHARE = 1e-3  # of the pixels; if more are as bright as the brightest, that is where the detector ends
 LEAST_VARIANCE = 1 / 12  # of the rounding to whole grey values
 KERNEL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32) / 6  # blind to planes; unit gain for white noise
 
@@ -40,11 +41,15 @@ class NoiseModel:
 def measure(frame: NDArray[Any]) -> NoiseModel:
     """Fit the noise of a frame (y, x) through the quiet half of its patches, bright and dark apart.
 
-    A frame too small for a single patch counts as free of noise.
+    Patches with saturated pixels are left out, for these have no noise. A frame too small for a single patch counts as
+    free of noise.
     """
     values = frame.astype(np.float32)
     squares = np.square(cv2.filter2D(values, -1, KERNEL))
     means, variances = _patches(values), _patches(squares)
+    whole = _patches((values >= _ceiling(values)).astype(np.float32)) == 0
+    if whole.any():
+        means, variances = means[whole], variances[whole]
     if not means.size:
         return NoiseModel(0.0, LEAST_VARIANCE)
     order = np.argsort(means, kind="stable")
@@ -54,6 +59,12 @@ def measure(frame: NDArray[Any]) -> NoiseModel:
         bright.append(float(means[calm].mean()))
         quiet.append(float(variances[calm].mean()))
     return _line(np.array(bright), np.array(quiet) / _bias())
+
+
+def _ceiling(values: NDArray[np.float32]) -> float:
+    """Grey value from which on nothing is told; infinite where no pixel is saturated."""
+    brightest = float(values.max())
+    return brightest if float((values == brightest).mean()) > CLIPPED_SHARE else np.inf
 
 
 def _patches(image: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -46,6 +46,14 @@ def test_noise_is_measured_on_the_frame_itself() -> None:
     assert mid == pytest.approx(200 * 400 + 1600, rel=0.25)
 
 
+@pytest.mark.parametrize("bright", [200.0, 250.0])  # a third of whose pixels the detector cannot tell
+def test_saturated_pixels_do_not_pass_for_free_of_noise(bright: float) -> None:
+    clean = np.where(texture("grains", (512, 512), 2) > 0.6, bright, 90.0)
+    frame = np.clip(np.rint(clean + np.random.default_rng(0).normal(0, 20, clean.shape)), 0, 255).astype(np.uint8)
+    noise = measure(frame)
+    assert noise.gain * 90.0 + noise.offset == pytest.approx(400.0, rel=0.3)  # rims of grains add some
+
+
 def test_none_changes_nothing_and_unknown_names_are_refused() -> None:
     frame = np.arange(12, dtype=np.uint8).reshape(3, 4)
     assert restorer("none").restore(frame) is frame
