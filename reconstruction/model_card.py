@@ -84,13 +84,13 @@ def read(folder: Path) -> Card:
     """
     path = folder / CARD
     try:
-        card = Card.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"card {path}: cannot be read: {error}") from error
+        card = Card.model_validate(json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "card"
         raise InputError(f"card {path}: {where}: {first['msg']}") from error
+    except (OSError, ValueError, RecursionError) as error:  # no JSON, or more digits or brackets than anybody reads
+        raise InputError(f"card {path}: cannot be read: {error}") from error
     if card.normalisation != normalisation.NAME:
         raise InputError(f"card {path}: normalisation {card.normalisation!r} is not {normalisation.NAME!r}")
     return card
@@ -122,3 +122,7 @@ def _pickled(path: Path) -> InputError:
 def _folders() -> list[Path]:
     more = os.environ.get(MORE)
     return [BOX, Path(more)] if more else [BOX]
+
+
+def _refuse(word: str) -> float:
+    raise ValueError(f"{word} is no number")

@@ -98,7 +98,9 @@ def test_a_card_that_does_not_fit_is_refused(tmp_path: Path, changes: dict[str, 
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[1]", b"\xff\xfe", b'{"name": NaN}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[1]", b"\xff\xfe", b'{"name": NaN}', b"[" * 200_000, b"[" + b"1" * 5000 + b"]"]
+)
 def test_what_is_no_card_is_refused(tmp_path: Path, content: bytes) -> None:
     model(tmp_path / "stripes")
     (tmp_path / "stripes" / "card.json").write_bytes(content)
