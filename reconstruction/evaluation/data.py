@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from reconstruction.errors import InputError
 from reconstruction.fei_tiff import is_fei, read_fei
+from reconstruction.metrics.images import range_of_bits
 from reconstruction.tile_files import read_grey
 from reconstruction.training.pairs import registered
 
@@ -73,11 +74,9 @@ def read_data(folder: Path, pixel_nm: float | None = None, align: bool = True) -
 
 
 def grey_range(cases: list[Case]) -> float:
-    """The range of grey values that decibels are counted from: 255, or that of as many bits as the brightest needs."""
-    if cases[0].frame.dtype == np.uint8:
-        return 255.0
+    """The range of grey values that decibels are counted from; see `range_of_bits`."""
     most = max(float((case.frame if case.truth is None else case.truth).max()) for case in cases)
-    return float(2 ** int(np.ceil(np.log2(max(most, 255) + 1))) - 1)
+    return range_of_bits(cases[0].frame.dtype, most)
 
 
 def _pairs(folder: Path) -> Iterator[tuple[Path, Path]]:

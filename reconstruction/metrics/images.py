@@ -45,3 +45,10 @@ def checked_range(data_range: float) -> float:
     if not 0 < data_range < np.inf:
         raise InputError(f"data_range: {data_range:g} is not above 0")
     return float(data_range)
+
+
+def range_of_bits(dtype: np.dtype[Any], most: float) -> float:
+    """Give the range of frames' grey values: 255 of 8 bits, else that of as many bits as the brightest value needs."""
+    if dtype == np.uint8:
+        return 255.0
+    return float(2 ** int(np.ceil(np.log2(max(most, 255) + 1))) - 1)

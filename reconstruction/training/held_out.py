@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from reconstruction.analysis.phase_fraction import bradley_dark, fraction_error_pp, otsu_dark
 from reconstruction.baselines import FAMILIES, best_of
+from reconstruction.metrics.images import range_of_bits
 from reconstruction.metrics.psnr import psnr_db
 from reconstruction.networks.network import Network
 from reconstruction.training.data import Outside, opened
@@ -18,7 +19,6 @@ from reconstruction.training.uncertainty import calibrate, coverage
 
 SIDE_PX = 256  # of a frame that is cut out of a larger image
 TWO_PHASES = ("alloy",)  # of the twin's specimens
-RANGE = 255.0  # frames are of 8 bits here
 
 Image = NDArray[np.float32]
 Frame = tuple[NDArray[Any], Image]
@@ -63,10 +63,16 @@ def _entries(
 def tuned(frames: Sequence[Frame]) -> dict[str, Denoiser]:
     """The best of each family of classical denoisers on these frames."""
 
+    data_range = _range(frames)
+
     def score(truth: NDArray[Any], made: NDArray[Any]) -> float:
-        return psnr_db(truth, made, RANGE)
+        return psnr_db(truth, made, data_range)
 
     return {name: best_of(family, frames, score).restore for name, family in FAMILIES.items()}
+
+
+def _range(frames: Sequence[Frame]) -> float:
+    return range_of_bits(frames[0][0].dtype, max(float(truth.max()) for _, truth in frames))
 
 
 def frames_of(examples: Any, count: int, seed: Sequence[int]) -> list[Frame]:
@@ -85,8 +91,9 @@ def frames_of(examples: Any, count: int, seed: Sequence[int]) -> list[Frame]:
 def _scores(frames: Sequence[Frame], denoiser: Denoiser, two_phases: bool) -> dict[str, float]:
     made = [denoiser(frame) for frame, _ in frames]
     both = [(one, frame, truth) for one, (frame, truth) in zip(made, frames, strict=True)]
-    psnr = [psnr_db(truth, one, RANGE) for one, _, truth in both]
-    before = [psnr_db(truth, frame, RANGE) for _, frame, truth in both]
+    data_range = _range(frames)
+    psnr = [psnr_db(truth, one, data_range) for one, _, truth in both]
+    before = [psnr_db(truth, frame, data_range) for _, frame, truth in both]
     scores = {"psnr_db": float(np.mean(psnr)), "gain_db": float(np.mean(psnr) - np.mean(before))}
     if two_phases:
         for name, dark in (("bradley", bradley_dark), ("otsu", otsu_dark)):

@@ -39,8 +39,10 @@ def registered(low: NDArray[Any], high: NDArray[Any], name: str) -> Pair:
         raise InputError(
             f"{name}: {low.shape[1]} x {low.shape[0]} and {high.shape[1]} x {high.shape[0]} px do not pair"
         )
+    if low.dtype != high.dtype:
+        raise InputError(f"{name}: {low.dtype} and {high.dtype} do not pair")
     bend = _bend(low, high, name)
-    drawn = _drawn(high, bend)
+    drawn = np.clip(_drawn(high, bend), high.min(), high.max())  # the interpolation overshoots at edges
     left = _bend(low, drawn.astype(np.float32), name)
     residual_px = float(np.sqrt(np.mean(np.square(left))))
     if residual_px > MOST_RESIDUAL_PX:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, ValidationError, model_validator
 
 from reconstruction.errors import InputError
+from reconstruction.model_card import NAME
 
 SHIPPED = Path(__file__).parent / "recipes"
 
@@ -132,7 +133,8 @@ WithTruth = Annotated[DrawnData | TwinData | FilesData | PairsData, Field(discri
 class Recipe(Part):
     """A training, from its seed to its last step."""
 
-    name: str
+    name: Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
+    """Of the model that comes of it."""
     licence: str = "BSD-3-Clause"
     about: str = ""
     seed: int = 0

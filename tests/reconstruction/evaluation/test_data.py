@@ -40,6 +40,13 @@ def test_a_truth_is_laid_on_its_frame(tmp_path: Path) -> None:
     assert np.abs(case.truth - inside).mean() < 3  # grey levels; a shift by a pixel would make it 10
 
 
+def test_laying_a_truth_on_its_frame_leaves_its_range(tmp_path: Path) -> None:
+    frame, truth = (np.clip(image.astype(np.uint16) * 19, 0, 4095).astype(np.uint16) for image in noisy_pair(5, 260))
+    write(tmp_path / "low" / "a.png", frame[5:205, 4:214])
+    write(tmp_path / "high" / "a.png", truth[4:204, 6:216])
+    assert read_data(tmp_path, align=True).data_range == read_data(tmp_path, align=False).data_range == 4095.0
+
+
 def test_single_images_have_no_truth(tmp_path: Path) -> None:
     write(tmp_path / "b.png", noisy_pair(1)[0])
     (tmp_path / "notes.txt").write_text("not an image")

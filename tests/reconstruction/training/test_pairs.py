@@ -43,6 +43,8 @@ def test_refuses_what_does_not_pair() -> None:
         registered(one, other, "a.tif")
     with pytest.raises(InputError, match="200 x 200 and 190 x 200 px do not pair"):
         registered(one, other[:, :190], "a.tif")
+    with pytest.raises(InputError, match="uint8 and uint16 do not pair"):
+        registered(one, one.astype(np.uint16), "a.tif")
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="no folder of real recordings beside the repository")

@@ -108,6 +108,7 @@ def test_shipped_recipes_are_recipes(name: str) -> None:
     ("text", "said"),
     [
         ("name = 1 1", "not TOML"),
+        ('name = "My SEM model"\nsteps = 3000\n', "name: String should match pattern"),
         ('name = "x"\nsteps = 0\n', "steps: Input should be greater than 0, got 0"),
         ('name = "x"\nsteps = 3000\nnetwork = {name = "preview"}\n[[data]]\nkind = "none"\n', "data.0"),
     ],
