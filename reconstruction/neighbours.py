@@ -5,7 +5,7 @@ from collections import defaultdict
 
 from reconstruction.sources import Tile
 
-LEAST_OVERLAP_PX = 16  # of 8 to 12 px, chance makes too much: most matches are wrong
+LEAST_OVERLAP_PX = 12  # of fewer, chance makes too much: most matches are wrong
 LEAST_SHARED_SIDE = 0.5  # of a tile's side; excludes tiles that meet at a corner only
 
 
