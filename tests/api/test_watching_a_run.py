@@ -4,6 +4,7 @@ import json
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from api.twin import Twin
 from tests.api.service_bench import SOON_S, eventually
@@ -11,7 +12,7 @@ from tests.api.test_live_view import URL as LIVE
 from tests.api.test_live_view import first_jpeg
 from tests.api.test_serve import SLOW_PLAN, Serving, serving
 
-NO_MOSAIC = '{"display_range": null}'
+NO_MOSAIC = '{"layers": {}}'
 
 
 def fetched(service: Serving, path: str) -> bytes | None:
@@ -33,7 +34,12 @@ def test_the_mosaic_grows_while_every_part_is_well(twin: Twin, tmp_path: Path) -
         job = service.ask("/api/v1/jobs", {"plan": plan})["id"]
         run = eventually(lambda: service.ask(f"/api/v1/jobs/{job}")["run"])
         url = f"/api/v1/runs/{run}/mosaic"
-        seen = eventually(lambda: (found := json.loads(fetched(service, url) or NO_MOSAIC))["display_range"] and found)
+
+        def whole() -> Any:
+            found = json.loads(fetched(service, url) or NO_MOSAIC)
+            return found["layers"] and found["display_range"] and found
+
+        seen = eventually(whole)
         top = len(seen["layers"]["raw"]) - 1
         assert eventually(lambda: fetched(service, f"{url}/raw/{top}/0/0.jpg"))
         assert service.ask("/api/v1/status")["state"] == "acquiring"
