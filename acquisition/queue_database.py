@@ -1,6 +1,8 @@
 """The database of the queue: its tables, how it is opened, and what it says when it cannot be used."""
 
 import math
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +30,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from acquisition.queue_errors import QueueError
 from acquisition.queue_url import queue_url
 
+POLL_S = 0.01
 BUSY_S = 5.0  # whoever writes is done within milliseconds; beyond this something is wrong
 MIGRATIONS = Path(__file__).parent / "migrations"
 HEAD = "0002"
@@ -145,9 +148,22 @@ def _options(url: URL) -> dict[str, Any]:
     return {"connect_args": waits, "pool_pre_ping": True}  # the server may have been restarted since
 
 
+def _write_ahead(connection: Any) -> None:
+    """Keep a log ahead of the file; of two that change a new file over at once, SQLite does not let the second wait."""
+    deadline_s = time.monotonic() + BUSY_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline_s:
+                raise
+            time.sleep(POLL_S)
+
+
 def _prepare_sqlite(connection: Any, record: object) -> None:
     connection.isolation_level = None  # transactions begin where we say, see `_begin_sqlite`
-    connection.execute("PRAGMA journal_mode=WAL")
+    _write_ahead(connection)
     connection.execute("PRAGMA synchronous=FULL")  # a commit survives a power cut
 
 

@@ -11,7 +11,7 @@ from reconstruction.fei_tiff import read_fei
 from reconstruction.metrics.psnr import psnr_db
 from reconstruction.model_card import BOX, WEIGHTS
 from reconstruction.restore import Restorer, restorer
-from reconstruction.training.held_out import RANGE, Frame, tuned
+from reconstruction.training.held_out import Frame, tuned
 from reconstruction.training.low_definition import Recording, record
 from reconstruction.training.pairs import registered
 from reconstruction.training.recipe import Recipe, load_recipe
@@ -20,6 +20,7 @@ from tests.reconstruction.scenes import DATA
 
 NAME = "sem_denoise"
 LEAST_GAIN_DB = 5.0
+RANGE = 255.0  # frames are of 8 bits here
 LEAST_LEAD_DB = 0.5  # over the best classical denoiser, tuned on the very frame
 POINT_SPREAD_PX = 0.85  # standard deviation; of the twin's camera: detail below it looks like noise to the network
 
