@@ -20,9 +20,7 @@ ABSTRACT_NAMES = sys.platform == "linux"
 FILES = Path("/tmp")
 ANYBODY = 0o666
 WAITING_AT_THE_DOOR = 128  # of those who ask who holds it, until they are turned away
-ASKING = struct.pack(
-    "ll", 1, 0
-)  # s, us (`struct timeval`): while the holder is too busy to turn them away, or stands still
+ASKING = struct.pack("ll", 1, 0)  # s, us (`struct timeval`): a holder may be too busy to turn them away, or stand still
 CREDENTIALS = struct.Struct("iII")  # pid, uid, gid: `struct ucred`, see SO_PEERCRED in unix(7)
 
 

@@ -1,16 +1,18 @@
 """A service whose scans are played: each tile is taken when a test says so, and what was told is obeyed."""
 
 import json
+import socket
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import uvicorn
 
 from acquisition.instructions import Cut, Instructions
 from acquisition.journal import Attempt, utc_now
@@ -175,3 +177,18 @@ def rig_file(folder: Path) -> Path:
 
 def as_json(value: Any) -> Any:
     return json.loads(json.dumps(value, default=str))
+
+
+@contextmanager
+def listening(config: uvicorn.Config) -> Iterator[tuple[str, int]]:
+    """An app on a port of this process, as `serve` has it."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as door:
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
+        thread.start()
+        try:
+            eventually(lambda: server.started)
+            yield door.getsockname()
+        finally:
+            server.should_exit = True
+            thread.join()

@@ -1,14 +1,12 @@
 """Connections that say nothing: they are few, are closed in time, and keep nobody from a stop."""
 
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from websockets.sync.client import connect
 
 from api import connections
@@ -16,7 +14,7 @@ from api.app import create_app
 from api.connections import BoundedConfig
 from api.data_folder import DataFolder
 from api.service import Service
-from tests.api.service_bench import SOON_S, PlayedWork, eventually, rig_file
+from tests.api.service_bench import SOON_S, PlayedWork, eventually, listening, rig_file
 
 Address = tuple[str, int]
 
@@ -35,16 +33,8 @@ def config(tmp_path: Path) -> BoundedConfig:
 
 @pytest.fixture
 def address(config: BoundedConfig) -> Iterator[Address]:
-    with closing(socket.create_server(("127.0.0.1", 0))) as door:
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
-        thread.start()
-        try:
-            eventually(lambda: server.started)
-            yield door.getsockname()
-        finally:
-            server.should_exit = True
-            thread.join()
+    with listening(config) as address:
+        yield address
 
 
 def is_closed(open_: socket.socket) -> bool:

@@ -1,10 +1,6 @@
 """Requests that make no sense, over a socket: each is refused as a problem, and nothing moves or is lost."""
 
 import random
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 
 import uvicorn
@@ -16,31 +12,21 @@ from api.app import create_app
 from api.data_folder import DataFolder
 from api.service import Service
 from benchmarks.malformed import Result, Wrong, send, send_all, wrong_requests
-from tests.api.service_bench import PlayedWork, eventually, plan, rig_file
+from tests.api.service_bench import PlayedWork, eventually, listening, plan, rig_file
 
 REQUESTS = 1000
 ALL = Rate(1e6, 10**6)
 
 
-@contextmanager
-def served(app: FastAPI) -> Iterator[tuple[str, int]]:
-    """The app on a port of this process, as `serve` has it."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as door:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [door]})
-        thread.start()
-        try:
-            eventually(lambda: server.started)
-            yield door.getsockname()
-        finally:
-            server.should_exit = True
-            thread.join()
+def quiet(app: FastAPI) -> uvicorn.Config:
+    """As `serve` has it, without a word."""
+    return uvicorn.Config(app, log_level="critical", timeout_graceful_shutdown=1)
 
 
 def test_a_command_that_is_cut_off_is_none(tmp_path: Path) -> None:
     service = Service(DataFolder(tmp_path), rig_file(tmp_path), work=PlayedWork().work)
     app = create_app(service)
-    with served(app) as address:
+    with listening(quiet(app)) as address:
         for path in ("queue/hold", "lease"):  # of which nothing has to be said
             asked = f"POST /api/v1/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 20\r\n\r\n"
             assert send(address, Wrong("cut off", asked.encode(), True, True)) == b""
@@ -51,7 +37,7 @@ def test_a_command_that_is_cut_off_is_none(tmp_path: Path) -> None:
 def test_nonsense_is_refused_and_nothing_moves(tmp_path: Path) -> None:
     played, result = PlayedWork(), Result()
     service = Service(DataFolder(tmp_path), rig_file(tmp_path), work=played.work)
-    with served(create_app(service, Access(tmp_path, rates=Rates(ALL, ALL, ALL)))) as address:
+    with listening(quiet(create_app(service, Access(tmp_path, rates=Rates(ALL, ALL, ALL))))) as address:
         done = service.queue.add("pads", plan()).id
         eventually(lambda: service.queue.get(done).outcome)
         service.queue.hold("nonsense is to come")
