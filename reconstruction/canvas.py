@@ -78,6 +78,10 @@ class Canvas:
         """Give the same area with `scale` pixels to each."""
         return Canvas(scale * self.x_px, scale * self.y_px, scale * self.width_px, scale * self.height_px)
 
+    def grown(self, by: int) -> "Canvas":
+        """Give this canvas with a margin on all sides."""
+        return Canvas(self.x_px - by, self.y_px - by, self.width_px + 2 * by, self.height_px + 2 * by)
+
     def holds(self, other: "Canvas") -> bool:
         """Tell whether another canvas lies inside."""
         return self.union(other) == self
@@ -116,4 +120,4 @@ def around(tiles: Iterable[Tile | PlacedTile], tile_shape: tuple[int, int], marg
     corners = [(whole(tile.x_px), whole(tile.y_px)) for tile in tiles]
     left, top = min(x for x, _ in corners), min(y for _, y in corners)
     right, bottom = max(x for x, _ in corners) + tile_shape[1], max(y for _, y in corners) + tile_shape[0]
-    return Canvas(left - margin_px, top - margin_px, right - left + 2 * margin_px, bottom - top + 2 * margin_px)
+    return Canvas(left, top, right - left, bottom - top).grown(margin_px)

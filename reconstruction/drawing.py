@@ -1,7 +1,7 @@
 """Which blocks of a mosaic need to be drawn, and their pixels."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from reconstruction.brightness import Brightness
 from reconstruction.canvas import BLOCK_PX, Block, Canvas
 from reconstruction.distortion import Distortion
-from reconstruction.frame_cache import FrameCache, Frames
+from reconstruction.frame_cache import Frames, ImageCache
 from reconstruction.fusion import Fusion, blend
 from reconstruction.mosaic import Mosaic
 from reconstruction.placement import Placement
 from reconstruction.resampling import STEPS, Bend, in_steps, whole_and_rest
 from reconstruction.sources import Tile
-from reconstruction.tile_view import TileView, reduced
+from reconstruction.strips import Image
+from reconstruction.tile_view import Laying, TileView
 
-REDUCED_SHARE = 16  # of the memory for frames, for reduced ones: about as many, and a few more
+MEANS_SHARE = 16  # of the memory for frames, for their means over squares: about as many, and a few more
 LEAST_BAND = 4  # rows of blocks that are drawn together, column by column
 
 
@@ -79,6 +80,20 @@ LIVE = Tolerance(px=1.0, brightness=0.02)
 DRAFT = Tolerance(px=1.0, brightness=math.inf, draft=True)
 
 
+class _Means(NamedTuple):
+    """The means of a tile over squares, which depend on its place and on nothing else that changes."""
+
+    spot: Spot
+    distortion: Distortion | None
+    laying: Laying
+
+    def key(self) -> Hashable:
+        return self.spot, self.distortion
+
+    def made(self) -> Image:
+        return self.laying.means()
+
+
 class Drawing:
     """Keeps a mosaic in step with the places of its tiles."""
 
@@ -132,9 +147,7 @@ class _LayerDrawing:
         self._fusion = fusion
         self._pool = pool
         self._drew = drew
-        self._reduced = FrameCache(
-            lambda tile: reduced(layer.frames.get(tile)), layer.frames.limit_bytes // REDUCED_SHARE
-        )
+        self._means = ImageCache(_Means.made, _Means.key, layer.frames.limit_bytes // MEANS_SHARE)
         self._bend = lru_cache(maxsize=1)(self._new_bend)
         self._drawn: dict[Block, Signature] = {}
         if not mosaic.reopened:
@@ -210,16 +223,10 @@ class _LayerDrawing:
         return image
 
     def _view(self, tile: Tile, spot: Spot, signature: Signature) -> TileView:
-        (x, x_rest), (y, y_rest) = whole_and_rest(spot.x_steps), whole_and_rest(spot.y_steps)
-        return TileView(
-            self._layer.frames.get(tile),
-            lambda: self._reduced.get(tile),
-            (x, y),
-            (x_rest, y_rest),
-            spot.gain,
-            signature.shading,
-            self._bend(signature.distortion),
-        )
+        bend = self._bend(signature.distortion)
+        laying = Laying(self._layer.frames.get(tile), (spot.x_steps, spot.y_steps), bend)
+        means = _Means(spot._replace(gain=1.0), signature.distortion, laying)
+        return TileView(laying, lambda: self._means.get(means), spot.gain, signature.shading)
 
     def _new_bend(self, distortion: Distortion | None) -> Bend | None:
         return Bend(distortion, self._tile_shape, self._layer.scale) if distortion else None

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.canvas import Canvas
+from reconstruction.squares import SQUARE_PX
 from reconstruction.strips import Image
 
-SQUARE_PX = 8  # side of the squares in which what is broad is mixed
 BEYOND_PX = 1e-3  # from a tile's rim: how much what continues it counts outside, where nobody sees anything
 TRANSITION = 0.25  # of a tile's weight, over which it fades behind another one: an eighth of the overlap's width
 HIDDEN = 1 - TRANSITION  # of the weight of another tile, up to which nothing is seen of a tile

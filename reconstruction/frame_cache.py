@@ -2,9 +2,9 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from concurrent.futures import Future
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from numpy.typing import NDArray
 
@@ -25,51 +25,64 @@ class Frames(Protocol):
         """Whether it would be returned at once."""
 
 
-class FrameCache:
-    """Images of tiles, fetched when they are not at hand; may be asked from any thread."""
+Wanted = TypeVar("Wanted")
 
-    def __init__(self, fetch: Callable[[Tile], NDArray[Any]], limit_bytes: int) -> None:
-        self._fetch = fetch
+
+class ImageCache(Generic[Wanted]):
+    """Images, made when they are not at hand; may be asked from any thread."""
+
+    def __init__(
+        self, make: Callable[[Wanted], NDArray[Any]], key: Callable[[Wanted], Hashable], limit_bytes: int
+    ) -> None:
+        self._make = make
+        self._key = key
         self.limit_bytes = limit_bytes
         self._held_bytes = 0
-        self._frames: OrderedDict[tuple[int, int], Future[NDArray[Any]]] = OrderedDict()
+        self._images: OrderedDict[Hashable, Future[NDArray[Any]]] = OrderedDict()
         self._lock = threading.Lock()
 
-    def get(self, tile: Tile) -> NDArray[Any]:
-        """Return an image (y, x), not to be written to; who asks while it is being fetched waits for it."""
-        key = tile.index, tile.take
+    def get(self, wanted: Wanted) -> NDArray[Any]:
+        """Return an image (y, x), not to be written to; who asks while it is being made waits for it."""
+        key = self._key(wanted)
         with self._lock:
-            asked = self._frames.get(key)
+            asked = self._images.get(key)
             if asked is not None:
-                self._frames.move_to_end(key)
+                self._images.move_to_end(key)
             else:
-                mine = self._frames[key] = Future()
+                mine = self._images[key] = Future()
         if asked is not None:
             return asked.result()
         try:
-            mine.set_result(self._fetch(tile))
+            mine.set_result(self._make(wanted))
         except BaseException as error:
             mine.set_exception(error)
             with self._lock:
-                del self._frames[key]
+                del self._images[key]
             raise
         with self._lock:
             self._held_bytes += mine.result().nbytes
             self._make_room()
         return mine.result()
 
-    def has(self, tile: Tile) -> bool:
+    def has(self, wanted: Wanted) -> bool:
         with self._lock:
-            asked = self._frames.get((tile.index, tile.take))
+            asked = self._images.get(self._key(wanted))
             return asked is not None and asked.done()
 
     def _make_room(self) -> None:
         """Let go of what was not used for the longest time, except for what is still being fetched."""
-        for key in list(self._frames):
-            if self._held_bytes <= self.limit_bytes or len(self._frames) == 1:
+        for key in list(self._images):
+            if self._held_bytes <= self.limit_bytes or len(self._images) == 1:
                 return
-            if self._frames[key].done():
-                self._held_bytes -= self._frames.pop(key).result().nbytes
+            if self._images[key].done():
+                self._held_bytes -= self._images.pop(key).result().nbytes
+
+
+class FrameCache(ImageCache[Tile]):
+    """Images of tiles, fetched when they are not at hand."""
+
+    def __init__(self, fetch: Callable[[Tile], NDArray[Any]], limit_bytes: int) -> None:
+        super().__init__(fetch, lambda tile: (tile.index, tile.take), limit_bytes)
 
 
 class Channel:

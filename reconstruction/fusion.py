@@ -5,7 +5,7 @@ edges where tiles do not quite fit. `bands` mixes only what is broad that way, a
 whose rim is further away, across a narrow transition: two bands of the pyramid of Burt and Adelson (1983).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple, Protocol, get_args
 
@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from reconstruction.canvas import Canvas
 from reconstruction.errors import InputError
-from reconstruction.feather import HIDDEN, SQUARE_PX, feather, of_squares, seen_parts
+from reconstruction.feather import HIDDEN, feather, of_squares, seen_parts
+from reconstruction.squares import SQUARE_PX, covering, inside
 from reconstruction.strips import Image
 
 Blend = Literal["feather", "bands"]
+BROAD_SIGMA = 2.0  # squares; what is smoother than this is broad
+BROAD_REACH = 9  # squares, beyond which `cv2.GaussianBlur` looks no further
 MANY = 20  # tiles in a box; to look for where each two of them meet takes longer than to mix all of it
 
 
@@ -54,8 +57,9 @@ class Laid(Protocol):
     def pixels(self, box: Canvas) -> Image:
         """Cut its pixels (y, x) from a part of its box."""
 
-    def broad(self, box: Canvas) -> Image:
-        """Give what is broad in it, for squares of `SQUARE_PX` of any box; beyond its rim, as on the rim."""
+    @property
+    def means(self) -> Image:
+        """Its averages over the squares that lie whole within its box."""
 
 
 def blend(box: Canvas, tiles: Sequence[Laid], dtype: np.dtype[Any], how: Blend) -> NDArray[Any]:
@@ -68,9 +72,10 @@ def blend(box: Canvas, tiles: Sequence[Laid], dtype: np.dtype[Any], how: Blend) 
     places = _crowded(box, [part for each in boxes if (part := each.common(box))])
     if places and how == "bands":
         seen = seen_parts(box, boxes)
+        squares = covering(box).grown(1)  # one more, to interpolate up to the rim
         parts = [
-            each.lifted(lift, box, places)
-            for each, lift in zip(_cut(tiles, seen), _lifts(box, tiles, seen), strict=True)
+            each.lifted(lift, squares, places)
+            for each, lift in zip(_cut(tiles, seen), _lifts(squares, tiles, seen), strict=True)
         ]
         places = _crowded(box, [each.part for each in parts])
     else:
@@ -97,13 +102,13 @@ class _Part(NamedTuple):
     def share(self) -> Image:
         return feather(self.tile.shape)[self.part.within(self.tile)]
 
-    def lifted(self, lift: Image, box: Canvas, places: Iterable[Canvas]) -> "_Part":
-        """Add, in some places, what is given for the squares of a box."""
+    def lifted(self, lift: Image, squares: Canvas, places: Iterable[Canvas]) -> "_Part":
+        """Add, in some places, what is given for squares."""
         pixels = self.pixels.copy()
         for place in places:
             if cut := self.part.common(place):
                 at = cut.within(self.part)
-                np.add(self.pixels[at], _enlarged(lift, cut.within(box)), out=pixels[at])
+                np.add(self.pixels[at], _enlarged(lift, cut.within(squares.times(SQUARE_PX))), out=pixels[at])
         return self._replace(pixels=pixels)
 
 
@@ -148,16 +153,52 @@ def _mixed(place: Canvas, parts: Iterable[_Part], hidden: float) -> Image:
     return np.divide(total, weights, out=total)
 
 
-def _lifts(box: Canvas, tiles: Sequence[Laid], wanted: Sequence[Canvas | None]) -> list[Image]:
-    """What is broad in the mean of some tiles less what is broad in each that is wanted, for squares of the box."""
-    broad = [tile.broad(box) for tile in tiles]
-    weights = [np.square(of_squares(box, tile.box)) for tile in tiles]
-    mean = sum(weight * image for weight, image in zip(weights, broad, strict=True)) / sum(weights)
-    return [np.asarray(mean - image, np.float32) for image, part in zip(broad, wanted, strict=True) if part]
+def _lifts(squares: Canvas, tiles: Sequence[Laid], wanted: Sequence[Canvas | None]) -> list[Image]:
+    """How much brighter the mean of some tiles is than each that is wanted, as far as that is broad."""
+    weights = [np.square(of_squares(squares.times(SQUARE_PX), tile.box)) for tile in tiles]
+    total = sum(weights)
+    lifts = [np.zeros(squares.shape, np.float32) for _ in tiles]
+    for (i, j), part, brighter in _steps(squares, tiles):
+        at = part.within(squares)
+        lifts[i][at] += weights[j][at] * brighter
+        lifts[j][at] -= weights[i][at] * brighter
+    return [np.asarray(lift / total, np.float32) for lift, part in zip(lifts, wanted, strict=True) if part]
+
+
+def _steps(squares: Canvas, tiles: Sequence[Laid]) -> Iterator[tuple[tuple[int, int], Canvas, Image]]:
+    """Yield where each two tiles meet how much brighter the second one is, as far as that is broad.
+
+    It is the difference that is smoothed: what both show alike adds nothing, up to the very rims.
+    """
+    near = squares.grown(BROAD_REACH)
+    there = [inside(tile.box) for tile in tiles]
+    for i, j in _meeting([each.common(near) if each else None for each in there]):
+        first, second = there[i], there[j]
+        both = first and second and first.common(second)
+        both = both and both.common(near)
+        part = both and both.grown(1).common(squares)  # the squares that they share in part
+        if first and second and both and part:
+            step = tiles[j].means[both.within(second)] - tiles[i].means[both.within(first)]
+            broad = cv2.GaussianBlur(step, (0, 0), BROAD_SIGMA, borderType=cv2.BORDER_REFLECT)
+            rows, columns = (
+                np.clip(np.arange(cut.start, cut.stop), 0, size - 1)
+                for cut, size in zip(part.within(both), both.shape, strict=True)
+            )
+            yield (i, j), part, np.asarray(broad[rows[:, None], columns], dtype=np.float32)
+
+
+def _meeting(boxes: Sequence[Canvas | None]) -> list[tuple[int, int]]:
+    """List the pairs of boxes that share something."""
+    sides = [(b.x_px, b.y_px, b.x_px + b.width_px, b.y_px + b.height_px) if b else (0, 0, 0, 0) for b in boxes]
+    left, top, right, bottom = np.array(sides).T[:, :, None]
+    meet = (np.maximum(left, left.T) < np.minimum(right, right.T)) & (
+        np.maximum(top, top.T) < np.minimum(bottom, bottom.T)
+    )
+    return [(int(i), int(j)) for i, j in np.argwhere(np.triu(meet, 1))]
 
 
 def _enlarged(squares: Image, place: tuple[slice, slice]) -> Image:
-    """Interpolate between squares, for a part of their box."""
+    """Interpolate between squares, for a part of the pixels that they cover."""
     near = tuple(slice(max(part.start // SQUARE_PX - 1, 0), part.stop // SQUARE_PX + 2) for part in place)
     few = squares[near]
     size = few.shape[1] * SQUARE_PX, few.shape[0] * SQUARE_PX
