@@ -20,12 +20,12 @@ from reconstruction.brightness_ratios import Ratios, measure_ratios
 from reconstruction.canvas import Canvas, around, refuse_endless
 from reconstruction.consistency import agreement
 from reconstruction.drawing import DRAFT, EXACT, LIVE, Drawing, Layer, Tolerance
-from reconstruction.fixed_pattern import FixedPattern, PatternEstimate
 from reconstruction.frame_cache import Channel, FrameCache, Frames
 from reconstruction.fusion import Fusion
 from reconstruction.live_placement import LivePlacement
 from reconstruction.mosaic import Mosaic
 from reconstruction.neighbours import Neighbourhood
+from reconstruction.pattern_learning import PatternLearning
 from reconstruction.placement import Placement, place
 from reconstruction.registration import Edge, register
 from reconstruction.restore import DEVIATION_STEPS, Restorer, UncertainRestorer
@@ -187,8 +187,7 @@ class _Worker:
         self._edges: dict[tuple[int, int], Edge] = {}
         self._ratios: dict[tuple[int, int], Ratios] = {}
         self._tiles: dict[int, Tile] = {}
-        self._learning: PatternEstimate | None = PatternEstimate()
-        self._pattern: FixedPattern | None = None
+        self._detector = PatternLearning(self._raw.get)
         self._live = LivePlacement()
         self._brightness = Brightness()  # as it was known at `_matched_s`, which took `_matching_s`
         self._matched_s, self._matching_s = -math.inf, 0.0
@@ -234,7 +233,7 @@ class _Worker:
         if live and pending:  # to be seen at once, for all of it is drawn next
             drawing = self._grown(drawing, self._place(self._live.place), DRAFT)
         self._seconds["shown"] = time.perf_counter() - started
-        self._learn_pattern()
+        self._settle_pattern()
         placement = self._place(place)
         self._match(placement)
         mosaic = self._finish(drawing, placement)
@@ -277,15 +276,16 @@ class _Worker:
         moved = any(replace(tile, take=self._tiles[tile.index].take) != self._tiles[tile.index] for tile in again)
         if again:
             batch = self._all_with(again) + new
-        learning = self._pool.submit(self._learn_from, new)
+            self._detector.take_again(again)
+        learning = self._pool.submit(self._detector.learn_from, batch)
         pairs = {(a.index, b.index): (a, b) for tile in batch for a, b in self._pairs_with(tile)}
         if again:  # all pairs there are; the others belong to places where tiles do not lie any more
             self._edges = {key: self._edges[key] for key in pairs if key in self._edges}
             self._ratios = {key: self._ratios[key] for key in self._edges}
         self._measure([pair for key, pair in pairs.items() if key not in self._ratios])
         learning.result()
-        if self._learning and self._learning.complete:
-            self._learn_pattern()
+        if self._detector.complete:
+            self._settle_pattern()
         self._seconds["register"] += time.perf_counter() - started
         return moved
 
@@ -323,21 +323,12 @@ class _Worker:
         frames = self._raw.get(first), self._raw.get(second)
         nominal_px = (second.x_px - first.x_px, second.y_px - first.y_px)
         known = self._known.get((first.index, second.index))
-        edge = known or register(first.index, second.index, *frames, nominal_px, self._pattern)
+        edge = known or register(first.index, second.index, *frames, nominal_px, self._detector.pattern)
         return edge, measure_ratios(edge, *frames)
 
-    def _learn_from(self, batch: Sequence[Tile]) -> None:
-        """Learn from frames, until there are enough; from each once: with itself, all of it would be a pattern."""
-        for tile in batch:
-            if self._learning and not self._learning.complete:
-                self._learning.add(self._raw.get(tile))
-
-    def _learn_pattern(self) -> None:
+    def _settle_pattern(self) -> None:
         """Settle what the detector adds to every frame, and measure again what was measured without knowing it."""
-        if self._learning is None:
-            return
-        self._pattern, self._learning = self._learning.pattern(), None
-        if self._pattern:
+        if self._detector.settle():
             self._known = {key: edge for key, edge in self._known.items() if key not in self._edges}
             self._measure([(self._tiles[a], self._tiles[b]) for a, b in self._edges])
 

@@ -1,5 +1,7 @@
 """What the detector adds to every frame: found where it is, nowhere else, never taken for the specimen."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 from reconstruction.fixed_pattern import FixedPattern, PatternEstimate
 from reconstruction.registration import register
 from reconstruction.restore import restorer
+from reconstruction.sources import Tile
 from reconstruction.worker import follow
 from tests.reconstruction.scenes import FULL_SCALE, Scan, errors_px, scan
 
@@ -76,3 +79,28 @@ def test_a_worker_measures_again_once_it_knows_the_pattern(tmp_path: Path) -> No
     result = follow(scene, tmp_path, restorer("none"), lambda progress: None)
     places = np.array([(tile.x_px, tile.y_px) for tile in result.placement.tiles.values()])
     assert errors_px(places, scene.truth_px).max() < 0.3
+
+
+class BlackAtFirst(Scan):
+    """The first frames are dark; they are taken again at the end."""
+
+    bad = (0, 1, 2, 5)
+
+    def follow(self) -> Iterator[list[Tile]]:
+        good = list(self.frames)
+        for index in self.bad:
+            self.frames[index] = np.random.default_rng(index).integers(95, 106, good[0].shape).astype(np.uint16)
+        yield from super().follow()
+        self.frames[:] = good
+        yield [replace(self.tiles[index], take=2) for index in self.bad]
+
+
+def test_a_pattern_learnt_from_a_bad_frame_is_learnt_anew(tmp_path: Path) -> None:
+    scene = scan("faint", 0.2, size=256, rows=6, columns=6)
+    marred(scene)
+    bad = BlackAtFirst(list(scene.frames), scene.tiles, scene.truth_px)
+    places = []
+    for name, source in (("good", scene), ("bad", bad)):
+        result = follow(source, tmp_path / name, restorer("none"), lambda progress: None)
+        places.append([(tile.x_px, tile.y_px) for tile in result.placement.tiles.values()])
+    assert places[0] == places[1]
