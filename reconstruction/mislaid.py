@@ -11,13 +11,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from reconstruction.neighbours import are_neighbours
-from reconstruction.registration import Edge, register
+from reconstruction.registration import Edge, fisher, register
 from reconstruction.sources import Tile
 from reconstruction.strip_pair import signal_to_noise
 from reconstruction.strips import high_passed
 
 MOST_SUSPECTS = 8  # where more tiles match nothing, something else is wrong
 LEAST_SIGNAL = 0.1  # variance of the structure over that of the noise; below, a tile shows nothing to match
+BETTER = 1.5  # times Fisher's z of the best match that a tile has where it lies; strangers match hardly at all
 ENOUGH = 2  # neighbours that say yes, or no
 
 Pixels = Callable[[Tile], NDArray[Any]]
@@ -34,12 +35,13 @@ def mislaid(tiles: Sequence[Tile], edges: Sequence[Edge], empty: Sequence[Tile],
     if not 0 < len(suspects) <= MOST_SUSPECTS:
         return {}
     names = {tile.index for tile in suspects}
+    here = {tile.index: max(edge.score for edge in edges if tile.index in (edge.a, edge.b)) for tile in suspects}
     sound = [tile for tile in tiles if tile.index not in names]
     found: dict[int, Tile] = {}
     for tile in suspects:
         for place in [*suspects, *empty]:
             taken = any(place.index == other.index for other in found.values())
-            if place.index != tile.index and not taken and _fits(tile, place, sound, pixels):
+            if place.index != tile.index and not taken and _fits(tile, here[tile.index], place, sound, pixels):
                 found[tile.index] = place
                 break
     return found
@@ -55,14 +57,18 @@ def _suspects(tiles: Sequence[Tile], edges: Sequence[Edge], pixels: Pixels) -> l
     return [tile for tile in lonely if signal_to_noise(high_passed(pixels(tile))) > LEAST_SIGNAL]
 
 
-def _fits(tile: Tile, place: Tile, sound: Sequence[Tile], pixels: Pixels) -> bool:
-    """Tell whether a tile matches the neighbours of a place: two of them, or the only one there is."""
+def _fits(tile: Tile, here: float, place: Tile, sound: Sequence[Tile], pixels: Pixels) -> bool:
+    """Tell whether a tile matches the neighbours of a place: two of them, or the only one there is.
+
+    Far better than it does `here`, that is: a lattice matches anywhere, and says nothing.
+    """
     frame = pixels(tile)
     around = [other for other in sound if are_neighbours(other, place, (frame.shape[0], frame.shape[1]))]
     yes = no = 0
     for other in around:
         nominal_px = (place.x_px - other.x_px, place.y_px - other.y_px)
-        if register(other.index, tile.index, pixels(other), frame, nominal_px).accepted:
+        edge = register(other.index, tile.index, pixels(other), frame, nominal_px)
+        if edge.accepted and fisher(edge.score) > BETTER * fisher(here):
             yes += 1
         else:
             no += 1

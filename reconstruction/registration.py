@@ -93,7 +93,7 @@ def register(
         if not wider.edge.accepted:
             found = replace(wider, edge=found.edge)
             continue
-        if _fisher(found.edge.score) > RIVAL * _fisher(wider.edge.score) and _elsewhere(found.edge, wider.edge):
+        if fisher(found.edge.score) > RIVAL * fisher(wider.edge.score) and _elsewhere(found.edge, wider.edge):
             break  # a match at the rim of the search before and another one: a lattice
         found = wider
     return found.edge
@@ -217,7 +217,7 @@ def _significant(pair: StripPair, best: Candidate, refined: Refined) -> bool:
     """Tell whether unrelated strips of the same texture would hardly match as well."""
     if refined.ncc <= LEAST_NCC:
         return False
-    match, least = _fisher(refined.ncc), LEAST_SIGNIFICANCE
+    match, least = fisher(refined.ncc), LEAST_SIGNIFICANCE
     if pair.signal_to_noise > CLEAN and max(refined.ncc, best.ncc) < POOR_NCC:  # of a narrow overlap, shading is left
         least *= DOUBTFUL
     if match > CLEARLY * least * pair.rough_deviation(best.shift_px):
@@ -235,13 +235,13 @@ def _unique(pair: StripPair, best: Candidate, refined: Refined, others: list[Can
         offset = np.subtract(rival.shift_px, best.shift_px)
         if np.abs(offset).max() <= SAME_PEAK_PX or (ridge and abs(float(across @ offset)) <= RIDGE_PX):
             continue
-        beaten = (1.0 - LEAST_LEAD) * _fisher(refined.ncc, MOST_NCC)
-        if _fisher(rival.ncc / LEAST_LOSS, MOST_NCC) <= beaten or _fisher(pair.most(rival), MOST_NCC) <= beaten:
+        beaten = (1.0 - LEAST_LEAD) * fisher(refined.ncc, MOST_NCC)
+        if fisher(rival.ncc / LEAST_LOSS, MOST_NCC) <= beaten or fisher(pair.most(rival), MOST_NCC) <= beaten:
             return True
         peak = pair.refined(rival.shift_px) or _climbed(pair, rival, best)
         most = MOST_NCC if peak else ALL_BUT_ONE  # the shoulder of the winner's own peak is no peak
         rivals_ncc = max(rival.ncc, peak.ncc if peak else 0.0)  # at whole pixels the winner would be flattered
-        if _fisher(rivals_ncc, most) > (1.0 - LEAST_LEAD) * _fisher(refined.ncc, most):
+        if fisher(rivals_ncc, most) > (1.0 - LEAST_LEAD) * fisher(refined.ncc, most):
             return False
     return True
 
@@ -254,6 +254,6 @@ def _climbed(pair: StripPair, rival: Candidate, best: Candidate) -> Refined | No
     return pair.refined(top.shift_px)
 
 
-def _fisher(ncc: float, most: float = ALL_BUT_ONE) -> float:
+def fisher(ncc: float, most: float = ALL_BUT_ONE) -> float:
     """Fisher's z, in which correlations of any size scatter alike."""
     return math.atanh(min(max(ncc, 0.0), most))

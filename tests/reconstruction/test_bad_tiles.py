@@ -164,3 +164,21 @@ def test_a_folder_of_which_half_is_bad_is_refused(folder: Path) -> None:
         garbage(folder / name)
     with pytest.raises(InputError, match=r"r0c0\.tif: not a readable image; 6 of 12 tiles cannot be used"):
         TileFolder(folder)
+
+
+def test_a_tile_of_a_lattice_is_not_put_elsewhere(tmp_path: Path) -> None:
+    claimed = [(192 * column, 192 * row) for row, column in np.ndindex(3, 4)]
+    places = claimed + np.random.default_rng(1).normal(0, 3, (12, 2))
+    rng = np.random.default_rng(1)
+    angles = 0.1 + np.pi / 3 * np.arange(3)
+    with (tmp_path / "tiles.csv").open("w", newline="") as file:
+        file.write("file,x_px,y_px\n")
+        for (row, column), nominal, place in zip(np.ndindex(3, 4), claimed, places - places[0], strict=True):
+            y, x = np.mgrid[:256, :256] + place[::-1, None, None]
+            waves = [np.cos(2 * np.pi / 28 * (x * np.cos(angle) + y * np.sin(angle))) for angle in angles]
+            frame = 20000 + 20000 / 3 * np.sum(waves, axis=0) + rng.normal(0, 200, x.shape)
+            tifffile.imwrite(tmp_path / f"r{row}c{column}.tif", np.rint(frame).astype(np.uint16))
+            file.write(f"r{row}c{column}.tif,{nominal[0]},{nominal[1]}\n")
+    source = TileFolder(tmp_path)
+    follow(source, tmp_path / "out", restorer("none"), lambda progress: None, live=False)
+    assert source.remarks == []
