@@ -73,10 +73,8 @@ def blend(box: Canvas, tiles: Sequence[Laid], dtype: np.dtype[Any], how: Blend) 
     if places and how == "bands":
         seen = seen_parts(box, boxes)
         squares = covering(box).grown(1)  # one more, to interpolate up to the rim
-        parts = [
-            each.lifted(lift, squares, places)
-            for each, lift in zip(_cut(tiles, seen), _lifts(squares, tiles, seen), strict=True)
-        ]
+        lifts = [lift for lift, part in zip(_lifts(squares, tiles), seen, strict=True) if lift and part]
+        parts = [each.lifted(lift, places) for each, lift in zip(_cut(tiles, seen), lifts, strict=True)]
         places = _crowded(box, [each.part for each in parts])
     else:
         parts = _cut(tiles, [each.common(box) for each in boxes])
@@ -85,6 +83,19 @@ def blend(box: Canvas, tiles: Sequence[Laid], dtype: np.dtype[Any], how: Blend) 
     for place in places:
         image[place.within(box)] = _mixed(place, parts, HIDDEN if how == "bands" else 0.0)
     return rounded(image, dtype)
+
+
+class _Lift(NamedTuple):
+    """What is added to a tile, and how much the tile counts, in squares."""
+
+    squares: Canvas
+    by: Image
+    weight: Image
+
+    @classmethod
+    def of(cls, squares: Canvas, tile: Canvas) -> "_Lift":
+        weight = np.square(of_squares(squares.times(SQUARE_PX), tile))
+        return cls(squares, np.zeros(squares.shape, np.float32), weight)
 
 
 class _Part(NamedTuple):
@@ -102,13 +113,13 @@ class _Part(NamedTuple):
     def share(self) -> Image:
         return feather(self.tile.shape)[self.part.within(self.tile)]
 
-    def lifted(self, lift: Image, squares: Canvas, places: Iterable[Canvas]) -> "_Part":
+    def lifted(self, lift: _Lift, places: Iterable[Canvas]) -> "_Part":
         """Add, in some places, what is given for squares."""
         pixels = self.pixels.copy()
         for place in places:
             if cut := self.part.common(place):
                 at = cut.within(self.part)
-                np.add(self.pixels[at], _enlarged(lift, cut.within(squares.times(SQUARE_PX))), out=pixels[at])
+                np.add(self.pixels[at], _enlarged(lift.by, cut.within(lift.squares.times(SQUARE_PX))), out=pixels[at])
         return self._replace(pixels=pixels)
 
 
@@ -153,16 +164,28 @@ def _mixed(place: Canvas, parts: Iterable[_Part], hidden: float) -> Image:
     return np.divide(total, weights, out=total)
 
 
-def _lifts(squares: Canvas, tiles: Sequence[Laid], wanted: Sequence[Canvas | None]) -> list[Image]:
-    """How much brighter the mean of some tiles is than each that is wanted, as far as that is broad."""
-    weights = [np.square(of_squares(squares.times(SQUARE_PX), tile.box)) for tile in tiles]
-    total = sum(weights)
-    lifts = [np.zeros(squares.shape, np.float32) for _ in tiles]
+def _lifts(squares: Canvas, tiles: Sequence[Laid]) -> list[_Lift | None]:
+    """How much brighter the mean of some tiles is than each of them, as far as that is broad; None: it has no part."""
+    lifts = [_Lift.of(part, tile.box) if (part := _part(squares, tile)) else None for tile in tiles]
+    total = np.zeros(squares.shape, np.float32)
+    for lift in lifts:
+        if lift:
+            total[lift.squares.within(squares)] += lift.weight
     for (i, j), part, brighter in _steps(squares, tiles):
-        at = part.within(squares)
-        lifts[i][at] += weights[j][at] * brighter
-        lifts[j][at] -= weights[i][at] * brighter
-    return [np.asarray(lift / total, np.float32) for lift, part in zip(lifts, wanted, strict=True) if part]
+        one, other = lifts[i], lifts[j]
+        if one and other and (both := part.common(one.squares)) and (both := both.common(other.squares)):
+            step = brighter[both.within(part)]
+            one.by[both.within(one.squares)] += other.weight[both.within(other.squares)] * step
+            other.by[both.within(other.squares)] -= one.weight[both.within(one.squares)] * step
+    for lift in lifts:
+        if lift:
+            np.divide(lift.by, total[lift.squares.within(squares)], out=lift.by)
+    return lifts
+
+
+def _part(squares: Canvas, tile: Laid) -> Canvas | None:
+    """The squares around a tile up to which is interpolated."""
+    return covering(tile.box).grown(1).common(squares)
 
 
 def _steps(squares: Canvas, tiles: Sequence[Laid]) -> Iterator[tuple[tuple[int, int], Canvas, Image]]:
