@@ -23,3 +23,13 @@ def settle_heap(frame_bytes: int) -> None:
     least = LARGE if frame_bytes >= LARGE_FRAME else SMALL
     for option, value in ((M_MMAP_THRESHOLD, least), (M_TRIM_THRESHOLD, 2 * least), (M_ARENA_MAX, HEAPS)):
         mallopt(option, value)
+
+
+def give_back(frame_bytes: int) -> None:
+    """Return to the system what is free among things that are kept, in half a millisecond; not where frames are large.
+
+    There, what is drawn next would have to ask for it again.
+    """
+    malloc_trim: Any = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if malloc_trim is not None and frame_bytes < LARGE_FRAME:
+        malloc_trim(0)

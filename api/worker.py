@@ -19,7 +19,7 @@ from acquisition.judging import doubt_calibration
 from acquisition.run_frames import RunFrames
 from acquisition.summary import run_facts
 from api.folders import writing_in
-from api.heap import settle_heap
+from api.heap import give_back, settle_heap
 from api.night.report import write_night_report
 from api.truth import compare
 from api.worker_process import GO_ON
@@ -78,9 +78,11 @@ class Channel:
 def reconstruct_run(run: Path, world_url: str | None, say: Channel) -> dict[str, Any]:
     """Follow the run in its own folder; the finished `summary.json`."""
     source = RunFrames(run, remember_edges=True)
-    settle_heap(math.prod(source.tile_shape) * source.dtype.itemsize)
+    frame_bytes = math.prod(source.tile_shape) * source.dtype.itemsize
+    settle_heap(frame_bytes)
 
     def heard(progress: Progress) -> None:
+        give_back(frame_bytes)
         say({"placed": progress.tiles, "planned": progress.planned})
 
     def warned(text: str) -> None:

@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from api.heap import settle_heap
+from api.heap import give_back, settle_heap
 from benchmarks.tile_sets import SETS, Recipe, TileSet
 from reconstruction.opened_array import opened_array
 from reconstruction.registration import Edge
@@ -113,12 +113,14 @@ def work(folder: Path, out: Path, every_s: float, batch: int, to: Connection) ->
     memory_mb: dict[int, float] = {}
 
     def heard(progress: Progress) -> None:
+        give_back(frame_bytes)  # as the worker does
         for count in TILES_AT:
             if progress.tiles >= count and count not in memory_mb:
                 memory_mb[count] = anonymous_mb()
 
     camera = Camera(folder, every_s, batch, to.send)
-    settle_heap(math.prod(camera.tile_shape) * camera.dtype.itemsize)  # as the worker does
+    frame_bytes = math.prod(camera.tile_shape) * camera.dtype.itemsize
+    settle_heap(frame_bytes)
     began, cpu_s = time.perf_counter(), time.process_time()
     made = follow(camera, out, restorer("none"), heard)
     took = {
