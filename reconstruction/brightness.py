@@ -4,7 +4,7 @@ Two tiles show one place of the specimen at two places of the camera. The logari
 difference of two factors and of a polynomial at those two places, whatever the specimen looks like there.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -16,9 +16,10 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from reconstruction.brightness_ratios import ORDERS, Ratios
+from reconstruction.sources import Tile
 
 USUAL = {1: 0.03, 2: 0.2, 3: 0.03, 4: 0.03}  # size of a coefficient by its order: overlaps alone tell some poorly apart
-USUAL_EXPOSURE = 0.1  # standard deviation of the logarithm of a factor
+USUAL_EXPOSURE = 0.1  # standard deviation of the logarithm of a factor, until it is known
 ROUNDS = 4  # of weighing down overlaps that do not fit
 TOLERATED = 2.0  # standard deviations
 LEAST_SHADING = 0.003  # between the brightest and the darkest place of a tile; below, nothing is taken out
@@ -57,10 +58,14 @@ def flat_field(shading: tuple[float, ...], shape: tuple[int, ...]) -> NDArray[np
     return np.asarray(factor / factor.mean(), dtype=np.float32)
 
 
-def match(tiles: Iterable[int], ratios: Sequence[Ratios], exposure: bool = True, flat: bool = True) -> Brightness:
+def match(tiles: Mapping[int, Tile], ratios: Sequence[Ratios], exposure: bool = True, flat: bool = True) -> Brightness:
     """Find the brightness of tiles from the overlaps among them; what is not significant is left out.
 
+    A shading that falls off to one side, and factors that rise from tile to tile, explain the same overlaps. Factors
+    that scatter little apart from such a rise are not believed to rise.
+
     Args:
+        tiles: by their index.
         exposure: look for a factor of each tile.
         flat: look for a common shading.
     """
@@ -68,14 +73,29 @@ def match(tiles: Iterable[int], ratios: Sequence[Ratios], exposure: bool = True,
     known = [each for each in ratios if each.cells]
     if not known or not (exposure or flat):
         return Brightness()
+    places_px = np.array([(tiles[index].x_px, tiles[index].y_px) for index in order])
     system = _System(known, {index: row for row, index in enumerate(order)}, exposure, flat)
     for _ in range(ROUNDS):
         system.solve()
+        if flat:
+            system.usual_exposure = _scatter(system.gains, places_px)
     gains, shading = system.gains - system.gains.mean(), system.shading
-    even = system.gains_chi2 < DOUBTFUL * len(order) or np.square(gains).mean() < LEAST_EXPOSURE**2
     unshaded = not flat or system.shading_chi2 < DOUBTFUL * len(shading) or _range(shading) < LEAST_SHADING
+    if flat and unshaded:
+        return match(tiles, ratios, exposure, flat=False)
+    even = system.gains_chi2 < DOUBTFUL * len(order) or np.square(gains).mean() < LEAST_EXPOSURE**2
     factors = {} if even else {index: _rounded(np.exp(gain)) for index, gain in zip(order, gains, strict=True)}
     return Brightness(factors, () if unshaded else tuple(map(_rounded, shading)))
+
+
+def _scatter(gains: NDArray[Any], places_px: NDArray[Any]) -> float:
+    """Standard deviation of the logarithms of factors about a plane, as far as there are tiles enough to tell."""
+    plane = np.column_stack([np.ones(len(gains)), places_px])
+    freedom = len(gains) - plane.shape[1]
+    if freedom < 1:
+        return USUAL_EXPOSURE
+    left = gains - plane @ np.linalg.lstsq(plane, gains)[0]
+    return float(np.clip(np.sqrt(left @ left / freedom), LEAST_EXPOSURE, USUAL_EXPOSURE))
 
 
 def _range(shading: NDArray[Any]) -> float:
@@ -98,6 +118,7 @@ class _System:
         self._products = np.stack([each.products[np.ix_(kept, kept)] for each in ratios])
         self._cells = np.array([each.cells for each in ratios])
         self._exposure = exposure
+        self.usual_exposure = USUAL_EXPOSURE
         self.gains: NDArray[Any] = np.zeros(len(row_of))
         self.shading: NDArray[Any] = np.zeros(terms)
         self.gains_chi2 = self.shading_chi2 = 0.0  # what they explain of the scatter, in units of what is left of it
@@ -129,7 +150,7 @@ class _System:
         rows, columns = np.concatenate([a, b, a, b]), np.concatenate([a, b, b, a])
         values = np.concatenate([weight, weight, -weight, -weight])
         ties = sparse.csc_matrix((values, (rows, columns)), (tiles, tiles))
-        return ties + sparse.identity(tiles, format="csc") / USUAL_EXPOSURE**2
+        return ties + sparse.identity(tiles, format="csc") / self.usual_exposure**2
 
     def _weigh(self) -> float:
         """Weigh overlaps by how they fit; return the usual mean square of what is left, in units of its variance."""

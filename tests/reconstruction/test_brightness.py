@@ -36,7 +36,7 @@ def seams(scene: Scan) -> list[Ratios]:
 
 
 def matched(scene: Scan, known: list[Ratios], **wanted: bool) -> Brightness:
-    return match(range(len(scene.tiles)), known, **wanted)
+    return match({tile.index: tile for tile in scene.tiles}, known, **wanted)
 
 
 def test_exposure_and_shading_are_found_from_the_overlaps() -> None:
@@ -54,6 +54,17 @@ def test_exposure_and_shading_are_found_from_the_overlaps() -> None:
     before, after = ([s.products[0, -1] / s.products[0, 0] for s in seams(each)] for each in (lit, corrected))
     assert np.std(before) > 0.04
     assert np.std(after) < 0.002  # shot noise
+
+
+@pytest.mark.parametrize(("overlap", "tilted"), [(0.15, True), (0.5, True), (0.5, False)])
+def test_a_tilt_of_the_light_is_not_taken_for_exposures_that_rise(overlap: float, tilted: bool) -> None:
+    scene = scan("grains", overlap, size=256, rows=4, columns=5, seed=2)
+    lit = unevenly_lit(scene, np.ones(20), shading(scene.tile_shape) if tilted else np.ones(scene.tile_shape))
+    found = matched(scene, seams(lit))
+    assert np.ptp(list(found.gains.values()) or [1.0]) < 0.003
+    assert bool(found.shading) == tilted
+    left = flat_field(found.shading, scene.tile_shape) * shading(scene.tile_shape) if tilted else np.ones(1)
+    assert np.ptp(left / left.mean()) < 0.01
 
 
 def test_even_light_is_left_alone() -> None:
