@@ -27,6 +27,8 @@ DOUBTFUL = 1.5  # times the significance that such a match needs; true ones have
 ENOUGH_PIXELS = 50_000  # of an overlap; of more, half the resolution tells the shift to some hundredths of a pixel
 MOST_PIXELS = 200_000  # that are looked at a second time at full resolution where tiles are distorted
 SAME_PLACE_PX = 8.0
+AT_REST_PX = 2.0  # what matches so close to no displacement at all is the detector's: dust, stripes
+LEAST_STEP_PX = 8.0  # if the stage claims as much
 LEAST_SIGNIFICANCE = 6.5  # standard deviations; the greatest of 1e4 chance values lies near 4
 CLEARLY = 2.0  # times that; beyond, the spectra of the strips will do for those of the overlap
 LEAST_NCC = 0.08
@@ -144,18 +146,27 @@ def _search(
     pair = StripPair(one, other, *_limits(cut, centre, reach))
     if pair.spread() < LEAST_SPREAD:
         return _Found(nothing)
-    found = pair.candidates()
+
+    def displacement_px(candidate: Candidate) -> tuple[float, float]:
+        """Whole pixels, (x, y)."""
+        y, x = (coarse * (cut.origin_px[axis] + candidate.shift_px[axis]) for axis in range(2))
+        return x, y
+
+    peaks = pair.candidates()
+    found = [each for each in peaks if not _detectors_own(displacement_px(each), nominal_px)]
+    masked = found[:1] != peaks[:1]  # by what the detector adds: further off, only chance would be found
     if not found:
-        return _Found(nothing, signal_to_noise=pair.signal_to_noise)
+        return _Found(nothing, masked, pair.signal_to_noise)
     best, refined = found[0], pair.refined(found[0].shift_px)
     if refined is None:
         best = pair.climbed(best)
         refined = pair.refined(best.shift_px)
     # first[p + shift] shows second[p], hence tile b lies `origin + shift` from tile a
     y, x = (cut.origin_px[i] + best.shift_px[i] for i in range(2))
-    if refined is None or not pair.inside(best.shift_px, margin_px=2):  # at the rim: the true one may lie beyond
+    own = refined is not None and _detectors_own(displacement_px(best), nominal_px, refined)
+    if refined is None or own or not pair.inside(best.shift_px, margin_px=2):  # at the rim: the true one may lie beyond
         edge = replace(nothing, dx_px=float(coarse * x), dy_px=float(coarse * y), score=best.ncc)
-        return _Found(edge, signal_to_noise=pair.signal_to_noise)
+        return _Found(edge, masked or own, pair.signal_to_noise)
     significant = _significant(pair, best, refined)
     unique = significant and _unique(pair, best, refined, found[1:])
     whole, blocks = pair.in_blocks(refined) if unique else (refined, None)
@@ -173,7 +184,20 @@ def _search(
         _local((first.shape[0], first.shape[1]), cut, coarse, best.shift_px, blocks) if blocks else NOWHERE,
     )
     bent = blocks is not None and blocks.bent
-    return _Found(edge, significant and not unique, pair.signal_to_noise, bent)
+    return _Found(edge, (significant or masked) and not unique, pair.signal_to_noise, bent)
+
+
+def _detectors_own(
+    displacement_px: tuple[float, float], nominal_px: tuple[float, float], refined: Refined | None = None
+) -> bool:
+    """Tell whether pixels show the same as themselves, although the stage moved: dust or, along a line, stripes."""
+    if max(map(abs, displacement_px)) <= AT_REST_PX:
+        return max(map(abs, nominal_px)) > LEAST_STEP_PX
+    if refined is None:
+        return False
+    variances, directions = np.linalg.eigh(refined.covariance_px2[::-1, ::-1])  # x first
+    across = [abs(float(directions[:, 0] @ each)) for each in (displacement_px, nominal_px)]
+    return bool(variances[1] > RIDGE_VARIANCE_PX2) and across[0] <= AT_REST_PX and across[1] > LEAST_STEP_PX
 
 
 def _strip(frame: NDArray[Any], window: tuple[slice, slice], coarse: int, pattern: FixedPattern | None) -> NDArray[Any]:

@@ -104,3 +104,21 @@ def test_a_pattern_learnt_from_a_bad_frame_is_learnt_anew(tmp_path: Path) -> Non
         result = follow(source, tmp_path / name, restorer("none"), lambda progress: None)
         places.append([(tile.x_px, tile.y_px) for tile in result.placement.tiles.values()])
     assert places[0] == places[1]
+
+
+@pytest.mark.parametrize("kind", ["dust", "stripes"])
+@pytest.mark.parametrize("tiles", [4, 20])
+def test_a_blank_field_does_not_collapse_onto_what_the_detector_adds(tmp_path: Path, kind: str, tiles: int) -> None:
+    scene = scan("blank", 0.9, size=256, rows=2, columns=tiles // 2)
+    rng = np.random.default_rng(3)
+    clean = list(scene.frames)
+    stripes, dust = marred(scene)
+    if kind == "dust":
+        scene.frames = [np.rint(frame * dust).astype(np.uint16) for frame in clean]
+    else:
+        scene.frames = [np.rint(frame + stripes).astype(np.uint16) for frame in clean]
+    scene.frames = [np.rint(frame + rng.normal(0, 200, frame.shape)).astype(np.uint16) for frame in scene.frames]
+    result = follow(scene, tmp_path, restorer("none"), lambda progress: None, live=False)
+    places = np.array([(tile.x_px, tile.y_px) for tile in result.placement.tiles.values()])
+    claimed = np.array([(tile.x_px, tile.y_px) for tile in scene.tiles])
+    assert np.abs(places - claimed).max() < 1
