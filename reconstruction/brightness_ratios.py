@@ -1,6 +1,6 @@
 """How bright two tiles show what both of them show."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -9,6 +9,7 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 
 from reconstruction.registration import Edge
+from reconstruction.shelf import Shelf, Shelved
 from reconstruction.strip_pair import overlap
 
 CELLS_PER_SIDE = 10  # of a tile
@@ -37,18 +38,22 @@ class Ratios:
     a: int
     b: int
     cells: int
-    packed: bytes  # of `products`, which are symmetric, one half: all of a run are kept till its end
+    packed: bytes | Shelved  # of `products`, which are symmetric, one half
 
     @classmethod
     def of(cls, edge: Edge, cells: int, products: NDArray[np.float64]) -> "Ratios":
         """Keep what an overlap says, as float32."""
         return cls(edge.a, edge.b, cells, products[HALF].astype(np.float32).tobytes())
 
+    def on(self, shelf: Shelf) -> "Ratios":
+        """Put the products on a shelf."""
+        return replace(self, packed=shelf.put(bytes(self.packed)))
+
     @property
     def products(self) -> NDArray[np.float32]:
         """Unpack them, (terms, terms)."""
         half = np.zeros((TERMS, TERMS), np.float32)
-        half[HALF] = np.frombuffer(self.packed, np.float32)
+        half[HALF] = np.frombuffer(bytes(self.packed), np.float32)
         return half + np.triu(half, 1).T
 
 

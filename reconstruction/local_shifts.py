@@ -6,6 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from reconstruction.shelf import Shelf, Shelved
+
 DECIMALS = 4
 PLACES = 4  # of the numbers of a part; the others are far greater than 1
 PACKED = np.dtype([("places", np.int16, PLACES), ("others", np.float32, 5)])
@@ -41,11 +43,19 @@ class LocalShifts:
         packed = np.empty(len(table), PACKED)
         packed["places"] = np.rint(table[:, :PLACES] * 10**DECIMALS)
         packed["others"] = table[:, PLACES:]
-        self._packed = packed.tobytes()
+        self._packed: bytes | Shelved = packed.tobytes()
+
+    def on(self, shelf: Shelf) -> "LocalShifts":
+        """Put them on a shelf."""
+        if not self:
+            return self
+        shelved = LocalShifts()
+        shelved._packed = shelf.put(bytes(self._packed))
+        return shelved
 
     def table(self) -> NDArray[np.float64]:
         """All numbers (parts, 9), rounded to `DECIMALS`."""
-        packed = np.frombuffer(self._packed, PACKED)
+        packed = np.frombuffer(bytes(self._packed), PACKED)
         others = np.round(packed["others"].astype(np.float64), DECIMALS)
         return np.concatenate([packed["places"] / 10**DECIMALS, others], axis=1)
 
@@ -56,10 +66,10 @@ class LocalShifts:
         return (LocalShift(*row) for row in self.table().tolist())
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, LocalShifts) and self._packed == other._packed
+        return isinstance(other, LocalShifts) and bytes(self._packed) == bytes(other._packed)
 
     def __hash__(self) -> int:
-        return hash(self._packed)
+        return hash(bytes(self._packed))
 
 
 NOWHERE = LocalShifts()

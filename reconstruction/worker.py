@@ -30,6 +30,7 @@ from reconstruction.placement import Placement, place
 from reconstruction.registration import Edge, register
 from reconstruction.restore import DEVIATION_STEPS, Restorer, UncertainRestorer
 from reconstruction.restore_ahead import RestoreAhead
+from reconstruction.shelf import Shelf
 from reconstruction.sources import FrameSource, Tile
 from reconstruction.strips import base_reach_px
 from reconstruction.threads import threads
@@ -183,6 +184,8 @@ class _Worker:
         self._layers = _layers_of(self._raw, restorer, self._restored_one)
         self._agreed = agreed
         self._agreements: dict[int, float | None] = {}
+        out.mkdir(parents=True, exist_ok=True)
+        self._shelf = Shelf(out)
         self._known = {(edge.a, edge.b): edge for edge in source.known_edges()}
         self._edges: dict[tuple[int, int], Edge] = {}
         self._ratios: dict[tuple[int, int], Ratios] = {}
@@ -242,7 +245,6 @@ class _Worker:
         return self._reconstruction(placement, mosaic)
 
     def _drawing(self, path: Path, canvas: Canvas) -> Drawing:
-        path.parent.mkdir(parents=True, exist_ok=True)
         scales = {name: layer.scale for layer in self._layers for name in layer.names}
         dtype, pixel_size_um = self._source.dtype, self._source.pixel_size_um
         mosaic = Mosaic.create(path, canvas, dtype, pixel_size_um, scales, self._record(scales))
@@ -312,9 +314,12 @@ class _Worker:
         """Compare pairs of tiles, several at a time."""
         for edge, ratios in self._pool.map(self._measured, pairs):
             key = edge.a, edge.b
-            self._edges[key], self._ratios[key] = edge, ratios
             if key not in self._known:
                 self._source.report_edge(edge)
+            self._edges[key], self._ratios[key] = (
+                replace(edge, local=edge.local.on(self._shelf)),
+                ratios.on(self._shelf),
+            )
             self._still_at_it()
 
     def _measured(self, pair: tuple[Tile, Tile]) -> tuple[Edge, Ratios]:
