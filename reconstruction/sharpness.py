@@ -110,8 +110,10 @@ def _score(spectrum: _Spectrum | None) -> float:
 def _spectrum(pixels: NDArray[Any], window_px: int = WINDOW_PX, most: int = MOST_WINDOWS) -> _Spectrum | None:
     """Of an image (y, x); None where it is too small or dark to have one."""
     windows = _windows(pixels, window_px, most)
+    if min(windows.shape) < 1 or min(windows.shape[1:]) < LEAST_SIDE_PX:
+        return None
     mean = float(windows.mean())
-    if min(windows.shape[1:]) < LEAST_SIDE_PX or mean <= 0.0:
+    if mean <= 0.0:
         return None
     shape = windows.shape[1], windows.shape[2]
     taper = np.outer(_taper(shape[0]), _taper(shape[1]))

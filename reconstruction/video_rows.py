@@ -7,7 +7,7 @@ of two rows says for sure where they belong, whatever the starting points.
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import cv2
@@ -61,6 +61,10 @@ class Laid:
     offset_px: Offset
     found: bool
 
+    def moved(self, x_px: float, y_px: float) -> "Laid":
+        """Lay it elsewhere."""
+        return replace(self, offset_px=(self.offset_px[0] + x_px, self.offset_px[1] + y_px))
+
     @property
     def places_px(self) -> NDArray[np.float64]:
         return np.asarray(self.stretch.places_px + np.array(self.offset_px))
@@ -70,42 +74,56 @@ Fetch = Callable[[int], NDArray[Any]]
 
 
 def laid_out(stretches: Sequence[Stretch], shape: tuple[int, int], layout: Layout, fetch: Fetch) -> list[Laid]:
-    """Find the place of every stretch against those before it.
+    """Find the place of every stretch against those before it; one that comes later may join what did not meet.
 
     Args:
         shape: rows, columns of a picture.
         fetch: gives a picture (y, x) by its number in the store.
     """
+    if len(stretches) < 2:
+        return [Laid(stretch, (0.0, 0.0), found=True) for stretch in stretches]
     laid: list[Laid] = []
     strips: list[_Strip] = []
+    islands: list[int] = []  # by number of the first stretch of each; what joins the first of all was found
     shrink = _shrink(stretches, shape)
-    for stretch in stretches:
-        strip = _strip(stretch, shape, shrink, fetch) if len(stretches) > 1 else None
-        laid.append(_laid(stretch, strip, laid, strips, shape, layout))
-        if strip is not None:
-            strips.append(strip)
-    return laid
+    for number, stretch in enumerate(stretches):
+        strip = _strip(stretch, shape, shrink, fetch)
+        expected = _expected(stretch, laid[-1], shape, layout) if laid else (0.0, 0.0)
+        told = laid and layout.directions != "found" and stretch.file != laid[-1].stretch.file
+        reach_px = NEAR_FIELDS * max(shape) if told else math.inf
+        met = _met(strip, expected, reach_px, laid, strips, islands)
+        home = min(met, default=number)
+        place = met.get(home, expected)
+        for island, there in met.items():
+            laid = [
+                row.moved(place[0] - there[0], place[1] - there[1]) if at == island else row
+                for row, at in zip(laid, islands, strict=True)
+            ]
+        islands = [home if at in met else at for at in islands]
+        laid.append(Laid(stretch, place, found=False))
+        strips.append(strip)
+        islands.append(home)
+    return [replace(row, found=at == islands[0]) for row, at in zip(laid, islands, strict=True)]
 
 
-def _laid(
-    stretch: Stretch,
-    strip: "_Strip | None",
-    before: Sequence[Laid],
+def _met(
+    strip: "_Strip",
+    expected: Offset,
+    reach_px: float,
+    laid: Sequence[Laid],
     strips: Sequence["_Strip"],
-    shape: tuple[int, int],
-    layout: Layout,
-) -> Laid:
-    if not before or strip is None:
-        return Laid(stretch, (0.0, 0.0), found=True)
-    expected = _expected(stretch, before[-1], shape, layout)
-    told = layout.directions != "found" and stretch.file != before[-1].stretch.file
-    reach_px = NEAR_FIELDS * max(shape) if told else math.inf
-    for other, known in zip(reversed(before), reversed(strips), strict=True):
+    islands: Sequence[int],
+) -> dict[int, Offset]:
+    """Where a stretch lies to each island that it meets, by its latest stretch."""
+    met: dict[int, Offset] = {}
+    for other, known, island in zip(reversed(laid), reversed(strips), reversed(islands), strict=True):
+        if island in met:
+            continue
         ahead = np.subtract(expected, other.offset_px)
         found = _offset(known, strip, (float(ahead[0]), float(ahead[1])), reach_px)
         if found is not None:
-            return Laid(stretch, (other.offset_px[0] + found[0], other.offset_px[1] + found[1]), found=True)
-    return Laid(stretch, expected, found=False)
+            met[island] = other.offset_px[0] + found[0], other.offset_px[1] + found[1]
+    return met
 
 
 def _expected(stretch: Stretch, before: Laid, shape: tuple[int, int], layout: Layout) -> Offset:

@@ -84,6 +84,19 @@ def test_rows_in_files_of_their_own_find_each_other(opened: Opened, tmp_path: Pa
     assert not list(tmp_path.glob("*.raw"))
 
 
+def test_a_row_that_comes_later_joins_what_did_not_meet(opened: Opened, tmp_path: Path) -> None:
+    camera = shooting(size=(620, 900))
+    ways = {
+        name: straight((x, 20.0 + y * ROWS), (STEP_PX, 0.03), 70)
+        for name, x, y in (("a", 40.0, 0.0), ("b", 90.0, 1.6), ("c", 60.0, 0.8), ("d", 70.0, 2.4))
+    }
+    video = opened([write_film(tmp_path / f"{name}.avi", camera.film(way)) for name, way in ways.items()])
+    assert [row.found for row in video.rows] == [True] * 4
+    result = made(video, tmp_path)
+    assert all(tile.placed_by == "registration" for tile in result.placement.tiles.values())
+    assert rms_px(result, truth_of(**ways)) < 0.1
+
+
 def test_one_video_with_turns_is_a_chain_that_closes(opened: Opened, tmp_path: Path) -> None:
     """Right, down, left, down, right: neighbouring rows meet at every place but the turns."""
     camera = shooting()
