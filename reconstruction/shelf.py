@@ -14,7 +14,7 @@ class Shelf:
     """A file that nobody else sees and that ends with the process; may be used from any thread."""
 
     def __init__(self, folder: Path) -> None:
-        self._file, name = tempfile.mkstemp(dir=folder)
+        self._file, name = tempfile.mkstemp(dir=folder.resolve())
         os.unlink(name)
         weakref.finalize(self, os.close, self._file)  # once the last thing on it is gone
         self._end = 0
