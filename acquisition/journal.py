@@ -130,6 +130,11 @@ class Journal:
         with self._rows(f"SELECT rowid, {wanted} FROM tiles WHERE rowid > ? ORDER BY rowid", after) as rows:
             return [(number, Attempt(**dict(zip(self._columns, values, strict=True)))) for number, *values in rows]
 
+    def has_frame(self, tile: int) -> bool:
+        """Whether any attempt at a tile gave a frame that was stored; looked up, however many attempts there are."""
+        with self._rows("SELECT 1 FROM tiles WHERE tile = ? AND frame IS NOT NULL LIMIT 1", tile) as rows:
+            return rows.fetchone() is not None
+
     def give_up(self, frames: Collection[int], reason: str) -> None:
         """Take back that these frames were stored: their attempts count as failed, for this reason."""
         with self._writing(BUSY_S):
