@@ -66,6 +66,11 @@ class Attempt:
     retake: int | None = None  # number of the wish that it answers, whose `cause` and `reason` it has unless it failed
 
 
+def both_reasons(*reasons: str | None) -> str | None:
+    """One reason of several; None of none."""
+    return "; ".join(filter(None, reasons)) or None
+
+
 @dataclass(frozen=True)
 class Event:
     """Something that happened: its number, time (ISO 8601 UTC), kind and particulars."""
