@@ -28,9 +28,10 @@ from api.hand.by_hand import ByHand
 from api.open_queue import open_queue
 from api.running_job import RunningJob
 from api.safe_rig import make_rig_safe
-from api.scan import needs_somebody, opened_for, resume, scan
+from api.scan import lacks_its_mosaic, needs_somebody, opened_for, resume, scan
 from api.twin import World
 from api.untold import tell_unbegun
+from api.wishes import Wish, Wishes
 from devices.errors import DeviceError
 from devices.model import FileError
 from devices.rig import RigSettings
@@ -39,6 +40,9 @@ from devices.rig_lock import RigInUse
 POLL_S = 0.25  # how soon a job is noticed; a look at an idle queue costs 0.2 ms
 AGAIN_S = 5.0  # between two tries at what failed: a locked database, a rig that does not answer
 ENDING = "the service ends"
+GONE_BEFORE = (
+    "told to end; the service was gone before it had: its mosaic may lack tiles, `nanoraster reconstruct` makes another"
+)
 UNSAFE = "the rig may not be safe yet: a run ended badly on it, and it is being made safe"
 END_S = 4.0  # for the engine to leave the rig safe; the rest of the 5 s that systemd is promised is for the API
 
@@ -109,8 +113,10 @@ class Service:
         self._making_safe = threading.Lock()
         self._running: RunningJob | None = None
         self._halt = Halt(folder.stopped)
+        self._wishes = Wishes(folder.wishes)
         self._held: str | None = None  # as the queue says
         self._unwritten: Callable[[], None] | None = self._give_back_what_was_left
+        self._unmade: list[Job] = []  # left behind with all their tiles, and told to end, while their mosaics were made
         self._left_seen = False  # whether the queue has said which rig was left behind
         self._suspect: RigSettings | None = None
         self._latest: RigSettings | None = None  # the rig of the last job
@@ -169,7 +175,7 @@ class Service:
         running = self._running
         past = "engine" if running and running.state is not State.PREPARING else None  # it kept this run from beginning
         standing = [trouble for who, trouble in list(self._troubles.items()) if who != past]
-        said = [_words(trouble) for trouble in (*standing, self._halt.trouble) if trouble]
+        said = [_words(trouble) for trouble in (*standing, self._halt.trouble, self._wishes.trouble) if trouble]
         return said or ([UNSAFE] if self._suspect is not None else [])
 
     def running(self) -> RunningJob | None:
@@ -182,7 +188,7 @@ class Service:
         return running.state if running and running.job.id == job.id else State.IDLE
 
     def tell(self, job_id: int, verb: Verb, after: PauseAfter = "tile", reason: str = "") -> None:
-        """Tell the running job something.
+        """Tell the running job something; what outlives the tile under way outlives the service by the time it returns.
 
         Raises:
             NotRunning: it is not the one that runs.
@@ -200,6 +206,9 @@ class Service:
                 running.stop(reason)
             case "abort":
                 running.abort(reason)
+        if verb != "skip":
+            assert running.job.run is not None
+            self._wishes.keep(running.job.run, Wish(running.ending, running.told.needs_somebody))
 
     def listening(self, job_id: int, to: str) -> RunningJob:
         """The running job, if it can still be told `to` do something.
@@ -301,14 +310,31 @@ class Service:
         return "the rig was made safe"
 
     def _give_back_what_was_left(self) -> None:
-        """Jobs that this service ran when it died go on first; those that were told to end have ended."""
+        """Jobs that this service ran when it died go on first; those that were told to end have ended.
+
+        Of one that had all its tiles the mosaic is still made, even while everything is stopped: that moves nothing.
+        """
+        unmade = []
         for job in self.queue.running(self._hold.name):
-            ending = job.ending or (Outcome.STOPPED if self._halt.ended(job.id) else None)
+            ending = self._told_ending(job)
             if ending is None:
                 self.queue.interrupt(job.id, "the service was gone")
+            elif job.run is not None and lacks_its_mosaic(self.folder.run(job.run)):
+                unmade.append(job)
             else:
-                why = "told to end; the service was gone before it had"
-                self.queue.finish(job.id, ending, why, self._tiles_of(job))
+                self._finish(job, ending, GONE_BEFORE, self._tiles_of(job))
+        self._unmade = unmade
+
+    def _told_to_end(self, job: Job) -> RunningJob:
+        """A job of which nothing but the mosaic is left to make."""
+        running = RunningJob(job, self.by_hand.heard)
+        running.ending = self._told_ending(job)
+        return running
+
+    def _told_ending(self, job: Job) -> Outcome | None:
+        """How somebody told a job to end that was left behind."""
+        halted = Outcome.STOPPED if self._halt.ended(job.id) else None
+        return job.ending or self._wishes.of(job.run).ending or halted
 
     def _repeat(self, who: str, step: Callable[[], bool]) -> None:
         """Take one step after the other until the service ends; what stands in the way is said once."""
@@ -333,6 +359,9 @@ class Service:
             raise
         self._write_down()
         stops = self._halt.stops
+        if self._unmade:
+            self._run(self._told_to_end(self._unmade.pop(0)), stops)
+            return True
         job = self.queue.next_due() if self._halt.reason is None else None
         if job is None:
             return False
@@ -401,7 +430,7 @@ class Service:
         with self._changing:
             self._running = running
             halted = self._halt.stops > stops
-        if halted or self._end.is_set():
+        if running.ending is None and (halted or self._end.is_set()):  # a mosaic moves nothing
             running.interrupt("stopped before it began")
         barred: InterlocksStand | None = None
         try:
@@ -414,7 +443,7 @@ class Service:
             self._unwritten = lambda: self.queue.interrupt(running.job.id, running.interruption)
         else:
             tiles = self._tiles_of(running.job)
-            self._unwritten = lambda: self.queue.finish(running.job.id, outcome, error, tiles)
+            self._unwritten = lambda: self._finish(running.job, outcome, error, tiles)
         if not barred:
             self._troubles.pop("engine", None)
         self._running = None
@@ -430,6 +459,10 @@ class Service:
         else:
             self.queue.give_back(job.id, reason)
             self.folder.clear(job.run)
+
+    def _finish(self, job: Job, outcome: Outcome, error: str | None, tiles: tuple[int, int] | None) -> None:
+        self.queue.finish(job.id, outcome, error, tiles)
+        self._wishes.forget(job.run)
 
     def _write_down(self) -> None:
         """Tell the queue what it has not been told yet: how the last job ended comes before the next begins."""
@@ -476,6 +509,8 @@ class Service:
         job = running.job
         assert job.run is not None
         run = self.folder.run(job.run)
+        if (why := self._wishes.of(job.run).pause) is not None:
+            running.told.pause("now", why)
         if (run / "run.json").exists():
             if (reason := needs_somebody(run)) is not None:
                 running.told.pause("now", reason)
