@@ -22,20 +22,18 @@ from acquisition.queue_errors import JobRefused, NotRunning, QueueError
 from acquisition.readiness import InterlocksStand, interlocks_now
 from acquisition.states import Outcome, State
 from api.data_folder import DataFolder, Occupied
-from api.errors import BAD_INPUT, RigUnknown, UsageError, lines, say
+from api.errors import BAD_INPUT, UsageError, in_one_line, say
 from api.halt import Halt
-from api.hand.by_hand import ByHand
 from api.open_queue import open_queue
+from api.rig_care import RigCare
 from api.running_job import RunningJob
 from api.safe_rig import make_rig_safe
 from api.scan import lacks_its_mosaic, needs_somebody, opened_for, resume, scan
 from api.twin import World
 from api.untold import tell_unbegun
 from api.wishes import Wish, Wishes
-from devices.errors import DeviceError
 from devices.model import FileError
 from devices.rig import RigSettings
-from devices.rig_lock import RigInUse
 
 POLL_S = 0.25  # how soon a job is noticed; a look at an idle queue costs 0.2 ms
 AGAIN_S = 5.0  # between two tries at what failed: a locked database, a rig that does not answer
@@ -43,7 +41,6 @@ ENDING = "the service ends"
 GONE_BEFORE = (
     "told to end; the service was gone before it had: its mosaic may lack tiles, `nanoraster reconstruct` makes another"
 )
-UNSAFE = "the rig may not be safe yet: a run ended badly on it, and it is being made safe"
 END_S = 4.0  # for the engine to leave the rig safe; the rest of the 5 s that systemd is promised is for the API
 
 NOTHING_RUNS: dict[str, object] = {
@@ -95,6 +92,8 @@ class Service:
         self._world_url = world_url
         self._clock = clock
         self._work = work
+        self._rigs = RigCare(rig, work.make_safe)
+        self.by_hand = self._rigs.by_hand
         with ExitStack() as opening:
             folder.make()
             self._hold = Occupied(folder)
@@ -102,24 +101,19 @@ class Service:
             try:
                 self.queue = opening.enter_context(open_queue(folder, database, clock))
             except QueueError as error:
-                error.add_note(self._own_made_safe())
+                error.add_note(self._rigs.give_up())
                 raise
             self._opened = opening.pop_all()
-        self.by_hand = ByHand(self._rig_at_hand)
         self._end = threading.Event()
         self._leave_by = float("inf")
         self._changing = threading.Lock()
         self._holding = threading.Lock()  # a release waits for a hold that was told before it, and is written after it
-        self._making_safe = threading.Lock()
         self._running: RunningJob | None = None
         self._halt = Halt(folder.stopped)
         self._wishes = Wishes(folder.wishes)
         self._held: str | None = None  # as the queue says
         self._unwritten: Callable[[], None] | None = self._give_back_what_was_left
         self._unmade: list[Job] = []  # left behind with all their tiles, and told to end, while their mosaics were made
-        self._left_seen = False  # whether the queue has said which rig was left behind
-        self._suspect: RigSettings | None = None
-        self._latest: RigSettings | None = None  # the rig of the last job
         self._troubles: dict[str, Exception] = {}
         self._tellers: list[threading.Thread] = []  # each ends by itself
         self._threads = [
@@ -175,8 +169,8 @@ class Service:
         running = self._running
         past = "engine" if running and running.state is not State.PREPARING else None  # it kept this run from beginning
         standing = [trouble for who, trouble in list(self._troubles.items()) if who != past]
-        said = [_words(trouble) for trouble in (*standing, self._halt.trouble, self._wishes.trouble) if trouble]
-        return said or ([UNSAFE] if self._suspect is not None else [])
+        said = [in_one_line(trouble) for trouble in (*standing, self._halt.trouble, self._wishes.trouble) if trouble]
+        return said or [trouble for trouble in (self._rigs.trouble,) if trouble]
 
     def running(self) -> RunningJob | None:
         """The job under way."""
@@ -251,14 +245,7 @@ class Service:
             RigFileError: its file cannot be read.
             DeviceError: it does not answer, or not well.
         """
-        try:
-            self._make_safe(self._latest or self._own_rig())
-        except RigInUse as error:
-            error.add_note("it cannot be stopped from here, end that process; the queue is held")
-            raise
-        except (DeviceError, RigUnknown) as error:
-            error.add_note("the queue is held")
-            raise
+        self._rigs.make_safe()
 
     def release(self) -> None:
         """Let jobs begin again, unless everything is stopped once more meanwhile.
@@ -280,34 +267,12 @@ class Service:
             UsageError: neither the job nor the service names one.
             RigFileError: its file cannot be read.
         """
-        path = rig or self.rig
-        if path is None:
-            raise UsageError("rig: the job names none, and the service was started without --rig")
-        return RigSettings.load(path)
+        return self._rigs.settings_for(rig)
 
     @property
     def world(self) -> World | None:
         """That of the twin which this service was started with; None: the rig is a real one, or another's twin."""
         return World(self._world_url) if self._world_url else None
-
-    def _own_rig(self) -> RigSettings:
-        if self.rig is None:
-            raise RigUnknown("rig: the service was started without --rig, and no job has run yet")
-        return RigSettings.load(self.rig)
-
-    def _rig_at_hand(self) -> RigSettings:
-        """That of people between two jobs: the service's own, or that of the last job."""
-        return self._latest if self.rig is None and self._latest is not None else self._own_rig()
-
-    def _own_made_safe(self) -> str:
-        """Make our own rig safe before we give up: a job may have run on it when we died; what came of it."""
-        if self.rig is None:
-            return "the service has no rig of its own to make safe"
-        try:
-            self._work.make_safe(self._own_rig())
-        except (DeviceError, FileError, RigInUse) as error:
-            return f"the rig could not be made safe: {_words(error)}"
-        return "the rig was made safe"
 
     def _give_back_what_was_left(self) -> None:
         """Jobs that this service ran when it died go on first; those that were told to end have ended.
@@ -345,14 +310,14 @@ class Service:
             except Exception as error:  # a locked database, a dead rig, a bug: the service outlives them all
                 pause_s = AGAIN_S
                 if type(self._troubles.get(who)) is not type(error):
-                    say(_words(error))
+                    say(in_one_line(error))
                 self._troubles[who] = error
             self._end.wait(pause_s)
 
     def _take_next(self) -> bool:
         """Run the next due job, if there is one; whether there was something to do."""
         try:
-            self._see_to_the_rig()
+            self._rigs.see_to(left_behind=partial(self.queue.running, self._hold.name))
         except Exception:
             with suppress(QueueError):  # the rig is what people are told of; this is tried again
                 self._write_down()
@@ -372,29 +337,6 @@ class Service:
             self._run(RunningJob(claimed, self.by_hand.heard), stops)
         return True
 
-    def _see_to_the_rig(self) -> None:
-        """Make a rig safe that may not be; before anything else, for a database may take no writes all night."""
-        if not self._left_seen:
-            self._suspect_what_was_left()
-        if self._suspect is not None:
-            self._make_safe(self._suspect)
-            self._suspect = None
-
-    def _suspect_what_was_left(self) -> None:
-        """The probe of a job that ran when this service died may be down; our own, while the queue cannot say whose."""
-        try:
-            left = self.queue.running(self._hold.name)
-        except QueueError:
-            if self._latest is None and self.rig is not None:
-                self._suspect = self._latest = self._own_rig()
-            return
-        self._left_seen = True
-        for job in left:
-            try:
-                self._suspect = self._latest = self.settings_for(job.rig)
-            except (FileError, UsageError) as error:
-                say(f"job {job.id} ({job.name}): the rig cannot be made safe: {_words(error)}")
-
     def _ask_interlocks(self, job: Job) -> None:
         """Leave a job where it is while an interlock stands against it, as far as that shows without opening the rig.
 
@@ -408,11 +350,6 @@ class Service:
         begun = job.state is JobState.INTERRUPTED
         if reasons := interlocks_now(settings, self.folder.runs, begun=begun)[0]:
             raise InterlocksStand([f"job {job.id} ({job.name}) waits: {reason}" for reason in reasons])
-
-    def _make_safe(self, settings: RigSettings) -> None:
-        # the engine, and whoever stops everything, one after the other
-        with self._making_safe, self.by_hand.away("it is made safe"), self.by_hand.heard.asking(*opened_for(settings)):
-            self._work.make_safe(settings)
 
     def _claim(self, job: Job, run: str) -> Job | None:
         claimed = None
@@ -438,7 +375,7 @@ class Service:
         except InterlocksStand as stands:
             outcome, error, barred = running.ending or Outcome.STOPPED, None, stands
         if barred and running.ending is None:
-            self._unwritten = partial(self._give_back, running.job, _words(barred))
+            self._unwritten = partial(self._give_back, running.job, in_one_line(barred))
         elif running.goes_on_later and outcome is not Outcome.COMPLETED:
             self._unwritten = lambda: self.queue.interrupt(running.job.id, running.interruption)
         else:
@@ -483,7 +420,7 @@ class Service:
             return Outcome.STOPPED, None
         settings = None
         try:
-            settings = self._latest = self.settings_for(running.job.rig)
+            settings = self._rigs.taken_for(running.job.rig)
             running.devices = opened_for(settings)
             taken_by = f"job {running.job.id} ({running.job.name}) has it"
             with self.by_hand.away(taken_by), self.by_hand.heard.asking():
@@ -492,18 +429,18 @@ class Service:
         except InterlocksStand:
             raise
         except Exception as error:
-            self._suspect = settings
-            say(f"job {running.job.id} ({running.job.name}): {_words(error)}")
+            self._rigs.suspect(settings)
+            say(f"job {running.job.id} ({running.job.name}): {in_one_line(error)}")
             if settings and not running.goes_on_later:
                 self._tell_if_unbegun(running.job, settings, error)
-            return Outcome.FAILED, _words(error)
+            return Outcome.FAILED, in_one_line(error)
 
     def _tell_if_unbegun(self, job: Job, settings: RigSettings, error: Exception) -> None:
         """Tell people of a failure of which no run could; the rig is made safe meanwhile."""
         assert job.run is not None
         run = self.folder.run(job.run)
         if isinstance(error, BAD_INPUT) or not (run / "run.json").exists():
-            self._tellers = tell_unbegun(job.name, job.plan, settings, run, _words(error))
+            self._tellers = tell_unbegun(job.name, job.plan, settings, run, in_one_line(error))
 
     def _begin_or_go_on(self, running: RunningJob, settings: RigSettings) -> Outcome:
         job = running.job
@@ -540,7 +477,3 @@ class Service:
             self._held = self.queue.held()
         self._halt.forget_if_known(self.queue)
         return False
-
-
-def _words(error: Exception) -> str:
-    return "; ".join(lines(error))
