@@ -6,9 +6,8 @@ does, whether its window is still open). Whatever they cannot do now is said onc
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,21 +15,19 @@ from typing import Any, Literal, Self
 
 from acquisition.instructions import PauseAfter
 from acquisition.job import Job, JobState
-from acquisition.plan import Plan
 from acquisition.queue import utc_clock
 from acquisition.queue_errors import JobRefused, NotRunning, QueueError
 from acquisition.readiness import InterlocksStand, interlocks_now
 from acquisition.states import Outcome, State
 from api.data_folder import DataFolder, Occupied
-from api.errors import BAD_INPUT, UsageError, in_one_line, say
+from api.errors import UsageError, in_one_line, say
 from api.halt import Halt
+from api.job_turn import ON_THE_RIG, JobTurn, RigWork
 from api.open_queue import open_queue
 from api.rig_care import RigCare
 from api.running_job import RunningJob
-from api.safe_rig import make_rig_safe
-from api.scan import lacks_its_mosaic, needs_somebody, opened_for, resume, scan
+from api.scan import lacks_its_mosaic
 from api.twin import World
-from api.untold import tell_unbegun
 from api.wishes import Wish, Wishes
 from devices.model import FileError
 from devices.rig import RigSettings
@@ -55,15 +52,6 @@ NOTHING_RUNS: dict[str, object] = {
 Verb = Literal["pause", "resume", "skip", "stop", "abort"]
 
 
-@dataclass(frozen=True)
-class RigWork:
-    """What is done with a rig; tests put something quicker in its place."""
-
-    scan: Callable[..., tuple[Outcome, Mapping[str, Any]]] = scan
-    resume: Callable[..., tuple[Outcome, Mapping[str, Any]]] = resume
-    make_safe: Callable[[RigSettings], None] = make_rig_safe
-
-
 class Service:
     """A queue and the rig that works it off; a context manager that begins and ends the work."""
 
@@ -74,7 +62,7 @@ class Service:
         database: str | None = None,
         world_url: str | None = None,
         clock: Callable[[], datetime] = utc_clock,
-        work: RigWork = RigWork(),
+        work: RigWork = ON_THE_RIG,
     ) -> None:
         """Take hold of the folder and open the queue; nothing is begun yet.
 
@@ -91,7 +79,6 @@ class Service:
         self.rig = rig
         self._world_url = world_url
         self._clock = clock
-        self._work = work
         self._rigs = RigCare(rig, work.make_safe)
         self.by_hand = self._rigs.by_hand
         with ExitStack() as opening:
@@ -111,11 +98,11 @@ class Service:
         self._running: RunningJob | None = None
         self._halt = Halt(folder.stopped)
         self._wishes = Wishes(folder.wishes)
+        self._turn = JobTurn(folder, self._rigs, self._wishes, work, world_url)
         self._held: str | None = None  # as the queue says
         self._unwritten: Callable[[], None] | None = self._give_back_what_was_left
         self._unmade: list[Job] = []  # left behind with all their tiles, and told to end, while their mosaics were made
         self._troubles: dict[str, Exception] = {}
-        self._tellers: list[threading.Thread] = []  # each ends by itself
         self._threads = [
             threading.Thread(target=self._repeat, args=(who, step), name=who, daemon=True)
             for who, step in (("engine", self._take_next), ("clerk", self._keep_books))
@@ -137,7 +124,7 @@ class Service:
         """`end`, and wait until the rig is safe; see `over`."""
         self.end()
         self.by_hand.close()
-        for thread in (*self._threads, *self._tellers):
+        for thread in (*self._threads, *self._turn.tellers):
             thread.join(max(0.0, self._leave_by - time.monotonic()))
         if self.over:
             self._opened.close()
@@ -371,7 +358,7 @@ class Service:
             running.interrupt("stopped before it began")
         barred: InterlocksStand | None = None
         try:
-            outcome, error = self._acquire(running)
+            outcome, error = self._turn.acquire(running)
         except InterlocksStand as stands:
             outcome, error, barred = running.ending or Outcome.STOPPED, None, stands
         if barred and running.ending is None:
@@ -409,54 +396,6 @@ class Service:
 
     def _tiles_of(self, job: Job) -> tuple[int, int] | None:
         return None if job.run is None else self.folder.tiles_of(job.run)
-
-    def _acquire(self, running: RunningJob) -> tuple[Outcome, str | None]:
-        """Run a job to its end; how it ended, and what went wrong. Nothing that goes wrong here ends the service.
-
-        Raises:
-            InterlocksStand: it may not begin, or go on, yet.
-        """
-        if running.told.stopped:
-            return Outcome.STOPPED, None
-        settings = None
-        try:
-            settings = self._rigs.taken_for(running.job.rig)
-            running.devices = opened_for(settings)
-            taken_by = f"job {running.job.id} ({running.job.name}) has it"
-            with self.by_hand.away(taken_by), self.by_hand.heard.asking():
-                outcome = self._begin_or_go_on(running, settings)
-            return outcome, (running.told.why_ends or None) if outcome is not Outcome.COMPLETED else None
-        except InterlocksStand:
-            raise
-        except Exception as error:
-            self._rigs.suspect(settings)
-            say(f"job {running.job.id} ({running.job.name}): {in_one_line(error)}")
-            if settings and not running.goes_on_later:
-                self._tell_if_unbegun(running.job, settings, error)
-            return Outcome.FAILED, in_one_line(error)
-
-    def _tell_if_unbegun(self, job: Job, settings: RigSettings, error: Exception) -> None:
-        """Tell people of a failure of which no run could; the rig is made safe meanwhile."""
-        assert job.run is not None
-        run = self.folder.run(job.run)
-        if isinstance(error, BAD_INPUT) or not (run / "run.json").exists():
-            self._tellers = tell_unbegun(job.name, job.plan, settings, run, in_one_line(error))
-
-    def _begin_or_go_on(self, running: RunningJob, settings: RigSettings) -> Outcome:
-        job = running.job
-        assert job.run is not None
-        run = self.folder.run(job.run)
-        if (why := self._wishes.of(job.run).pause) is not None:
-            running.told.pause("now", why)
-        if (run / "run.json").exists():
-            if (reason := needs_somebody(run)) is not None:
-                running.told.pause("now", reason)
-            outcome, _ = self._work.resume(run, settings, running.told, running.watcher(), world_url=self._world_url)
-            return outcome
-        self.folder.clear(job.run)
-        plan = Plan.model_validate(job.plan)
-        outcome, _ = self._work.scan(plan, settings, run, running.told, running.watcher(), world_url=self._world_url)
-        return outcome
 
     def _keep_books(self) -> bool:
         """Write down what goes on, and see whether it still may; never has anything left to do."""

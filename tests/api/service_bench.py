@@ -21,8 +21,8 @@ from acquisition.plan import Plan
 from acquisition.retakes import RetakeDesk
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome, State
+from api.job_turn import RigWork
 from api.scan import Watcher, field_of
-from api.service import RigWork
 from devices.rig import RigSettings
 
 SOON_S = 40.0  # for what takes a moment, on a machine that is busy with something else
