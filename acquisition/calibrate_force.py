@@ -2,7 +2,8 @@
 
 The specimen is lifted in small steps until the reading leaves its baseline; then to and fro within a part of the
 force limit. Forces are those of the sensitivity that the rig file has; the slope of force over height, which ought to
-be the spring's stiffness, says by how much that is wrong.
+be the spring's stiffness, says by how much that is wrong. As in a scan, what is read without contact counts against the
+limit if it pushes, for it may be a contact, and adds nothing to it if it pulls.
 """
 
 import statistics
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from acquisition.force_budget import BASELINE_PART, trusted_nn
 from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Instructions
 from devices.protocols import ForceSensor, Positioner
@@ -58,16 +60,18 @@ def measure_sensitivity(
     """Approach from the lower limit of z, ramp, and fit; the caller retracts, however this ends, and rests `heart`.
 
     Raises:
-        ContactError: no contact within the travel, a force above the limit, a slope that is none of a contact, or the
-            guardian has retracted the probe.
+        ContactError: no contact within the travel, a force above the limit, a slope that is none of a contact, a limit
+            or a zero that the detector cannot be trusted with, or the guardian has retracted the probe.
         Saturated, DeviceError: a reading or a move failed.
         Cut: it was told to end.
     """
+    if limit_nn > (most_nn := trusted_nn(settings)):
+        raise ContactError(f"force: a limit of {limit_nn:g} nN, where the detector can be trusted up to {most_nn:g} nN")
     heart.force.beat(STEP_S)
     heart.engaged = True
     contact = _Contact(scanner, sensor, settings, limit_nn, told, heart)
     contact_um, zero_nn = contact.approach()
-    step_um = TOP_SHARE * limit_nn / settings.stiffness_n_per_m / POINTS / NM_PER_UM
+    step_um = TOP_SHARE * _left_nn(limit_nn, zero_nn) / settings.stiffness_n_per_m / POINTS / NM_PER_UM
     ramps: list[NDArray[np.float64]] = []
     for number in range(MOST_RAMPS):
         ramps += contact.ramps(contact_um, step_um, zero_nn)
@@ -102,9 +106,15 @@ class _Contact:
     def approach(self) -> tuple[float, float]:
         """Lift the specimen until it touches: height of contact (um), and the reading without contact (nN)."""
         low_um, high_um = self._scanner.limits_um["z"]
-        step_nm = min(APPROACH_SHARE * self._limit_nn / self._stiffness_n_per_m, LONGEST_STEP_NM)
         self._scanner.move_to({"z": low_um})
         baseline = deque((self._read_nn() for _ in range(BASELINE)), maxlen=BASELINE)
+        if abs(at_first_nn := statistics.fmean(baseline)) > BASELINE_PART * self._limit_nn:
+            raise ContactError(
+                f"force: {at_first_nn:.0f} nN with the probe retracted, for a limit of {self._limit_nn:g} nN: it "
+                "touches already, or its offset_v is wrong"
+            )
+        left_nn = _left_nn(self._limit_nn, at_first_nn)
+        step_nm = min(APPROACH_SHARE * left_nn / self._stiffness_n_per_m, LONGEST_STEP_NM)
         for z_um in np.arange(low_um, high_um, step_nm / NM_PER_UM)[1:]:
             zero_nn = statistics.fmean(baseline)
             force_nn = self._force_at(float(z_um), zero_nn)
@@ -137,16 +147,23 @@ class _Contact:
         if self._heart.retracted:  # asked last: from then on it keeps the probe down
             raise ContactError("force: the guardian has retracted the probe")
         self._scanner.move_to({"z": z_um})
-        force_nn = self._read_nn() - zero_nn
-        if abs(force_nn) > self._limit_nn:
+        reading_nn = self._read_nn()
+        force_nn = reading_nn - zero_nn
+        if (worst_nn := max(abs(force_nn), reading_nn)) > self._limit_nn:
             raise ContactError(
-                f"force: {force_nn:.0f} nN at z = {z_um:.4f} um is above the limit of {self._limit_nn:g} nN"
+                f"force: {worst_nn:.0f} nN at z = {z_um:.4f} um is above the limit of {self._limit_nn:g} nN; "
+                f"without contact {zero_nn:.0f} nN are read"
             )
         return force_nn
 
     def _read_nn(self) -> float:
         self._heart.force.beat(STEP_S)
         return self._sensor.read_force_nn()
+
+
+def _left_nn(limit_nn: float, zero_nn: float) -> float:
+    """Tell what a probe may add to what is read without contact, which may be a push after all."""
+    return limit_nn - max(zero_nn, 0.0)
 
 
 def _common_slope(ramps: list[NDArray[np.float64]]) -> tuple[float, float]:

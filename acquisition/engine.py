@@ -253,7 +253,7 @@ class _Engine:
         if action in ("retry", "pause"):
             self._todo.extendleft([tile] for tile in reversed(portion))
         if action == "pause":
-            self._told.pause("now", str(failure))
+            self._failures.pause(failure)
         if action in ("retry", "skip"):
             self._back_off(taking, portion[0], str(failure))
 
@@ -309,7 +309,8 @@ class _Engine:
                 except Cut:
                     again = [*(tile for tile in again if tile not in portion[place:]), *portion[place:]]
                     raise
-                self._failures.went_well(tile)
+                if self._failures.went_well(tile):
+                    self._store.journal.note("continued")
                 if not judged.again:
                     self._desk.done(attempt)
         finally:

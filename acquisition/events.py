@@ -28,6 +28,7 @@ KINDS: Mapping[str, Class] = {
     "mosaic_failed": Class.FAILED,
     "paused": Class.PAUSED,
     "still_paused": Class.NOTE,
+    "trying_again": Class.NOTE,
     "continued": Class.PAUSED,
     "needs_somebody": Class.NOTE,
     "told": Class.NOTE,

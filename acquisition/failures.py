@@ -1,5 +1,6 @@
 """What becomes of a tile at which something failed, by the plan's policy for that kind of failure."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,11 @@ Action = Literal["retry", "skip", "pause", "abort"]
 FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 60.0
 """A rig at which tile after tile fails gets minutes to come back by itself before `consecutive` of them are spent."""
+
+COMES_BACK = ("timeout", "protocol", "lost")
+"""Causes that a device has which is without power for a while; one that answers and refuses needs somebody."""
+FIRST_COME_BACK_S, LONGEST_COME_BACK_S = 60.0, 600.0
+"""Between two tries of a run that is paused for such a device: it is off for seconds, or until an hour is over."""
 
 
 def given_up(failure: DeviceError) -> Cut:
@@ -53,6 +59,8 @@ class Failures:
         self._skipped: Counter[int] = Counter()
         self._in_a_row: set[int] = set()
         self._disk_failed = self._since_success = 0
+        self._tries = 0  # how often the run has paused to try again by itself since a tile was taken
+        self._away_since_s: float | None = None
 
     def action(self, tile: PlannedTile, failure: DeviceError) -> Action:
         """What to do about a tile that was not taken."""
@@ -91,7 +99,7 @@ class Failures:
             return
         if policy.then == "abort" or self._pause_or_abort(failure) == "abort":
             raise failure
-        self._told.pause("now", str(failure))
+        self.pause(failure)
         raise Cut(str(failure)) from failure
 
     @property
@@ -103,13 +111,40 @@ class Failures:
         """Take note that the disk takes what it is given."""
         self._disk_failed = 0
 
-    def went_well(self, tile: PlannedTile) -> None:
-        """Take note of a tile that was taken: whatever failed before, the rig works."""
+    def went_well(self, tile: PlannedTile) -> bool:
+        """Take note of a tile that was taken: the rig works; whether the run had waited for that by itself."""
+        came_back, self._tries, self._away_since_s = self._tries > 0, 0, None
         self._in_a_row.clear()
         self._since_success = 0
+        return came_back
 
-    def start_over(self) -> None:
-        """Forget all counts: somebody has looked after the rig."""
+    @property
+    def tries_again(self) -> bool:
+        """Whether a run that pauses has paused for the same before, and tried again in vain."""
+        return self._tries > 1
+
+    def pause(self, failure: Exception) -> None:
+        """Have the run pause; it tries again by itself, later each time, if what failed may come back."""
+        away_s = self._away_s()
+        if not self._may_come_back(failure):
+            self._told.pause("now", str(failure))
+            return
+        wait_s = min(FIRST_COME_BACK_S * 2.0**self._tries, LONGEST_COME_BACK_S, self._on_failure.come_back_s - away_s)
+        self._away_since_s = time.monotonic() - away_s
+        self._tries += 1
+        self._told.pause_for(wait_s, f"{failure}; tries again by itself in {wait_s:.0f} s")
+
+    def _may_come_back(self, failure: Exception) -> bool:
+        comes_back = isinstance(failure, DeviceError) and cause_of(failure) in COMES_BACK
+        return comes_back and self._away_s() < self._on_failure.come_back_s
+
+    def _away_s(self) -> float:
+        return 0.0 if self._away_since_s is None else time.monotonic() - self._away_since_s
+
+    def start_over(self, by_itself: bool) -> None:
+        """Forget all counts: somebody has looked after the rig; `by_itself`, not for how long it is waited for."""
+        if not by_itself:
+            self._tries, self._away_since_s = 0, None
         self._retries.clear()
         self._in_a_row.clear()
         self._since_success = 0
@@ -144,12 +179,12 @@ class Failures:
         """Have the run pause for what failed, or end with it."""
         if not may_pause or self._pause_or_abort(failure) == "abort":
             raise failure
-        self._told.pause("now", str(failure))
+        self.pause(failure)
         raise given_up(failure) from failure
 
     def _pause_or_abort(self, failure: Exception) -> Action:
-        """Where nobody can let a paused run go on, it ends, and can be resumed."""
-        if self._told.attended:
+        """Where nobody can let a paused run go on, nor it itself, it ends, and can be resumed."""
+        if self._told.attended or self._may_come_back(failure):
             return "pause"
         failure.add_note("the run would pause here, but nobody is there to let it go on; it can be resumed")
         return "abort"

@@ -21,6 +21,8 @@ from devices.rig import Rig
 FOUND = "focus_found"  # the event that says where a run found the axis
 TOLERANCE = 0.1
 """Of the width of the peak: so far off, an image has lost half a percent of its sharpness."""
+LEAST_DOUBT_UM = 0.01
+"""As long as no width is known; less than any axis scatters."""
 RECENT = 30
 """Measurements through which the plane goes that says what to expect next."""
 ENOUGH_FOR_NEAR = 3
@@ -102,19 +104,27 @@ class FocusControl:
         if self._points:
             self._map = FocusMap(list(self._points.values()))
 
-    def at_tile(self, tile: PlannedTile, first_of_row: bool) -> None:
-        """Bring a tile into focus once the scanner stands there.
+    def at_tile(self, tile: PlannedTile, first_of_row: bool) -> str | None:
+        """Bring a tile into focus once the scanner stands there; what is doubtful about it, None if nothing is.
 
         Raises:
             Cut: the run was told something else.
             DeviceError: a device failed.
         """
         if self._axis is None:
-            return
+            return None
         if self._is_due(tile, first_of_row):
             self._measure(self._axis, tile, of_map=False)
         measured = self._points.get(tile.index) if self._settings.policy in ("tile", "row") else None
         self._axis.go_to(measured.z_um if measured else self._expected_um(tile), TOLERANCE * self._width_um)
+        return None if measured else self._doubt(tile, self._axis.at_um)
+
+    def _doubt(self, tile: PlannedTile, at_um: float | None) -> str | None:
+        """Tell of a height that had to be clamped, to the limits of the axis or to what was measured anywhere."""
+        wanted_um = self._expected_um(tile, bounded=False)
+        if at_um is None or abs(wanted_um - at_um) <= max(2 * TOLERANCE * self._width_um, LEAST_DOUBT_UM):
+            return None
+        return f"focus: expected at {wanted_um:.6g} um, clamped to {at_um:.6g} um"
 
     def _go_to(self, tile: PlannedTile) -> None:
         self._steps(lambda: self._scanner.move_to({"x": tile.x_um, "y": tile.y_um}))
@@ -142,17 +152,18 @@ class FocusControl:
                 return first_of_row or not self._points
         return not self._points
 
-    def _expected_um(self, tile: PlannedTile) -> float:
+    def _expected_um(self, tile: PlannedTile, bounded: bool = True) -> float:
+        """Where the focus ought to be; unless `bounded`, however far from all that was measured."""
         assert self._axis is not None
         points = list(self._points.values())
         if not points:
             return self._map_check.z_um if self._map_check else self._axis.start_um
         if self._map is not None:
-            return self._map.z_um(tile.x_um, tile.y_um) + self._map_shift_um(self._map)
+            return _at(self._map, tile, bounded) + self._map_shift_um(self._map)
         if self._settings.policy == "once":
             return points[-1].z_um
         recent = FocusMap(points[-RECENT:], self._settings.largest_jump_um, may_bend=False)
-        return recent.z_um(tile.x_um, tile.y_um)
+        return _at(recent, tile, bounded)
 
     def _map_shift_um(self, focus_map: FocusMap) -> float:
         check = self._map_check
@@ -232,3 +243,7 @@ class FocusControl:
                 self._keep(data["tile"], point, data["width_um"], data["of_map"])
             elif event.kind == "focus_refused" and data["of_map"]:
                 self._leave_out(data["tile"])
+
+
+def _at(surface: FocusMap, tile: PlannedTile, bounded: bool) -> float:
+    return (surface.z_um if bounded else surface.unbounded_um)(tile.x_um, tile.y_um)

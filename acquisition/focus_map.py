@@ -45,8 +45,11 @@ class FocusMap:
 
     def z_um(self, x_um: float, y_um: float) -> float:
         """Give the height of focus at a place."""
-        height_um = self._surface(np.array([[x_um, y_um]]))[0]
-        return float(np.clip(height_um, self._lowest_um, self._highest_um))
+        return float(np.clip(self.unbounded_um(x_um, y_um), self._lowest_um, self._highest_um))
+
+    def unbounded_um(self, x_um: float, y_um: float) -> float:
+        """Give what the surface says at a place, however far from all that was measured."""
+        return float(self._surface(np.array([[x_um, y_um]]))[0])
 
 
 def contradicting(points: Sequence[FocusPoint], largest_jump_um: float) -> list[FocusPoint]:

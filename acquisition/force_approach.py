@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from statistics import fmean, stdev
 
+from acquisition.force_budget import BASELINE_PART
 from acquisition.force_errors import NoContact
 from acquisition.force_loop import READING_WITHIN_S, RECENT, ForceLoop, Mode
 from acquisition.instructions import Cut, Instructions
@@ -189,7 +190,7 @@ class Approach:
         baseline_nn = fmean(readings_nn)
         threshold_nn = max(SIGMAS * stdev(readings_nn), LEAST_THRESHOLD * budget.set_point_nn)
         problem = ""
-        if abs(baseline_nn) > budget.limit_nn / 2 or not budget.above(baseline_nn).is_enough:
+        if abs(baseline_nn) > BASELINE_PART * budget.limit_nn or not budget.above(baseline_nn).is_enough:
             problem = f"{baseline_nn:.0f} nN with the probe retracted: it touches already, or its offset_v is wrong"
         elif threshold_nn > budget.set_point_nn / 2:
             problem = f"noise of {stdev(readings_nn):.3g} nN is too much for a set-point of {budget.set_point_nn:g} nN"

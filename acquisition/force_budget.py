@@ -13,6 +13,8 @@ LEAST_STEP_UM = 0.001
 """Above the resolution of a scanner's z (P-733.3: 0.3 nm); smaller steps would not arrive as such."""
 MOST_STEP_UM = 0.05
 """However soft the spring: a larger one would run over the last nanometres, where the probe snaps in."""
+BASELINE_PART = 0.5
+"""Of the limit, either way: what is read without contact and is more may be one, or the zero is wrong."""
 LEAST_STEPS_UNSEEN = 2
 """One under way when a reading is taken, and one that is decided by it."""
 TRUSTED_PART = 0.9
@@ -75,14 +77,18 @@ def force_problems(plan: Plan, rig: RigSettings) -> list[str]:
             f"force.limit_nn = {force.limit_nn:g}: at {sensor.stiffness_n_per_m:g} N/m the probe can only be brought "
             f"to {force.set_point_nn:g} nN with a limit of {force.set_point_nn + least_nn:g} nN or more"
         )
-    most_nn = TRUSTED_PART * sensor.saturation_v * sensor.sensitivity_nm_per_v * sensor.stiffness_n_per_m
-    if force.limit_nn > most_nn:
+    if force.limit_nn > (most_nn := trusted_nn(sensor)):
         found.append(f"force.limit_nn = {force.limit_nn:g}: the detector can be trusted up to {most_nn:g} nN")
     if "z" not in getattr(rig.devices.scanner, "axes", "z"):
         found.append(_cannot_steer(force))
     if sensor.rides_on == "focus" and rig.devices.focus is None:
         found.append("devices.force.rides_on = 'focus': the rig has no focus stage")
     return found
+
+
+def trusted_nn(sensor: DeflectionSettings) -> float:
+    """Up to what force the detector can be trusted."""
+    return TRUSTED_PART * sensor.saturation_v * sensor.sensitivity_nm_per_v * sensor.stiffness_n_per_m
 
 
 def force_inabilities(plan: Plan, rig: Rig) -> list[str]:

@@ -4,6 +4,7 @@ Stop, abort, skip and pause-now also cut short what is under way: whoever moves 
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ class Instructions:
         self._skip = False
         self._holds: dict[str, Hold] = {}
         self._why_paused = ""
+        self._pause_ends_s: float | None = None  # monotonic; None: once somebody says so
+        self._went_on_by_itself = False
         self._why_ends = self._why_waits = self._why_skips = ""
         self._cuts = self._noticed = 0  # how often something that cuts short was told, and how far that was noticed
         self._noting = threading.Lock()
@@ -89,7 +92,7 @@ class Instructions:
     def needs_somebody(self) -> str | None:
         """Why the run goes on, now or after a pause to come, only once a person says so; None if it would by itself."""
         with self._changed:
-            if self._pause:
+            if self._pause and self._pause_ends_s is None:
                 return self._why_paused or "told to"
             return next((hold.reason for hold in self._holds.values() if hold.manual), None)
 
@@ -130,10 +133,32 @@ class Instructions:
         """Wait with the rig safe: now, or after the tile or the row under way."""
         with self._changed:
             self._why_paused = self._why_waits = reason or (self._why_paused if self._pause else "")
+            self._pause_ends_s = None
             self._pause = "now" if "now" in (after, self._pause) else after
             self._cuts += after == "now"
             self._changed.notify_all()
         self.enter()
+
+    def pause_for(self, wait_s: float, reason: str) -> None:
+        """Pause now, and go on after so long; unless a person pauses, or has paused, the run as well."""
+        with self._changed:
+            if not self._pause:
+                self._why_paused = self._why_waits = reason
+                self._pause_ends_s = time.monotonic() + wait_s
+            self._pause = "now"
+            self._cuts += 1
+            self._changed.notify_all()
+        self.enter()
+
+    @property
+    def goes_on_by_itself(self) -> bool:
+        """Whether the run is paused for a time, and no longer."""
+        return self._pause_ends_s is not None
+
+    @property
+    def went_on_by_itself(self) -> bool:
+        """Whether the last pause ended for its time was over, and not for what anybody said."""
+        return self._went_on_by_itself
 
     def hold(self, name: str, reason: str, manual: bool = False) -> None:
         """Pause now, until whoever holds lets go; several may hold, and nobody else ends it.
@@ -159,7 +184,7 @@ class Instructions:
     def resume(self) -> None:
         """Go on, unless somebody holds."""
         with self._changed:
-            self._pause = ""
+            self._pause, self._pause_ends_s = "", None
             self._changed.notify_all()
         self.enter()
 
@@ -184,7 +209,14 @@ class Instructions:
     def wait_while_paused(self, timeout_s: float | None = None) -> bool:
         """Wait until the run may go on, or is to end; False if `timeout_s` was over before that."""
         with self._changed:
-            return self._changed.wait_for(lambda: bool(self._ending) or not self.waiting, timeout_s)
+            self._went_on_by_itself = False
+            until_s = [self._pause_ends_s - time.monotonic()] if self._pause_ends_s is not None else []
+            for_s = min([*until_s, *([] if timeout_s is None else [timeout_s])], default=None)
+            self._changed.wait_for(lambda: bool(self._ending) or not self.waiting, for_s)
+            if self._pause_ends_s is not None and time.monotonic() >= self._pause_ends_s:
+                self._pause, self._pause_ends_s = "", None
+                self._went_on_by_itself = True
+            return bool(self._ending) or not self.waiting
 
     def wait(self, for_s: float) -> None:
         """Let time pass, unless something is told that cuts short.

@@ -66,6 +66,11 @@ class Attempt:
     retake: int | None = None  # number of the wish that it answers, whose `cause` and `reason` it has unless it failed
 
 
+def both_reasons(*reasons: str | None) -> str | None:
+    """One reason of several; None of none."""
+    return "; ".join(filter(None, reasons)) or None
+
+
 @dataclass(frozen=True)
 class Event:
     """Something that happened: its number, time (ISO 8601 UTC), kind and particulars."""
@@ -129,6 +134,11 @@ class Journal:
         wanted = ", ".join(self._columns)
         with self._rows(f"SELECT rowid, {wanted} FROM tiles WHERE rowid > ? ORDER BY rowid", after) as rows:
             return [(number, Attempt(**dict(zip(self._columns, values, strict=True)))) for number, *values in rows]
+
+    def has_frame(self, tile: int) -> bool:
+        """Whether any attempt at a tile gave a frame that was stored; looked up, however many attempts there are."""
+        with self._rows("SELECT 1 FROM tiles WHERE tile = ? AND frame IS NOT NULL LIMIT 1", tile) as rows:
+            return rows.fetchone() is not None
 
     def give_up(self, frames: Collection[int], reason: str) -> None:
         """Take back that these frames were stored: their attempts count as failed, for this reason."""

@@ -38,6 +38,7 @@ class Standing:
     force_nn: float | None
     moved_s: float  # it took to move sideways and settle
     attended_s: float  # it took for focus, drift and probe
+    doubt: str | None  # what is doubtful about its focus, though it can be exposed
 
 
 class Keeping:
@@ -140,13 +141,13 @@ class Keeping:
         moved_s = self._go_to(target_um)
         arrived_s = time.perf_counter()
         self._still_at_work()
-        self._focus.at_tile(tile, first_of_row=tile.row != self._last_row)
+        doubt = self._focus.at_tile(tile, first_of_row=tile.row != self._last_row)
         self._last_row = tile.row
         if self._has_probe_policy:
             self._beat(APPROACH_S)
         force_nn = self._force.at_tile() if self._has_probe_policy else None
         attended_s += time.perf_counter() - arrived_s
-        return Standing(target_um, drift_um, self._aim.from_above, force_nn, moved_s, attended_s)
+        return Standing(target_um, drift_um, self._aim.from_above, force_nn, moved_s, attended_s, doubt)
 
     def bring_to_row(self, first: PlannedTile) -> Standing:
         """Bring the rig to the first tile of a row that will be swept: always from below, and it does not stay there.

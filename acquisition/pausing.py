@@ -19,7 +19,10 @@ def pause(
     make_safe: Iterable[Callable[[], None]],
     before_waiting: Callable[[], None] = lambda: None,
 ) -> None:
-    """Make safe by all of these, and wait until the run may go on or is to end; failures count from zero then."""
+    """Make safe by all of these, and wait until the run may go on or is to end; failures count from zero then.
+
+    One that tries again by itself has `continued` only once it has taken a tile.
+    """
     told.notice()
     trouble = None
     for act in make_safe:
@@ -29,11 +32,13 @@ def pause(
             trouble = str(error)
     before_waiting()
     state(State.PAUSED)
-    store.journal.note("paused", reason=told.why_waits, trouble=trouble)
+    by_itself = {"tries_again": True} if told.goes_on_by_itself else {}
+    again = by_itself and failures.tries_again  # nobody wants to be told each time
+    store.journal.note("still_paused" if again else "paused", reason=told.why_waits, trouble=trouble, **by_itself)
     _wait(store, told)
-    failures.start_over()
+    failures.start_over(told.went_on_by_itself)
     if not told.stopped:
-        store.journal.note("continued")
+        store.journal.note("trying_again" if told.went_on_by_itself else "continued")
 
 
 def _wait(store: RunStore, told: Instructions) -> None:

@@ -167,7 +167,9 @@ class OnFailure(Model):
 
     `retry:N` tries again N times, waiting twice as long each time, and then aborts, or does what stands behind `then`.
     `skip` comes back to the tile once, at the end. `pause` leaves the rig safe and waits for somebody; where nobody
-    can answer, it aborts. `consecutive` tiles that failed one after the other pause the run whatever the policy.
+    can answer, it aborts. Where a run pauses for a device that does not answer as it should (`timeout`, `protocol`,
+    `lost`), it tries again by itself, less and less often, for `come_back_s`. `consecutive` tiles that failed one
+    after the other pause the run whatever the policy.
     """
 
     timeout: FailurePolicy = "retry:3 then skip"
@@ -177,6 +179,8 @@ class OnFailure(Model):
     force: FailurePolicy = "retry:2 then skip"  # the trip-wire retracted the probe
     disk: FailurePolicy = "retry:3 then pause"  # a frame or a line of the journal could not be stored
     consecutive: Annotated[Whole, Field(ge=1, le=1000)] = 5
+    come_back_s: Annotated[Number, AfterValidator(within(0.0, 1e6))] = 14_400.0
+    """For so long a device may be without power before the run waits for somebody; 0: it waits at once."""
 
 
 class Storage(Model):

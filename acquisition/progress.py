@@ -9,10 +9,10 @@ from acquisition.journal import Attempt, Event
 from acquisition.overlap import PlannedTile
 from acquisition.preflight import cost
 from acquisition.run_store import RunStore
-from acquisition.timeline import ENDS, STARTS
+from acquisition.timeline import ENDS, RESUMING, STARTS
 
 HOLDING = frozenset({"pause", "retract"})  # actions of an interlock that lets the run go on once it has cleared
-WaitsFor = Literal["somebody", "an interlock"]
+WaitsFor = Literal["somebody", "an interlock", "an interlock, then somebody", "a device to come back"]
 
 
 @dataclass(frozen=True)
@@ -49,21 +49,29 @@ def _has_ended(events: Sequence[Event]) -> bool:
 
 
 def waits_for_of(events: Sequence[Event]) -> WaitsFor | None:
-    """What a run waits for, that is paused."""
-    paused = False
+    """What a run waits for, that is paused; None also for a moment once nothing holds it any more."""
+    paused = tries_again = needs_somebody = False
     holding: set[object] = set()
     for event in events:
-        if event.kind in STARTS:
-            holding.clear()
-        if event.kind == "paused" or event.kind in ("continued", *STARTS, *ENDS):
-            paused = event.kind == "paused"
+        if event.kind == RESUMING or event.kind in ENDS:
+            holding.clear()  # of another process; a rule that trips again says so, maybe before the engine begins
+        if event.kind in ("paused", "still_paused"):
+            paused, tries_again = True, tries_again or "tries_again" in event.data
+        if event.kind in ("continued", "trying_again", *STARTS, *ENDS):
+            paused = tries_again = False
+        elif event.kind == "needs_somebody":
+            needs_somebody = event.data.get("reason") is not None
         elif event.kind == "interlock_tripped" and event.data.get("action") in HOLDING:
             holding.add(event.data.get("name"))
         elif event.kind == "interlock_cleared":
             holding.discard(event.data.get("name"))
     if not paused:
         return None
-    return "an interlock" if holding else "somebody"
+    if holding:
+        return "an interlock, then somebody" if needs_somebody else "an interlock"
+    if needs_somebody:
+        return "somebody"
+    return "a device to come back" if tries_again else None
 
 
 def _left_s(store: RunStore, tiles: Sequence[PlannedTile], done: set[int], attempts: Sequence[Attempt]) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from acquisition.field import Field
 from acquisition.frame_flaws import Flaw, Pixels, black, flat, frozen, mean_and_spread, saturated, unsharp
-from acquisition.journal import Attempt
+from acquisition.journal import Attempt, both_reasons
 from acquisition.plan import Quality
 
 USUAL_OF = 25
@@ -60,7 +60,9 @@ class QualityControl:
         if flaw is not None and self._settings.policy == "retake":
             return self._judge_again(flaw, attempt, pixels)
         self._accept(attempt, pixels, flaw)
-        return Judged(replace(attempt, reason=flaw.reason if flaw else None), pixels, again=False)
+        if flaw is not None:
+            attempt = replace(attempt, reason=both_reasons(attempt.reason, flaw.reason))
+        return Judged(attempt, pixels, again=False)
 
     def may_retake(self, tile: int) -> bool:
         """Whether a tile may be taken once more; if so, it counts as done."""
@@ -89,7 +91,8 @@ class QualityControl:
         flaw, kept, frame = best
         self._accept(kept, frame, flaw)
         took = replace(kept, settle_s=attempt.settle_s, attending_s=attempt.attending_s, total_s=attempt.total_s)
-        return Judged(replace(took, attempt=attempt.attempt, reason=flaw.reason), frame, again=False)
+        reason = both_reasons(kept.reason, flaw.reason)
+        return Judged(replace(took, attempt=attempt.attempt, reason=reason), frame, again=False)
 
     def _count(self, tile: int) -> None:
         self._retakes[tile] += 1

@@ -141,9 +141,10 @@ class Queue:
         with self._database.writing() as connection:
             connection.execute(QUEUE.update().values(held=reason))
 
-    def release(self) -> None:
-        """Let jobs begin again."""
+    def release(self, unless: Callable[[], None] = lambda: None) -> None:
+        """Let jobs begin again, unless `unless` raises: nobody can hold the queue between that and the release."""
         with self._database.writing() as connection:
+            unless()
             connection.execute(QUEUE.update().values(held=None))
 
     def held(self) -> str | None:

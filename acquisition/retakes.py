@@ -148,5 +148,5 @@ class RetakeDesk:
             )
         if not self._is_open:
             raise JobRefused(f"tile = {tile}: too late to take it again: acquiring is over")
-        if all(attempt.frame is None for _, attempt in self._store.journal.attempts() if attempt.tile == tile):
+        if not self._store.journal.has_frame(tile):
             raise JobRefused(f"tile = {tile}: not taken yet, so there is nothing to take again")

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from acquisition.failures import given_up
 from acquisition.instructions import Instructions
-from acquisition.journal import Attempt
+from acquisition.journal import Attempt, both_reasons
 from acquisition.keeping import Keeping, Standing
 from acquisition.overlap import PlannedTile
 from acquisition.retakes import RetakeDesk
@@ -188,6 +188,7 @@ class Taking:
             force_nn=standing.force_nn,
             settle_s=settle_s,
             attending_s=standing.attended_s,
+            reason=both_reasons(attempt.reason, standing.doubt),
         )
 
     def _accepted(self, attempt: Attempt, actual_um: Mapping[str, float], frame: Frame) -> Taken:

@@ -26,7 +26,7 @@ WORDS: Mapping[str, str] = {
     "guardian_died": "the guardian died",
     "force_tripped": "the force tripped, the probe was retracted",
 }
-IN_WORDS = frozenset({"final", "for_now", "retracted"})  # particulars that `words` has already told
+IN_WORDS = frozenset({"final", "for_now", "retracted", "tries_again"})  # particulars that `words` has already told
 UNITS = {"nn": "nN", "um": "um", "nm": "nm", "px": "px", "s": "s", "deg": "degrees"}
 WITH_PICTURE = frozenset({Class.COMPLETED, Class.FAILED, Class.PAUSED})
 
@@ -90,6 +90,8 @@ def words(event: Event) -> str:
     match event.kind, event.data:
         case "tile_skipped", {"final": False}:
             return "skipped for now"
+        case "paused", {"tries_again": True}:
+            return "paused for now"
         case "run_stopped", {"for_now": True}:
             return "stopped for now"
         case "guardian_retracted", {"retracted": False}:

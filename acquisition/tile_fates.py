@@ -16,7 +16,7 @@ FATES: tuple[Fate, ...] = ("ok", "retried", "flagged", "skipped", "failed", "mis
 class TileFate:
     """A tile, its attempts in their order, and what came of them.
 
-    `retried`: taken at a later attempt. `flagged`: taken, but the quality check has something to say about it.
+    `retried`: taken at a later attempt. `flagged`: taken, but doubtful for its frame or its focus.
     `failed`: tried, not taken, and not given up as skipped. `missing`: not tried yet.
     """
 

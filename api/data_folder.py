@@ -29,6 +29,8 @@ class DataFolder:
         self.database = self.path / "nanoraster.db"
         self.stopped = self.path / "stopped.json"
         """That everything was stopped, until the queue knows it; see `Halt`."""
+        self.wishes = self.path / "wishes.json"
+        """How running jobs were told to end or to wait; see `Wishes`."""
 
     def make(self) -> None:
         """Lay it out, unless it is there.

@@ -82,6 +82,11 @@ def lines(error: Exception) -> list[str]:
     return [" ".join("; ".join(said).split())]
 
 
+def in_one_line(error: Exception) -> str:
+    """All of `lines`, where one line is all there is."""
+    return "; ".join(lines(error))
+
+
 def say(text: str) -> None:
     """Say something on stderr, at once."""
     sys.stderr.write(f"nanoraster: {text}\n")

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -143,13 +144,16 @@ def hold(
 @app.command()
 def release(data: Data = Path(), database: Database = None, as_json: Json = False) -> None:
     """Let jobs begin again."""
-    if (stopped := DataFolder(data).stopped).exists():
+    with _queue(data, database) as queue:
+        queue.release(unless=partial(_refuse_unknown_stop, DataFolder(data).stopped))
+    _tell(queue, as_json, {"held": None}, ["released"])
+
+
+def _refuse_unknown_stop(stopped: Path) -> None:
+    if stopped.exists():
         raise UsageError(
             f"{stopped}: everything was stopped, and the queue does not know it yet; let the service run first"
         )
-    with _queue(data, database) as queue:
-        queue.release()
-    _tell(queue, as_json, {"held": None}, ["released"])
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from acquisition.layout import camera_area
 from acquisition.plan import Plan
 from acquisition.readiness import InterlocksStand, check_rest, interlocks_now
 from acquisition.retakes import RetakeDesk, left_to_take
-from acquisition.run_folder import JOURNAL, discard_unbegun
+from acquisition.run_folder import JOURNAL, RunError, discard_unbegun
 from acquisition.run_store import RunStore, ensure_empty
 from acquisition.states import Outcome, State
 from acquisition.telling import Telling
@@ -202,12 +202,27 @@ def is_finished(path: Path) -> bool:
     Raises:
         RunError: not a run.
     """
-    with closing(RunStore(path)) as store:
-        ends = _turns(store)
-    summary = path / "report" / "summary.json"
-    if not ends or ends[-1] != "run_completed" or not summary.exists():
+    return _is_acquired(path) and _is_reported_complete(path)
+
+
+def lacks_its_mosaic(path: Path) -> bool:
+    """Whether a run is complete and its mosaic and report are not; of what is no run, or damaged, neither is said."""
+    try:
+        return _is_acquired(path) and not _is_reported_complete(path)
+    except (RunError, OSError):
         return False
-    # a summary of an earlier session tells how that one ended
+
+
+def _is_acquired(path: Path) -> bool:
+    with closing(RunStore(path)) as store:
+        return _turns(store)[-1:] == ["run_completed"]
+
+
+def _is_reported_complete(path: Path) -> bool:
+    summary = path / "report" / "summary.json"
+    if not summary.exists():
+        return False
+    # one of an earlier session tells how that one ended
     return bool(json.loads(summary.read_text()).get("outcome") == Outcome.COMPLETED)
 
 

@@ -6,9 +6,8 @@ does, whether its window is still open). Whatever they cannot do now is said onc
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,30 +15,29 @@ from typing import Any, Literal, Self
 
 from acquisition.instructions import PauseAfter
 from acquisition.job import Job, JobState
-from acquisition.plan import Plan
 from acquisition.queue import utc_clock
 from acquisition.queue_errors import JobRefused, NotRunning, QueueError
 from acquisition.readiness import InterlocksStand, interlocks_now
 from acquisition.states import Outcome, State
 from api.data_folder import DataFolder, Occupied
-from api.errors import BAD_INPUT, RigUnknown, UsageError, lines, say
+from api.errors import UsageError, in_one_line, say
 from api.halt import Halt
-from api.hand.by_hand import ByHand
+from api.job_turn import ON_THE_RIG, JobTurn, RigWork
 from api.open_queue import open_queue
+from api.rig_care import RigCare
 from api.running_job import RunningJob
-from api.safe_rig import make_rig_safe
-from api.scan import needs_somebody, opened_for, resume, scan
+from api.scan import lacks_its_mosaic
 from api.twin import World
-from api.untold import tell_unbegun
-from devices.errors import DeviceError
+from api.wishes import Wish, Wishes
 from devices.model import FileError
 from devices.rig import RigSettings
-from devices.rig_lock import RigInUse
 
 POLL_S = 0.25  # how soon a job is noticed; a look at an idle queue costs 0.2 ms
 AGAIN_S = 5.0  # between two tries at what failed: a locked database, a rig that does not answer
 ENDING = "the service ends"
-UNSAFE = "the rig may not be safe yet: a run ended badly on it, and it is being made safe"
+GONE_BEFORE = (
+    "told to end; the service was gone before it had: its mosaic may lack tiles, `nanoraster reconstruct` makes another"
+)
 END_S = 4.0  # for the engine to leave the rig safe; the rest of the 5 s that systemd is promised is for the API
 
 NOTHING_RUNS: dict[str, object] = {
@@ -54,15 +52,6 @@ NOTHING_RUNS: dict[str, object] = {
 Verb = Literal["pause", "resume", "skip", "stop", "abort"]
 
 
-@dataclass(frozen=True)
-class RigWork:
-    """What is done with a rig; tests put something quicker in its place."""
-
-    scan: Callable[..., tuple[Outcome, Mapping[str, Any]]] = scan
-    resume: Callable[..., tuple[Outcome, Mapping[str, Any]]] = resume
-    make_safe: Callable[[RigSettings], None] = make_rig_safe
-
-
 class Service:
     """A queue and the rig that works it off; a context manager that begins and ends the work."""
 
@@ -73,7 +62,7 @@ class Service:
         database: str | None = None,
         world_url: str | None = None,
         clock: Callable[[], datetime] = utc_clock,
-        work: RigWork = RigWork(),
+        work: RigWork = ON_THE_RIG,
     ) -> None:
         """Take hold of the folder and open the queue; nothing is begun yet.
 
@@ -90,7 +79,8 @@ class Service:
         self.rig = rig
         self._world_url = world_url
         self._clock = clock
-        self._work = work
+        self._rigs = RigCare(rig, work.make_safe)
+        self.by_hand = self._rigs.by_hand
         with ExitStack() as opening:
             folder.make()
             self._hold = Occupied(folder)
@@ -98,24 +88,21 @@ class Service:
             try:
                 self.queue = opening.enter_context(open_queue(folder, database, clock))
             except QueueError as error:
-                error.add_note(self._own_made_safe())
+                error.add_note(self._rigs.give_up())
                 raise
             self._opened = opening.pop_all()
-        self.by_hand = ByHand(self._rig_at_hand)
         self._end = threading.Event()
         self._leave_by = float("inf")
         self._changing = threading.Lock()
         self._holding = threading.Lock()  # a release waits for a hold that was told before it, and is written after it
-        self._making_safe = threading.Lock()
         self._running: RunningJob | None = None
         self._halt = Halt(folder.stopped)
+        self._wishes = Wishes(folder.wishes)
+        self._turn = JobTurn(folder, self._rigs, self._wishes, work, world_url)
         self._held: str | None = None  # as the queue says
         self._unwritten: Callable[[], None] | None = self._give_back_what_was_left
-        self._left_seen = False  # whether the queue has said which rig was left behind
-        self._suspect: RigSettings | None = None
-        self._latest: RigSettings | None = None  # the rig of the last job
+        self._unmade: list[Job] = []  # left behind with all their tiles, and told to end, while their mosaics were made
         self._troubles: dict[str, Exception] = {}
-        self._tellers: list[threading.Thread] = []  # each ends by itself
         self._threads = [
             threading.Thread(target=self._repeat, args=(who, step), name=who, daemon=True)
             for who, step in (("engine", self._take_next), ("clerk", self._keep_books))
@@ -137,7 +124,7 @@ class Service:
         """`end`, and wait until the rig is safe; see `over`."""
         self.end()
         self.by_hand.close()
-        for thread in (*self._threads, *self._tellers):
+        for thread in (*self._threads, *self._turn.tellers):
             thread.join(max(0.0, self._leave_by - time.monotonic()))
         if self.over:
             self._opened.close()
@@ -169,8 +156,8 @@ class Service:
         running = self._running
         past = "engine" if running and running.state is not State.PREPARING else None  # it kept this run from beginning
         standing = [trouble for who, trouble in list(self._troubles.items()) if who != past]
-        said = [_words(trouble) for trouble in (*standing, self._halt.trouble) if trouble]
-        return said or ([UNSAFE] if self._suspect is not None else [])
+        said = [in_one_line(trouble) for trouble in (*standing, self._halt.trouble, self._wishes.trouble) if trouble]
+        return said or [trouble for trouble in (self._rigs.trouble,) if trouble]
 
     def running(self) -> RunningJob | None:
         """The job under way."""
@@ -182,7 +169,7 @@ class Service:
         return running.state if running and running.job.id == job.id else State.IDLE
 
     def tell(self, job_id: int, verb: Verb, after: PauseAfter = "tile", reason: str = "") -> None:
-        """Tell the running job something.
+        """Tell the running job something; what outlives the tile under way outlives the service by the time it returns.
 
         Raises:
             NotRunning: it is not the one that runs.
@@ -200,6 +187,9 @@ class Service:
                 running.stop(reason)
             case "abort":
                 running.abort(reason)
+        if verb != "skip":
+            assert running.job.run is not None
+            self._wishes.keep(running.job.run, Wish(running.ending, running.told.needs_somebody))
 
     def listening(self, job_id: int, to: str) -> RunningJob:
         """The running job, if it can still be told `to` do something.
@@ -242,14 +232,7 @@ class Service:
             RigFileError: its file cannot be read.
             DeviceError: it does not answer, or not well.
         """
-        try:
-            self._make_safe(self._latest or self._own_rig())
-        except RigInUse as error:
-            error.add_note("it cannot be stopped from here, end that process; the queue is held")
-            raise
-        except (DeviceError, RigUnknown) as error:
-            error.add_note("the queue is held")
-            raise
+        self._rigs.make_safe()
 
     def release(self) -> None:
         """Let jobs begin again, unless everything is stopped once more meanwhile.
@@ -271,44 +254,39 @@ class Service:
             UsageError: neither the job nor the service names one.
             RigFileError: its file cannot be read.
         """
-        path = rig or self.rig
-        if path is None:
-            raise UsageError("rig: the job names none, and the service was started without --rig")
-        return RigSettings.load(path)
+        return self._rigs.settings_for(rig)
 
     @property
     def world(self) -> World | None:
         """That of the twin which this service was started with; None: the rig is a real one, or another's twin."""
         return World(self._world_url) if self._world_url else None
 
-    def _own_rig(self) -> RigSettings:
-        if self.rig is None:
-            raise RigUnknown("rig: the service was started without --rig, and no job has run yet")
-        return RigSettings.load(self.rig)
-
-    def _rig_at_hand(self) -> RigSettings:
-        """That of people between two jobs: the service's own, or that of the last job."""
-        return self._latest if self.rig is None and self._latest is not None else self._own_rig()
-
-    def _own_made_safe(self) -> str:
-        """Make our own rig safe before we give up: a job may have run on it when we died; what came of it."""
-        if self.rig is None:
-            return "the service has no rig of its own to make safe"
-        try:
-            self._work.make_safe(self._own_rig())
-        except (DeviceError, FileError, RigInUse) as error:
-            return f"the rig could not be made safe: {_words(error)}"
-        return "the rig was made safe"
-
     def _give_back_what_was_left(self) -> None:
-        """Jobs that this service ran when it died go on first; those that were told to end have ended."""
+        """Jobs that this service ran when it died go on first; those that were told to end have ended.
+
+        Of one that had all its tiles the mosaic is still made, even while everything is stopped: that moves nothing.
+        """
+        unmade = []
         for job in self.queue.running(self._hold.name):
-            ending = job.ending or (Outcome.STOPPED if self._halt.ended(job.id) else None)
+            ending = self._told_ending(job)
             if ending is None:
                 self.queue.interrupt(job.id, "the service was gone")
+            elif job.run is not None and lacks_its_mosaic(self.folder.run(job.run)):
+                unmade.append(job)
             else:
-                why = "told to end; the service was gone before it had"
-                self.queue.finish(job.id, ending, why, self._tiles_of(job))
+                self._finish(job, ending, GONE_BEFORE, self._tiles_of(job))
+        self._unmade = unmade
+
+    def _told_to_end(self, job: Job) -> RunningJob:
+        """A job of which nothing but the mosaic is left to make."""
+        running = RunningJob(job, self.by_hand.heard)
+        running.ending = self._told_ending(job)
+        return running
+
+    def _told_ending(self, job: Job) -> Outcome | None:
+        """How somebody told a job to end that was left behind."""
+        halted = Outcome.STOPPED if self._halt.ended(job.id) else None
+        return job.ending or self._wishes.of(job.run).ending or halted
 
     def _repeat(self, who: str, step: Callable[[], bool]) -> None:
         """Take one step after the other until the service ends; what stands in the way is said once."""
@@ -319,20 +297,23 @@ class Service:
             except Exception as error:  # a locked database, a dead rig, a bug: the service outlives them all
                 pause_s = AGAIN_S
                 if type(self._troubles.get(who)) is not type(error):
-                    say(_words(error))
+                    say(in_one_line(error))
                 self._troubles[who] = error
             self._end.wait(pause_s)
 
     def _take_next(self) -> bool:
         """Run the next due job, if there is one; whether there was something to do."""
         try:
-            self._see_to_the_rig()
+            self._rigs.see_to(left_behind=partial(self.queue.running, self._hold.name))
         except Exception:
             with suppress(QueueError):  # the rig is what people are told of; this is tried again
                 self._write_down()
             raise
         self._write_down()
         stops = self._halt.stops
+        if self._unmade:
+            self._run(self._told_to_end(self._unmade.pop(0)), stops)
+            return True
         job = self.queue.next_due() if self._halt.reason is None else None
         if job is None:
             return False
@@ -342,29 +323,6 @@ class Service:
         if claimed is not None:
             self._run(RunningJob(claimed, self.by_hand.heard), stops)
         return True
-
-    def _see_to_the_rig(self) -> None:
-        """Make a rig safe that may not be; before anything else, for a database may take no writes all night."""
-        if not self._left_seen:
-            self._suspect_what_was_left()
-        if self._suspect is not None:
-            self._make_safe(self._suspect)
-            self._suspect = None
-
-    def _suspect_what_was_left(self) -> None:
-        """The probe of a job that ran when this service died may be down; our own, while the queue cannot say whose."""
-        try:
-            left = self.queue.running(self._hold.name)
-        except QueueError:
-            if self._latest is None and self.rig is not None:
-                self._suspect = self._latest = self._own_rig()
-            return
-        self._left_seen = True
-        for job in left:
-            try:
-                self._suspect = self._latest = self.settings_for(job.rig)
-            except (FileError, UsageError) as error:
-                say(f"job {job.id} ({job.name}): the rig cannot be made safe: {_words(error)}")
 
     def _ask_interlocks(self, job: Job) -> None:
         """Leave a job where it is while an interlock stands against it, as far as that shows without opening the rig.
@@ -379,11 +337,6 @@ class Service:
         begun = job.state is JobState.INTERRUPTED
         if reasons := interlocks_now(settings, self.folder.runs, begun=begun)[0]:
             raise InterlocksStand([f"job {job.id} ({job.name}) waits: {reason}" for reason in reasons])
-
-    def _make_safe(self, settings: RigSettings) -> None:
-        # the engine, and whoever stops everything, one after the other
-        with self._making_safe, self.by_hand.away("it is made safe"), self.by_hand.heard.asking(*opened_for(settings)):
-            self._work.make_safe(settings)
 
     def _claim(self, job: Job, run: str) -> Job | None:
         claimed = None
@@ -401,20 +354,20 @@ class Service:
         with self._changing:
             self._running = running
             halted = self._halt.stops > stops
-        if halted or self._end.is_set():
+        if running.ending is None and (halted or self._end.is_set()):  # a mosaic moves nothing
             running.interrupt("stopped before it began")
         barred: InterlocksStand | None = None
         try:
-            outcome, error = self._acquire(running)
+            outcome, error = self._turn.acquire(running)
         except InterlocksStand as stands:
             outcome, error, barred = running.ending or Outcome.STOPPED, None, stands
         if barred and running.ending is None:
-            self._unwritten = partial(self._give_back, running.job, _words(barred))
+            self._unwritten = partial(self._give_back, running.job, in_one_line(barred))
         elif running.goes_on_later and outcome is not Outcome.COMPLETED:
             self._unwritten = lambda: self.queue.interrupt(running.job.id, running.interruption)
         else:
             tiles = self._tiles_of(running.job)
-            self._unwritten = lambda: self.queue.finish(running.job.id, outcome, error, tiles)
+            self._unwritten = lambda: self._finish(running.job, outcome, error, tiles)
         if not barred:
             self._troubles.pop("engine", None)
         self._running = None
@@ -431,6 +384,10 @@ class Service:
             self.queue.give_back(job.id, reason)
             self.folder.clear(job.run)
 
+    def _finish(self, job: Job, outcome: Outcome, error: str | None, tiles: tuple[int, int] | None) -> None:
+        self.queue.finish(job.id, outcome, error, tiles)
+        self._wishes.forget(job.run)
+
     def _write_down(self) -> None:
         """Tell the queue what it has not been told yet: how the last job ended comes before the next begins."""
         if self._unwritten is not None:
@@ -439,52 +396,6 @@ class Service:
 
     def _tiles_of(self, job: Job) -> tuple[int, int] | None:
         return None if job.run is None else self.folder.tiles_of(job.run)
-
-    def _acquire(self, running: RunningJob) -> tuple[Outcome, str | None]:
-        """Run a job to its end; how it ended, and what went wrong. Nothing that goes wrong here ends the service.
-
-        Raises:
-            InterlocksStand: it may not begin, or go on, yet.
-        """
-        if running.told.stopped:
-            return Outcome.STOPPED, None
-        settings = None
-        try:
-            settings = self._latest = self.settings_for(running.job.rig)
-            running.devices = opened_for(settings)
-            taken_by = f"job {running.job.id} ({running.job.name}) has it"
-            with self.by_hand.away(taken_by), self.by_hand.heard.asking():
-                outcome = self._begin_or_go_on(running, settings)
-            return outcome, (running.told.why_ends or None) if outcome is not Outcome.COMPLETED else None
-        except InterlocksStand:
-            raise
-        except Exception as error:
-            self._suspect = settings
-            say(f"job {running.job.id} ({running.job.name}): {_words(error)}")
-            if settings and not running.goes_on_later:
-                self._tell_if_unbegun(running.job, settings, error)
-            return Outcome.FAILED, _words(error)
-
-    def _tell_if_unbegun(self, job: Job, settings: RigSettings, error: Exception) -> None:
-        """Tell people of a failure of which no run could; the rig is made safe meanwhile."""
-        assert job.run is not None
-        run = self.folder.run(job.run)
-        if isinstance(error, BAD_INPUT) or not (run / "run.json").exists():
-            self._tellers = tell_unbegun(job.name, job.plan, settings, run, _words(error))
-
-    def _begin_or_go_on(self, running: RunningJob, settings: RigSettings) -> Outcome:
-        job = running.job
-        assert job.run is not None
-        run = self.folder.run(job.run)
-        if (run / "run.json").exists():
-            if (reason := needs_somebody(run)) is not None:
-                running.told.pause("now", reason)
-            outcome, _ = self._work.resume(run, settings, running.told, running.watcher(), world_url=self._world_url)
-            return outcome
-        self.folder.clear(job.run)
-        plan = Plan.model_validate(job.plan)
-        outcome, _ = self._work.scan(plan, settings, run, running.told, running.watcher(), world_url=self._world_url)
-        return outcome
 
     def _keep_books(self) -> bool:
         """Write down what goes on, and see whether it still may; never has anything left to do."""
@@ -505,7 +416,3 @@ class Service:
             self._held = self.queue.held()
         self._halt.forget_if_known(self.queue)
         return False
-
-
-def _words(error: Exception) -> str:
-    return "; ".join(lines(error))

@@ -45,6 +45,7 @@ class Truth:
     backlash_um: tuple[float, float] = (0.05, 0.08)
     nm_per_v: float = 50.0
     contact_z_um: float = 1.0
+    offset_nn: float = 0.0  # what the detector adds to every force, as its zero drifted
     textured: bool = True
 
 
@@ -141,13 +142,15 @@ class Lever:
         self._stage = stage
         self._gain = written_nm_per_v / stage.truth.nm_per_v  # what the driver makes of the true volts
         self._random = np.random.default_rng(3)
-        self.most_nn = 0.0
+        self.most_nn = self.most_read_nn = 0.0
 
     def read_force_nn(self) -> float:
         bent_nm = max(self._stage.position_um["z"] - self._stage.truth.contact_z_um, 0.0) * 1000.0
         true_nn = STIFFNESS_N_PER_M * bent_nm
         self.most_nn = max(self.most_nn, true_nn)
-        return true_nn * self._gain + float(self._random.normal(0.0, 1.0))
+        read_nn = true_nn * self._gain + self._stage.truth.offset_nn + float(self._random.normal(0.0, 1.0))
+        self.most_read_nn = max(self.most_read_nn, read_nn)
+        return read_nn
 
     def close(self) -> None: ...
 

@@ -10,12 +10,15 @@ import pytest
 from acquisition import calibrate_stage
 from acquisition.calibrate import Interrupted, Wishes, calibrate
 from acquisition.calibrate_camera import room_around, sweep
+from acquisition.calibrate_force import ContactError, SensitivityFit, measure_sensitivity
 from acquisition.calibrate_stage import measure_settling
 from acquisition.camera_fit import Undetermined
+from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Instructions
 from devices.camera_matrix import Matrix, determinant
 from devices.errors import DeviceError, DeviceLost, OutOfRange, Stopped
-from tests.acquisition.calibration_bench import Stage, Truth, bench
+from devices.settings import DeflectionSettings
+from tests.acquisition.calibration_bench import Bench, Stage, Truth, bench
 
 HOME_UM = {"x": 17.0, "y": 22.0}
 
@@ -71,6 +74,34 @@ def test_finds_the_sensitivity_within_two_percent_and_never_passes_the_limit() -
     assert found.sensitivity is not None
     assert found.sensitivity.nm_per_v == pytest.approx(47.0, rel=0.02)
     assert 0 < one.lever.most_nn < 500.0
+
+
+def force_curve(one: Bench, limit_nn: float) -> SensitivityFit:
+    lever = one.rig.settings.devices.force
+    assert isinstance(lever, DeflectionSettings)
+    return measure_sensitivity(one.stage, one.lever, lever, limit_nn, Instructions(), Heartbeat.unshared())
+
+
+@pytest.mark.parametrize("offset_nn", [220.0, -220.0])
+def test_a_zero_that_has_drifted_brings_the_limit_no_further_away(offset_nn: float) -> None:
+    one = bench(Truth(offset_nn=offset_nn))
+    assert force_curve(one, 500.0).nm_per_v == pytest.approx(50.0, rel=0.02)
+    assert one.lever.most_nn < 500.0
+    assert one.lever.most_read_nn < 500.0
+
+
+def test_a_probe_that_touches_before_it_is_brought_down_is_not_pressed_further() -> None:
+    one = bench(Truth(contact_z_um=-0.03))
+    with pytest.raises(ContactError, match=r"force: 126\d nN with the probe retracted, for a limit of 2000 nN"):
+        force_curve(one, 2000.0)
+    assert one.stage.targets[-1] == {"z": 0.0}
+
+
+def test_a_limit_beyond_what_the_detector_tells_is_refused_before_anything_moves() -> None:
+    one = bench(Truth())
+    with pytest.raises(ContactError, match="limit of 20000 nN, where the detector can be trusted up to 18711 nN"):
+        force_curve(one, 20_000.0)
+    assert one.stage.targets == []
 
 
 def test_says_why_there_is_no_sensitivity_when_the_probe_is_out_of_reach() -> None:

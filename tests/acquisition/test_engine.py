@@ -251,7 +251,7 @@ def test_a_preparation_that_fails_is_tried_again_as_the_policy_says(new_store: N
 
 
 def test_a_preparation_that_keeps_failing_ends_the_run_before_any_tile(new_store: NewStore, rig: Any) -> None:
-    store = new_store()
+    store = new_store(on_failure={"come_back_s": 0})
     rig.scanner.before_move = fail_at({1, 2, 3, 4}, DeviceTimeout("scanner", "no answer"))
     with pytest.raises(DeviceTimeout):
         acquire(store, rig)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from acquisition.engine import run as acquire
 from acquisition.field import Field
 from acquisition.focus import FocusControl
 from acquisition.focus_axis import focus_inabilities, focus_problems, focus_warnings
@@ -20,6 +21,8 @@ from acquisition.keeping import Keeping
 from acquisition.overlap import PlannedTile
 from acquisition.plan import Force, Plan
 from acquisition.run_store import RunStore
+from acquisition.states import Outcome
+from acquisition.tile_fates import tile_fates
 from devices.errors import DeviceError, Saturated, Stale
 from devices.rig_file import RigSettings
 from hardware_sim.settings import NAMED, WorldSettings
@@ -52,6 +55,14 @@ def world(na: float = STRONG, tilt_mrad: tuple[float, float] = TILT_MRAD, focus_
     return stage
 
 
+def half_out_of_reach() -> WorldRig:
+    """2.6 um from corner to corner, of which the scanner reaches the lower half."""
+    stage = world(tilt_mrad=(20.0, -16.0))
+    stage.scanner.move_to({"z": 9.5})
+    stage.focus.move_to({"z": 50_009.9})
+    return stage
+
+
 class Run:
     """Focus control over the tiles of a world."""
 
@@ -60,6 +71,7 @@ class Run:
         self.plan = Plan.model_validate({"region": region, "focus": {"policy": policy} | focus})
         self.stage, self.told = stage, Instructions()
         self.events: list[tuple[str, dict[str, Any]]] = []
+        self.doubts: dict[int, str] = {}
         self.focus = FocusControl(stage.rig, self.plan, TILES, self.told, self.note, history, stage.clock.now_s)
 
     def note(self, kind: str, **data: object) -> None:
@@ -79,7 +91,8 @@ class Run:
         for tile in tiles:
             self.stage.scanner.move_to({"x": tile.x_um, "y": tile.y_um})
             before(tile)
-            self.focus.at_tile(tile, tile.row != row)
+            if doubt := self.focus.at_tile(tile, tile.row != row):
+                self.doubts[tile.index] = doubt
             row = tile.row
             errors_um.append(abs(self.stage.defocus_um()))
         return errors_um
@@ -100,6 +113,33 @@ def test_every_tile_of_a_tilted_specimen_is_in_focus(policy: str) -> None:
     run.focus.prepare()
     assert max(run.take()) < HALF_DEPTH_UM
     assert not run.named("focus_refused")
+    assert not run.doubts
+
+
+def test_tiles_whose_focus_lies_beyond_the_travel_are_doubtful() -> None:
+    run = Run(half_out_of_reach(), "map", range_um=1.0)
+    run.focus.prepare()
+    errors_um = run.take()
+    blurred = {tile.index for tile, error_um in zip(TILES, errors_um, strict=True) if error_um > HALF_DEPTH_UM}
+    assert blurred
+    assert blurred <= run.doubts.keys()
+    assert all(errors_um[tile] > HALF_DEPTH_UM / 4 for tile in run.doubts)
+    assert all("clamped to 9." in doubt for doubt in run.doubts.values())  # no higher was measured
+    by_row = Run(half_out_of_reach(), "row", range_um=1.0)
+    by_row.take()
+    assert any(doubt.endswith("clamped to 10 um") for doubt in by_row.doubts.values())
+
+
+def test_the_journal_and_the_report_name_tiles_of_doubtful_focus(tmp_path: Path) -> None:
+    stage = half_out_of_reach()
+    plan = Run(stage, "map", range_um=1.0).plan
+    file = stage.rig.settings.model_dump(mode="json")
+    with closing(RunStore.create(tmp_path / "run", plan, Field((128, 128), 0.2), file)) as store:
+        assert acquire(store, stage.rig, Instructions(attended=False)) is Outcome.COMPLETED
+        fates = tile_fates(store.tiles(), [attempt for _, attempt in store.journal.attempts()])
+        clamped = [fate for fate in fates if any("clamped to" in reason for reason in fate.reasons)]
+        assert 0 < len(clamped) < len(fates)
+        assert {fate.fate for fate in clamped} == {"flagged"}
 
 
 def test_once_is_once_and_follows_no_tilt() -> None:

@@ -50,7 +50,7 @@ def test_a_preparation_that_keeps_failing_pauses_where_somebody_can_answer(
     line = Line(DeviceLost("scanner", "the connection is gone"))
     rig.scanner.before_move = line.ask
     told = Instructions()
-    running = Running(new_store(on_failure={"lost": policy}), rig, told)
+    running = Running(new_store(on_failure={"lost": policy, "come_back_s": 0}), rig, told)
     running.wait_for(State.PAUSED)
     assert told.needs_somebody == "scanner: the connection is gone"
     told.resume()  # too early
@@ -68,7 +68,7 @@ def test_after_a_pause_a_dead_line_pauses_the_run_again(new_store: NewStore, rig
     line.dead = False
     rig.scanner.before_move = line.ask
     rig.camera.before_snap = lambda: told.pause("now") if rig.camera.snaps == 2 and not line.dead else None
-    running = Running(new_store(), rig, told)
+    running = Running(new_store(on_failure={"come_back_s": 0}), rig, told)
     running.wait_for(State.PAUSED)
     line.dead = True
     told.resume()

@@ -254,6 +254,14 @@ def test_refuses_a_tile_that_is_not_taken_yet(night: Night) -> None:
         desk.ask(0)
 
 
+def test_a_wish_asks_the_journal_for_its_one_tile(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
+    night.go()
+    desk = RetakeDesk(night.store)
+    monkeypatch.delattr(type(night.store.journal), "attempts")
+    desk.ask(4)
+    assert desk.numbers() == [4]
+
+
 def test_a_wish_that_cannot_be_noted_does_not_count(night: Night, monkeypatch: pytest.MonkeyPatch) -> None:
     night.go()
     night.come_back()

@@ -296,15 +296,31 @@ def test_a_run_that_has_ended_has_no_expected_end(new_store: NewStore) -> None:
 
 def test_a_paused_run_has_no_expected_end(new_store: NewStore) -> None:
     store = new_store()
+    store.journal.add_event("interlock_tripped", name="lid", action="pause", reason="lid = 1")  # before the engine
     store.journal.add_event("run_started")
     store.journal.record(attempt(0))
-    store.journal.add_event("interlock_tripped", name="lid", action="pause", reason="lid = 1")
     store.journal.add_event("paused", reason="lid = 1")
     progress = progress_of(store, START)
     assert (progress.ends_at, progress.waits_for) == (None, "an interlock")
     store.journal.add_event("interlock_cleared", name="lid", action="pause")
-    assert progress_of(store, START).waits_for == "somebody"
-    store.journal.add_event("continued")
-    progress = progress_of(store, START)
+    progress = progress_of(store, START)  # it is about to go on
     assert progress.waits_for is None
     assert progress.ends_at is not None
+    store.journal.add_event("continued")
+    assert progress_of(store, START).waits_for is None
+
+
+@pytest.mark.parametrize("tripped", [False, True])
+def test_a_paused_run_says_whether_somebody_has_to_come(new_store: NewStore, tripped: bool) -> None:
+    store = new_store()
+    store.journal.add_event("run_started")
+    if tripped:
+        store.journal.add_event("interlock_tripped", name="lid", action="pause", reason="lid = 1")
+    store.journal.add_event("needs_somebody", reason="hands in the rig")
+    assert progress_of(store, START).waits_for is None
+    store.journal.add_event("paused", reason="hands in the rig")
+    assert progress_of(store, START).waits_for == ("an interlock, then somebody" if tripped else "somebody")
+    store.journal.add_event("resume_begun")  # after a crash, and the lid is closed by now
+    store.journal.add_event("run_resumed")
+    store.journal.add_event("paused", reason="hands in the rig")
+    assert progress_of(store, START).waits_for == "somebody"

@@ -21,8 +21,8 @@ from acquisition.plan import Plan
 from acquisition.retakes import RetakeDesk
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome, State
+from api.job_turn import RigWork
 from api.scan import Watcher, field_of
-from api.service import RigWork
 from devices.rig import RigSettings
 
 SOON_S = 40.0  # for what takes a moment, on a machine that is busy with something else
@@ -68,7 +68,10 @@ class Clock:
 
 
 class PlayedWork:
-    """Scans with the real store and no rig: `gate` lets tiles through, `mosaic` ends a run, `error` fails one."""
+    """Scans with the real store and no rig.
+
+    `preflight` lets a run begin, `gate` lets tiles through, `mosaic` ends a run, `error` fails one.
+    """
 
     def __init__(self) -> None:
         self.scanned: list[str] = []
@@ -77,6 +80,8 @@ class PlayedWork:
         self.unsafe: Exception | None = None
         self.error: Exception | None = None
         self.skipped: set[int] = set()
+        self.preflight = threading.Event()
+        self.preflight.set()
         self.gate = threading.Event()
         self.gate.set()
         self.mosaic = threading.Event()
@@ -94,6 +99,7 @@ class PlayedWork:
         world_url: str | None = None,
     ) -> tuple[Outcome, dict[str, Any]]:
         self.scanned.append(plan.name)
+        self.preflight.wait(SOON_S)
         with closing(RunStore.create(run, plan, field_of(plan, settings), {})) as store:
             return self._acquire(store, told, watcher), {}
 
@@ -132,6 +138,7 @@ class PlayedWork:
         while not desk.close(unless_wanted=True):
             for tile in desk.left():
                 watcher.acquired(self._taken(store, tile, desk))
+        store.journal.add_event("run_completed", reason="")
         watcher.state(State.FINISHING)
         self.mosaic.wait(SOON_S)
         return Outcome.COMPLETED

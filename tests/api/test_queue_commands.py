@@ -1,13 +1,16 @@
 """`nanoraster queue`, as somebody at a terminal uses it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 from typer.testing import CliRunner, Result
 
+from acquisition.queue_database import QueueDatabase
 from acquisition.states import Outcome
 from api.cli import app, exit_code
 from api.data_folder import DataFolder
@@ -102,6 +105,25 @@ def test_a_stop_that_the_queue_does_not_know_of_is_not_released_behind_its_back(
     halt.stop("a finger", None)
     halt.write_down()
     assert "everything was stopped" in refused("release")
+
+
+def test_a_stop_told_while_the_queue_is_being_released_is_not_undone(
+    add: Command, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add()
+    told("hold", "door open")
+    halt, writing = Halt(DataFolder(data).stopped), QueueDatabase.writing
+
+    @contextmanager
+    def after_a_stop(database: QueueDatabase) -> Iterator[Connection]:
+        with writing(database) as connection:
+            halt.stop("a finger", None)
+            halt.write_down()
+            yield connection
+
+    monkeypatch.setattr(QueueDatabase, "writing", after_a_stop)
+    assert "everything was stopped" in refused("release")
+    assert told("list")["held"] == "door open"
 
 
 def test_a_list_for_people_names_the_queue_and_has_a_line_for_each_job(add: Command, data: Path) -> None:

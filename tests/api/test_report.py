@@ -330,6 +330,7 @@ def test_a_run_that_is_paused_says_what_it_waits_for(store: RunStore) -> None:
     store.journal.add_event("run_started")
     first, *_ = store.tiles()
     store.record(attempt(first), Specimen().frame(first))
+    store.journal.add_event("needs_somebody", reason="lunch")
     store.journal.add_event("paused", reason="lunch")
     store.journal.add_event("still_paused")
     write_night_report(store.path)

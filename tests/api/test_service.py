@@ -19,8 +19,9 @@ from acquisition.states import Outcome, State
 from acquisition.time_window import TimeWindow
 from api.data_folder import DataFolder, Occupied
 from api.errors import UsageError
+from api.job_turn import RigWork
 from api.open_queue import open_queue
-from api.service import RigWork, Service
+from api.service import Service
 from devices.errors import DeviceLost, DeviceTimeout
 from tests.api.service_bench import SOON_S, Clock, PlayedWork, eventually, frames_of, plan, rig_file
 

@@ -14,7 +14,8 @@ from fastapi.testclient import TestClient
 
 from api.app import create_app
 from api.data_folder import DataFolder
-from api.service import RigWork, Service
+from api.job_turn import RigWork
+from api.service import Service
 from api.twin import Twin, running_twin
 from benchmarks.guardian import truth
 from devices.rig import RigSettings, open_rig

@@ -1,0 +1,75 @@
+"""How jobs were told to end or to wait: on the disk before anybody is told so, until their runs are over."""
+
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from acquisition.durable import write_durably
+from acquisition.states import Outcome
+from api.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a run is to end, and why it is to wait; a service that goes on with it has to honour both."""
+
+    ending: Outcome | None = None
+    pause: str | None = None
+
+
+class Wishes:
+    """The wishes of a data folder by run, whose names are never given twice; the queue may be another by then."""
+
+    def __init__(self, path: Path) -> None:
+        """Find what a service that died had acknowledged; a file that cannot be read holds no wish, and says so."""
+        self._path = path
+        self._memory, self._disk = threading.Lock(), threading.Lock()
+        self.trouble: UsageError | None = None
+        """Why a wish would not outlive the service, or did not."""
+        self._wishes = self._read()
+
+    def of(self, run: str | None) -> Wish:
+        """What was wished of a run."""
+        return self._wishes.get(run or "", Wish())
+
+    def keep(self, run: str, wish: Wish) -> None:
+        """Return once a wish would outlive the service, or `trouble` says why it would not."""
+        with self._memory:
+            self._wishes = {**self._wishes, run: wish}
+        self._write_down()
+
+    def forget(self, run: str | None) -> None:
+        """Take away what was wished of a run that is over."""
+        if run in self._wishes:
+            with self._memory:
+                self._wishes = {name: wish for name, wish in self._wishes.items() if name != run}
+            self._write_down()
+
+    def _write_down(self) -> None:
+        with self._disk:
+            standing = {run: vars(wish) for run, wish in self._wishes.items() if wish != Wish()}
+            try:
+                if standing:
+                    write_durably(self._path, json.dumps(standing))
+                else:
+                    self._path.unlink(missing_ok=True)
+                self.trouble = None
+            except OSError as error:
+                words = "what the running job was told is lost if the service dies"
+                self.trouble = UsageError(f"{self._path}: {error.strerror}; {words}")
+
+    def _read(self) -> dict[str, Wish]:
+        try:
+            found: dict[str, dict[str, Any]] = json.loads(self._path.read_text())
+            return {run: _wish(**said) for run, said in found.items()}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, TypeError, AttributeError):
+            self.trouble = UsageError(f"{self._path}: damaged; how jobs were told to end or to wait is lost")
+            return {}
+
+
+def _wish(ending: str | None, pause: str | None) -> Wish:
+    return Wish(None if ending is None else Outcome(ending), pause)

@@ -1,0 +1,125 @@
+"""How a job was told to end or to wait holds, though the service dies a moment after it said so."""
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from acquisition.job import JobState
+from acquisition.states import Outcome, State
+from api.app import create_app
+from api.service import Service
+from api.wishes import Wish, Wishes
+from tests.api.service_bench import eventually, plan
+from tests.api.test_service import TILES, Bench
+
+AfterPowerCut = Callable[[], Bench]
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr("api.service.POLL_S", 0.01)
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def after_power_cut(bench: Bench, tmp_path: Path) -> AfterPowerCut:
+    """What another service finds if the power fails now: a copy of all that is on the disk."""
+
+    def cut() -> Bench:
+        folder = tmp_path / "after"
+        folder.mkdir()
+        shutil.copytree(bench.folder.path, folder / "data")
+        return Bench(folder)
+
+    return cut
+
+
+def test_a_stop_of_one_job_outlives_a_service_that_dies_before_its_queue_knows(
+    bench: Bench, after_power_cut: AfterPowerCut
+) -> None:
+    bench.played.preflight.clear()
+    with bench.running() as service:
+        job_id = service.queue.add("a", plan()).id
+        eventually(lambda: service.queue.get(job_id).doing is State.PREPARING)
+        with closing(sqlite3.connect(bench.folder.database, isolation_level=None)) as locker:
+            locker.execute("BEGIN EXCLUSIVE")
+            service.tell(job_id, "stop", reason="a hair")
+            later = after_power_cut()
+        bench.played.preflight.set()
+        bench.job(service, job_id, JobState.DONE)
+        eventually(lambda: not bench.folder.wishes.exists())
+    with later.running() as service:
+        job = later.job(service, job_id, JobState.DONE)
+        assert (job.outcome, "nanoraster reconstruct" in str(job.error)) == (Outcome.STOPPED, True)
+        eventually(lambda: not later.folder.wishes.exists())
+    assert later.played.scanned == later.played.resumed == []
+
+
+def test_a_run_that_is_told_to_pause_before_it_begins_is_paused_after_a_crash(
+    bench: Bench, after_power_cut: AfterPowerCut
+) -> None:
+    bench.played.preflight.clear()
+    with bench.running() as service:
+        job_id = service.queue.add("a", plan()).id
+        eventually(lambda: service.queue.get(job_id).doing is State.PREPARING)
+        service.tell(job_id, "pause", reason="look first")
+        later = after_power_cut()
+        bench.played.preflight.set()
+        eventually(lambda: service.status()["state"] is State.PAUSED)
+        service.tell(job_id, "resume")
+        assert not bench.folder.wishes.exists()
+    with later.running() as service:
+        eventually(lambda: service.status()["state"] is State.PAUSED)
+        assert service.status()["waits_because"] == "look first"
+        assert later.played.scanned == ["pads"]
+        service.tell(job_id, "resume")
+        assert later.job(service, job_id, JobState.DONE).outcome is Outcome.COMPLETED
+
+
+def test_a_complete_run_gets_its_mosaic_though_everything_was_stopped_and_the_service_died(
+    bench: Bench, after_power_cut: AfterPowerCut
+) -> None:
+    bench.played.mosaic.clear()
+    with bench.running() as service:
+        job_id = service.queue.add("a", plan()).id
+        eventually(lambda: service.status()["state"] is State.FINISHING)
+        service.stop("a door")
+        service.write_down_stop()
+        eventually(lambda: service.queue.get(job_id).ending and service.queue.held())
+        later = after_power_cut()
+        bench.played.mosaic.set()
+        assert bench.job(service, job_id, JobState.DONE).outcome is Outcome.COMPLETED
+    with later.running() as service:
+        job = later.job(service, job_id, JobState.DONE)
+        assert (job.outcome, job.tiles_taken, service.queue.held()) == (Outcome.COMPLETED, TILES, "a door")
+    assert later.played.resumed == [job.run]
+
+
+def test_a_wish_that_cannot_be_written_down_holds_and_says_so(bench: Bench) -> None:
+    bench.played.gate.clear()
+    service = Service(bench.folder, bench.rig, None, None, bench.clock, bench.played.work)
+    with TestClient(create_app(service)) as client:
+        job_id = service.queue.add("a", plan()).id
+        bench.begun(service)
+        bench.folder.wishes.with_suffix(".partial").mkdir()
+        (trouble,) = client.post(f"/api/v1/jobs/{job_id}/pause").json()["troubles"]
+        assert str(bench.folder.wishes) in trouble
+        eventually(lambda: service.status()["state"] is State.PAUSED)
+        bench.folder.wishes.with_suffix(".partial").rmdir()
+        assert client.post(f"/api/v1/jobs/{job_id}/stop").json()["troubles"] == []
+        assert bench.job(service, job_id, JobState.DONE).outcome is Outcome.STOPPED
+
+
+def test_a_damaged_file_of_wishes_is_said_and_holds_nobody_up(tmp_path: Path) -> None:
+    path = tmp_path / "wishes.json"
+    path.write_text('{"a-run": {"ending": "nev')
+    wishes = Wishes(path)
+    assert (wishes.of("a-run"), "damaged" in str(wishes.trouble)) == (Wish(), True)
+    wishes.keep("b-run", Wish(Outcome.STOPPED, "a hair"))
+    assert wishes.trouble is None
+    assert Wishes(path).of("b-run") == Wish(Outcome.STOPPED, "a hair")
