@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from reconstruction.errors import InputError
 from reconstruction.fei_tiff import is_fei, read_fei
+from reconstruction.metrics.images import range_of_bits
 from reconstruction.sources import FrameSource
 from reconstruction.tile_files import read_grey
 from reconstruction.training.degradation import degraded
@@ -65,7 +66,7 @@ def opened(data: Data, folder: Path, outside: Outside, crop_px: int) -> Examples
             specimens = [_softened(outside.specimen(one), one.seed) for one in data.specimens]
             return CleanImages(_large(specimens, data.kind, crop_px), _recorded(data))
         case FilesData():
-            images = [frame / np.float32(np.iinfo(frame.dtype).max) for frame in _frames(data.files, folder)]
+            images = _in_full_range(_frames(data.files, folder), data)
             worsened = _degraded if data.by == "degradation" else _recorded(Quanta())
             return CleanImages(_large(images, data.files, crop_px), worsened)
         case PairsData():
@@ -80,6 +81,19 @@ def opened(data: Data, folder: Path, outside: Outside, crop_px: int) -> Examples
 
 
 def _softened(image: Image, seed: int) -> Image:
+def _in_full_range(frames: list[NDArray[Any]], data: FilesData) -> list[Image]:
+    """Scale grey values to 0..1, from as many bits as they have: a camera of 12 bits fills a sixteenth of 16."""
+    most = max(float(frame.max()) for frame in frames)
+    if any(frame.dtype != frames[0].dtype for frame in frames):
+        raise InputError(f"{data.files}: images of 8 and of 16 bit, should be of one depth")
+    top = range_of_bits(frames[0].dtype, most)
+    if data.bits is not None and frames[0].dtype != np.uint8:
+        top = float(2**data.bits - 1)
+    if most > top:
+        raise InputError(f"{data.files}: bits = {data.bits}, but a grey value is {most:g}, above {top:g}")
+    return [np.asarray(frame / np.float32(top), np.float32) for frame in frames]
+
+
     """Blur a specimen as a microscope would."""
     return np.asarray(cv2.GaussianBlur(image, (0, 0), np.random.default_rng(seed).uniform(*SOFT_PX)), np.float32)
 

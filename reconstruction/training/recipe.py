@@ -99,6 +99,8 @@ class PairsData(Part):
 
     kind: Literal["pairs"] = "pairs"
     share: PositiveFloat = 1.0
+    bits: Annotated[int, Field(ge=8, le=16)] | None = None
+    """Of grey values in files of 16 bit; None: as many as the brightest pixel of them all needs."""
     low: str
     high: str
 
