@@ -56,6 +56,7 @@ def run_training(name: str, out: Path | None, resume: bool, device: str, shown: 
     from reconstruction.training.loop import train as learn
     from reconstruction.training.ranks import joined
     from reconstruction.training.recipe import load_recipe
+    from reconstruction.training.held_out import HeldOut
     from reconstruction.training.stages import begin
 
     recipe, folder = load_recipe(name)
@@ -73,8 +74,9 @@ def run_training(name: str, out: Path | None, resume: bool, device: str, shown: 
         out.mkdir(parents=True, exist_ok=True)
         with writing_in(out):
             heard = _heard(recipe, shown)
+        judged = HeldOut(recipe, folder, outside)
             network = learn(recipe, learner, examples, out, ranks, resume, heard)
-            found = finish(recipe, folder, outside, network, learner.losses, out)
+            found = finish(recipe, judged, network, learner.losses, out)
             (out / RESULTS).write_text(json.dumps(found, indent=1) + "\n")
     return found
 
