@@ -13,6 +13,7 @@ from reconstruction.fei_tiff import is_fei, read_fei
 from reconstruction.metrics.images import range_of_bits
 from reconstruction.sources import FrameSource
 from reconstruction.tile_files import read_grey
+from reconstruction.training.checks import paths_of
 from reconstruction.training.degradation import degraded
 from reconstruction.training.examples import CleanImages, Examples, Mixture, NoisyImages, NoisyPairs, PairedImages
 from reconstruction.training.low_definition import Recording, any_recording, record
@@ -80,7 +81,6 @@ def opened(data: Data, folder: Path, outside: Outside, crop_px: int) -> Examples
             return NoisyImages(_large(_frames(data.files, folder), data.files, crop_px), data.span_px)
 
 
-def _softened(image: Image, seed: int) -> Image:
 def _in_full_range(frames: list[NDArray[Any]], data: FilesData) -> list[Image]:
     """Scale grey values to 0..1, from as many bits as they have: a camera of 12 bits fills a sixteenth of 16."""
     most = max(float(frame.max()) for frame in frames)
@@ -94,6 +94,7 @@ def _in_full_range(frames: list[NDArray[Any]], data: FilesData) -> list[Image]:
     return [np.asarray(frame / np.float32(top), np.float32) for frame in frames]
 
 
+def _softened(image: Image, seed: int) -> Image:
     """Blur a specimen as a microscope would."""
     return np.asarray(cv2.GaussianBlur(image, (0, 0), np.random.default_rng(seed).uniform(*SOFT_PX)), np.float32)
 
@@ -131,10 +132,9 @@ def _frames(pattern: str, folder: Path) -> list[NDArray[Any]]:
 
 
 def _paths(pattern: str, folder: Path) -> list[Path]:
-    whole = folder / pattern
-    found = sorted(whole.parent.glob(whole.name))
+    found = paths_of(pattern, folder)
     if not found:
-        raise InputError(f"{whole}: no such files")
+        raise InputError(f"{folder / pattern}: no such files")
     return found
 
 
