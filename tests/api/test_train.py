@@ -61,7 +61,7 @@ def test_a_recipe_becomes_a_model(recipe: Path, tmp_path: Path, capsys: pytest.C
         run_training(str(recipe), out, False, "cpu", shown)
     (out / "checkpoint.pt").unlink()
     before = (out / "weights.safetensors").read_bytes()
-    with bars() as shown, pytest.raises(UsageError, match="holds a model .weights.safetensors.; --force writes over"):
+    with bars() as shown, pytest.raises(UsageError, match=r"holds a model .weights.safetensors.; --force writes over"):
         run_training(str(recipe), out, False, "cpu", shown)
     assert (out / "weights.safetensors").read_bytes() == before
     recipe.write_text(RECIPE.replace("[[held_out]]", "[[data]]").replace("steps = 4", "steps = 2"))
@@ -75,7 +75,10 @@ def test_a_recipe_becomes_a_model(recipe: Path, tmp_path: Path, capsys: pytest.C
 def test_held_out_files_that_are_missing_are_told_before_anything_is_trained(recipe: Path) -> None:
     recipe.write_text(RECIPE + "\n[[held_out]]\nkind = 'pairs'\nlow = 'low_*.tif'\nhigh = 'high_*.tif'\n")
     out = recipe.parent / "model"
-    with bars() as shown, pytest.raises(InputError, match="recipe tiny: held_out.1: .*low_.*: no such files; held_out"):
+    with (
+        bars() as shown,
+        pytest.raises(InputError, match=r"recipe tiny: held_out.1: .*low_.*: no such files; held_out"),
+    ):
         run_training(str(recipe), out, False, "cpu", shown)
     assert not out.exists()
 

@@ -62,5 +62,5 @@ def test_drawn_scenes_may_be_smaller_than_what_is_usually_scored(tmp_path: Path)
 def test_files_that_do_not_pair_are_refused_when_they_are_opened(tmp_path: Path) -> None:
     pairs(tmp_path, 2)
     cv2.imwrite(str(tmp_path / "high_1.png"), np.random.default_rng(9).integers(0, 255, (160, 160), np.uint8))
-    with pytest.raises(InputError, match="low_1.png: the two images do not show the same field"):
+    with pytest.raises(InputError, match=r"low_1.png: the two images do not show the same field"):
         held_out(tmp_path, PAIRS)
