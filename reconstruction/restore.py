@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.errors import InputError
-from reconstruction.model_card import Card, box, checked_weights, folder_of, read
+from reconstruction.model_card import Card, box, check_weights, folder_of, read
 from reconstruction.noise import measure
 
 DEVIATION_STEPS = 16  # of a layer of uncertainties, in one grey value
@@ -152,7 +152,7 @@ def check(name: str, files: bool = True) -> None:
     if not files and name not in box():
         raise InputError(f"model: {name!r} is not one of {', '.join(sorted([*CLASSICAL, *box()]))}")
     folder = folder_of(name, sorted(CLASSICAL))
-    checked_weights(folder, read(folder))
+    check_weights(folder, read(folder))
 
 
 def restorer(name: str, device: str = "auto", said: Callable[[str], None] = _logger.warning) -> Restorer:
