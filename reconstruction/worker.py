@@ -28,7 +28,7 @@ from reconstruction.neighbours import Neighbourhood
 from reconstruction.pattern_learning import PatternLearning
 from reconstruction.placement import Placement, place
 from reconstruction.registration import Edge, register
-from reconstruction.restore import DEVIATION_STEPS, Restorer, UncertainRestorer
+from reconstruction.restore import Restorer, UncertainRestorer, deviation_steps
 from reconstruction.restore_ahead import RestoreAhead
 from reconstruction.shelf import Shelf
 from reconstruction.sources import FrameSource, Tile
@@ -255,7 +255,8 @@ class _Worker:
     def _record(self, names: Iterable[str]) -> dict[str, object]:
         """Say what was done to the pixels."""
         model = {"name": self._restorer.name, "sha256": self._restorer.sha256}
-        steps = {"uncertainty": {"steps_per_grey_value": DEVIATION_STEPS}} if "uncertainty" in names else {}
+        steps_per_grey_value = deviation_steps(self._source.dtype)
+        steps = {"uncertainty": {"steps_per_grey_value": steps_per_grey_value}} if "uncertainty" in names else {}
         return {"fusion": asdict(self._fusion), "model": model, **steps}
 
     def _grown(self, drawing: Drawing, placement: Placement, tolerance: Tolerance) -> Drawing:

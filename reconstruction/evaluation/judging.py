@@ -15,7 +15,7 @@ from reconstruction.evaluation.intervals import Mean, mean_with_interval
 from reconstruction.evaluation.methods import Method
 from reconstruction.evaluation.stitching import acceptance, second_exposure
 from reconstruction.metrics.registry import Judged, Metric, metrics_for
-from reconstruction.restore import DEVIATION_STEPS, Restorer, UncertainRestorer
+from reconstruction.restore import Restorer, UncertainRestorer, deviation_steps
 
 BORDER_PX = 16
 LEAST_INSIDE_PX = 32
@@ -165,7 +165,7 @@ def _restored(restorer: Restorer, frame: NDArray[Any]) -> tuple[NDArray[Any], ND
     if not isinstance(restorer, UncertainRestorer):
         return restorer.restore(frame), None
     image, deviation = restorer.restore_with_deviation(frame)
-    return image, deviation.astype(np.float32) / np.float32(DEVIATION_STEPS)
+    return image, deviation.astype(np.float32) / np.float32(deviation_steps(frame.dtype))
 
 
 def _value(made: Evaluation, metric: Metric, judged: Judged, case: Case) -> float:

@@ -19,7 +19,7 @@ from reconstruction.evaluation.methods import methods_for
 from reconstruction.evaluation.pictures import write_pictures
 from reconstruction.evaluation.stitching import acceptance, second_exposure
 from reconstruction.metrics.psnr import psnr_db
-from reconstruction.restore import DEVIATION_STEPS
+from reconstruction.restore import deviation_steps
 from tests.reconstruction.evaluation.pairs import noisy_pair
 
 
@@ -130,7 +130,7 @@ class Sure(Halved):
         return frame
 
     def restore_with_deviation(self, frame: NDArray[Any]) -> NDArray[Any]:
-        return np.stack([frame, np.full_like(frame, 2 * DEVIATION_STEPS)])
+        return np.stack([frame, np.full_like(frame, 2 * deviation_steps(frame.dtype))])
 
 
 def test_a_model_that_says_how_far_it_is_off_is_held_to_it(tmp_path: Path) -> None:
