@@ -142,7 +142,7 @@ def test_a_model_that_says_how_far_it_is_off_is_held_to_it(tmp_path: Path) -> No
     assert made.values["sure"]["deviation_ratio"] == [pytest.approx(np.sqrt(np.square(error).mean()) / 2)]
     assert made.values["sure"]["deviation_coverage_pct"] == [pytest.approx(100 * (np.abs(error) <= 4).mean())]
     assert made.mean("input", "deviation_ratio").mean is None
-    assert made.remarks == []
+    assert [remark.split(":")[0] for remark in made.remarks] == ["ms_ssim"]  # of 96 px are too few
     assert "calibration" in write_pictures(made, tmp_path)
 
 
