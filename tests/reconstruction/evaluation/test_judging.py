@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -190,3 +191,12 @@ def test_an_interval_covers_the_mean_and_needs_two_images() -> None:
     assert mean.high - mean.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)  # as for a normal mean
     assert mean_with_interval([3.0, np.nan]) == (3.0, None, None, 1)
     assert mean_with_interval([np.inf]) == (None, None, None, 0)
+
+
+def test_lines_are_not_measured_where_there_are_none() -> None:
+    data = replace(data_set((1,), side=128), pixel_nm=5.0)
+    with pytest.raises(InputError, match=r"lines: no truth shows any: .*no lines along y"):
+        evaluate(data, methods_for(data, [], baselines=False), lines=True)
+    blind = replace(data, cases=tuple(replace(case, truth=None) for case in data.cases))
+    with pytest.raises(InputError, match=r"lines: .* held against a truth, and there is none"):
+        evaluate(blind, methods_for(blind, [], baselines=False), lines=True)
