@@ -148,14 +148,28 @@ def test_a_model_that_says_how_far_it_is_off_is_held_to_it(tmp_path: Path) -> No
 
 
 class Doubled(Halved):
+    """Makes four pixels of one, whose mean it is."""
+
     name = "doubled"
     scale = 2
+
+    def restore(self, frame: NDArray[Any]) -> NDArray[Any]:
+        pattern = np.tile(np.array([[3, -3], [-3, 3]]), frame.shape)
+        return np.clip(np.kron(frame, np.ones((2, 2))) + pattern, 0, 255).astype(frame.dtype)
+
+
+def test_a_model_that_makes_more_pixels_is_averaged_back() -> None:
+    data = data_set((1,), side=128)
+    method = methods_for(data, [Doubled()], baselines=False)[1]
+    assert (method.name, method.chosen) == ("doubled", "averaged over 2 x 2 px")
+    frame = data.cases[0].frame.clip(3, 252)
+    assert np.array_equal(method.restorers[0].restore(frame), frame)
+    made = evaluate(data, [*methods_for(data, [], baselines=False), method])
+    assert made.values["doubled"]["psnr_db"] == pytest.approx(made.values["input"]["psnr_db"], abs=0.1)
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
     data = data_set((1,))
-    with pytest.raises(InputError, match="doubled: makes 2 x the pixels"):
-        methods_for(data, [Doubled()])
     with pytest.raises(InputError, match="halved 00000000: given twice"):
         evaluate(data, methods_for(data, [Halved(), Halved()], baselines=False))
     with pytest.raises(InputError, match=r"border_px: 90 is outside 0..84"):
