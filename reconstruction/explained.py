@@ -17,6 +17,7 @@ BLOCK_PX = 32
 TRIMMED = 0.25  # of the blocks: those that gain most by the fit have no say in it
 FITTED_PX = 1024  # of the middle, along each axis: the point spread is the same elsewhere
 CONVINCING = 30.0  # by how much a fit has to explain more, in squares of the noise: chance explains a few
+ROUNDING = 0.5  # grey values, by which a plain area may be off; a fit to that would be one to nothing
 
 Image = NDArray[np.float32]
 
@@ -57,7 +58,7 @@ def _fit(frame: Image, made: Image, noise_sd: float) -> Fit:
     given = (made - np.float32(level)) / np.float32(noise_sd)
     offset = float(np.median(_blocks(wanted - given)))
     plain = _blocks(np.square(wanted - given - np.float32(offset)))
-    best, most = Fit(0.0, 1.0, offset * noise_sd), CONVINCING
+    best, most = Fit(0.0, 1.0, offset * noise_sd), CONVINCING + frame.size * (ROUNDING / noise_sd) ** 2
     for blur_px in BLURS_PX:
         gain, shift, explained = _line(wanted, _blurred(given, blur_px), plain)
         if explained <= most:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from reconstruction.explained import expected
+from reconstruction.explained import ROUNDING, expected
 from reconstruction.noise import LEAST_VARIANCE, NoiseModel, measure
 
 SIGMA_PX = 2.5  # of the Gaussian: fits a particle of a radius of 4 px
@@ -23,7 +23,6 @@ FALSE_ALARMS = 0.01  # of frames of which nothing is wrong
 LEAST_PX = 16  # of a frame, along each axis
 OUTLIER = 4.0  # deviations of a single pixel, beyond which more of it says no more: hot pixels are no structure
 OUTLIER_QUANTA = 2.0  # beside those, for frames of few quanta
-ROUNDING = 0.5  # grey values, that a restored frame is off without being wrong
 EDGE_PX = 0.03  # by which an edge may be off
 RIM_PX = 4  # of each size, where a denoiser sees one side alone, and where the next tile tells
 CUT_SHARE = 1e-3  # of pixels at the lowest or highest grey value, from which on noise is cut off there

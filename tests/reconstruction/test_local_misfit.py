@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from reconstruction.consistency import LEAST_AGREEMENT, agreement
+from reconstruction.explained import expected
 from reconstruction.local_misfit import FALSE_ALARMS, Misfit, highest_of_noise, local_misfit
 from reconstruction.restore import NonLocalMeans
 from reconstruction.training.low_definition import Recording, record
@@ -126,6 +127,16 @@ def test_noise_that_is_alike_along_lines_is_no_structure(lag: float) -> None:
         frame, truth = record(leaves(160, random), fast, random)
         alarms += told(frame, np.rint(truth).astype(np.uint8)).stands_out
     assert alarms <= 2
+
+
+def test_the_rounding_of_plain_areas_is_not_taken_for_contrast() -> None:
+    """In 8 bits, with little noise, the rounding errors of a few large areas lie on a line: a gain of 0.99 fits."""
+    truth = np.repeat(np.array([[60.49], [150.51]]), 128, 0) * np.ones(256)
+    frame = np.rint(truth + np.random.default_rng(0).normal(0, 2.0, truth.shape)).astype(np.uint8)
+    _, fit = expected(frame, np.rint(truth).astype(np.uint8), 2.0)
+    assert (fit.blur_px, fit.gain) == (0.0, 1.0)
+    _, fit = expected(frame, np.rint(20 + 0.7 * truth).astype(np.uint8), 2.0)
+    assert fit.gain == pytest.approx(1 / 0.7, rel=0.02)
 
 
 @pytest.mark.parametrize("change", ["blur", "contrast", "larger", "hot pixels", "cut off"])
