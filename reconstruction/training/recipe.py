@@ -194,7 +194,9 @@ def load_recipe(name: str) -> tuple[Recipe, Path]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not TOML: {error}") from error
     except ValidationError as error:
-        raise InputError(f"{path}: {'; '.join(map(_said, error.errors(include_url=False)))}") from error
+        wrong = error.errors(include_url=False)
+        said = [_said(each) for each in wrong if not (each["type"] == "too_short" and each["input"])]  # of bad entries
+        raise InputError(f"{path}: {'; '.join(said)}") from error
 
 
 def _said(error: Any) -> str:

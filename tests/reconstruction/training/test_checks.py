@@ -106,3 +106,4 @@ def test_values_that_no_training_can_have_are_refused_with_the_file(tmp_path: Pa
     with pytest.raises(InputError, match=said) as refusal:
         load_recipe(str(tmp_path / "bad.toml"))
     assert "name: String should match pattern" in str(refusal.value)  # and all else that is wrong
+    assert "at least 1 item" not in str(refusal.value)  # of a list that has one, though a bad one
