@@ -22,7 +22,7 @@ CARD, WEIGHTS = "card.json", "weights.safetensors"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 MOST_CARD_BYTES = 2**20
 MOST_HEADER_BYTES = 2**22  # of weights: names and shapes of their tensors
-MOST_WEIGHTS_BYTES = 2**32
+MOST_WEIGHTS_BYTES = 2**30
 ARCHIVE, PICKLE = b"PK\x03\x04", b"\x80"  # as torch.save writes them; the length of a header may begin like a pickle
 PICKLED_ENDS = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt")
 
@@ -111,7 +111,7 @@ Shapes = dict[str, tuple[int, ...]]
 def check_weights(folder: Path, card: Card) -> Shapes:
     """Make sure that the weights in a folder are those of its card, without holding them; the shapes of their tensors.
 
-    Their header is looked at first: a file of another size than its tensors, or larger than any weights, is not read.
+    A file larger than any weights is not read. The hash is taken in pieces, then sizes are held against the header.
 
     Raises:
         InputError: they are not there, pickled, or not those of the card.
@@ -119,14 +119,14 @@ def check_weights(folder: Path, card: Card) -> Shapes:
     path = folder / WEIGHTS
     try:
         with path.open("rb") as file:
-            shapes = _header(file, path)
-            file.seek(0)
+            _refuse_unread(file, path)
             found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != card.sha256:
+                raise InputError(f"weights {path}: their hash {found[:12]} is not the {card.sha256[:12]} of the card")
+            file.seek(0)
+            return _header(file, path)
     except OSError as error:
         raise InputError(f"weights {path}: cannot be read: {error.strerror}") from error
-    if found != card.sha256:
-        raise InputError(f"weights {path}: their hash {found[:12]} is not the {card.sha256[:12]} of the card")
-    return shapes
 
 
 def read_weights(folder: Path, card: Card) -> bytes:
@@ -142,15 +142,20 @@ def read_weights(folder: Path, card: Card) -> bytes:
     return weights
 
 
-def _header(file: BinaryIO, path: Path) -> Shapes:
-    """Read names and shapes of tensors, and hold what they need against the size of the file."""
-    size = os.fstat(file.fileno()).st_size
-    start = file.read(9)
+def _refuse_unread(file: BinaryIO, path: Path) -> None:
+    """Refuse what is larger than any weights, and what is pickled; leave the file at its start."""
+    size, start = os.fstat(file.fileno()).st_size, file.read(9)
     if start.startswith(ARCHIVE) or (start.startswith(PICKLE) and start[8:9] != b"{"):
         raise _pickled(path)
-    length = int.from_bytes(start[:8], "little")
     if size > MOST_WEIGHTS_BYTES:
         raise InputError(f"weights {path}: {size / 2**30:.1f} GiB, more than the {MOST_WEIGHTS_BYTES // 2**30} of any")
+    file.seek(0)
+
+
+def _header(file: BinaryIO, path: Path) -> Shapes:
+    """Read names and shapes of tensors, and hold what they need against the size of the file."""
+    size, start = os.fstat(file.fileno()).st_size, file.read(9)
+    length = int.from_bytes(start[:8], "little")
     if len(start) < 9 or not 2 <= length <= min(MOST_HEADER_BYTES, size - 8):
         raise InputError(f"weights {path}: holds no safetensors: a header of {length} in {size} bytes")
     try:
