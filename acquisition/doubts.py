@@ -62,6 +62,18 @@ def _said(event: Event) -> tuple[tuple[int, int], str | None]:
     assert isinstance(tile, int)
     assert isinstance(attempt, int)
     assert isinstance(least, float)
-    if not isinstance(agreement, float) or agreement >= least:
-        return (tile, attempt), None
-    return (tile, attempt), f"doubtful: restored, it explains {agreement:g} of its frame; at least {least:g} is wanted"
+    if isinstance(agreement, float) and agreement < least:
+        said = f"doubtful: restored, it explains {agreement:g} of its frame; at least {least:g} is wanted"
+        return (tile, attempt), said
+    return (tile, attempt), _misfit(event.data.get("misfit"))
+
+
+def _misfit(found: object) -> str | None:
+    """What is wrong at the place that the restored tile explains least; older journals do not know of it."""
+    if not isinstance(found, dict) or found["strength"] <= found["limit"]:
+        return None
+    where = f"at x {found['x_px']}, y {found['y_px']} px"
+    return (
+        f"doubtful: {where} its restored image is off by {found['strength']:g} deviations of the averaged noise; "
+        f"{found['limit']:g} may come of chance"
+    )

@@ -1,7 +1,7 @@
 """A run as a source of frames: what the worker follows while the scan goes on, and reads again a month later."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -121,15 +121,20 @@ class RunFrames:
         if self._remember_edges:
             self.store.journal.add_edge(edge)
 
-    def report_restored(self, tile: Tile, agreement: float | None, least: float) -> None:
+    def report_restored(
+        self, tile: Tile, agreement: float | None, least: float, misfit: Mapping[str, object] | None = None
+    ) -> None:
         """Tell the engine how far a restored tile explains its frame (None: all is noise), if the plan wants to know.
 
         Args:
             least: agreement of a tile that is not doubtful.
+            misfit: where it explains it least, with the `strength` of that, and the `limit` of what is not doubtful.
         """
-        if self._remember_edges and self.store.plan.quality.doubtful_exposure is not None:
-            known = None if agreement is None else round(agreement, 4)
-            self.store.journal.note("tile_restored", tile=tile.index, attempt=tile.take, agreement=known, least=least)
+        if not self._remember_edges or self.store.plan.quality.doubtful_exposure is None:
+            return
+        known = None if agreement is None else round(agreement, 4)
+        said = {"tile": tile.index, "attempt": tile.take, "agreement": known, "least": least}
+        self.store.journal.note("tile_restored", **said, **({} if misfit is None else {"misfit": dict(misfit)}))
 
     def _read_layout(self, arrived: bool) -> bool:
         """Look up how the tiles are laid out by now; whether tiles known before have come to lie elsewhere."""

@@ -9,7 +9,7 @@ import zarr
 from numpy.typing import NDArray
 
 from acquisition.run_folder import RAW
-from reconstruction.restore import DEVIATION_STEPS
+from reconstruction.restore import deviation_steps
 
 DARKEST, BRIGHTEST = 0.1, 99.9  # percentiles of the first frame
 MARGIN = 0.25  # of what lies between, on either side, for frames that are darker or brighter than the first
@@ -27,10 +27,13 @@ def display_range(run: Path) -> tuple[int, int] | None:
 
 
 def range_of(layer: str, black: int, white: int) -> tuple[int, int]:
-    """Black and white of a layer, where the run has these; standard deviations begin at 0 and are much smaller."""
+    """Black and white of a layer, where the run has these; standard deviations begin at 0 and are much smaller.
+
+    Frames of runs have 16 bits.
+    """
     if layer != "uncertainty":
         return black, white
-    return 0, max(round((white - black) * DEVIATION_STEPS / DEVIATIONS), 1)
+    return 0, max(round((white - black) * deviation_steps(np.uint16) / DEVIATIONS), 1)
 
 
 def as_shown(image: NDArray[Any], black: int, white: int) -> NDArray[np.uint8]:

@@ -23,7 +23,7 @@ from api.heap import give_back, settle_heap
 from api.night.report import write_night_report
 from api.truth import compare
 from api.worker_process import GO_ON
-from reconstruction.consistency import LEAST_AGREEMENT
+from reconstruction.consistency import LEAST_AGREEMENT, Consistency
 from reconstruction.report import write_report
 from reconstruction.restore import restorer
 from reconstruction.sources import Tile
@@ -88,8 +88,9 @@ def reconstruct_run(run: Path, world_url: str | None, say: Channel) -> dict[str,
     def warned(text: str) -> None:
         say({"warning": text})
 
-    def agreed(tile: Tile, agreement: float | None) -> None:
-        source.report_restored(tile, agreement, LEAST_AGREEMENT)
+    def agreed(tile: Tile, found: Consistency) -> None:
+        misfit = None if found.misfit is None else found.misfit.facts()
+        source.report_restored(tile, found.agreement, LEAST_AGREEMENT, misfit)
 
     with writing_in(run):
         restore = restorer(source.store.plan.reconstruction.model, said=warned)

@@ -54,8 +54,8 @@ def read_fei(path: Path) -> FeiImage:
     return FeiImage(
         _grey(pixels[:rows], path),
         (width_um, height_um),
-        _number(facts, "Scan", "Dwelltime") or _number(facts, "EScan", "Dwell"),
-        max(int(_number(facts, "EScan", "LineIntegration") or 1), 1),
+        _dwell_s(facts, path),
+        _passes(facts, path),
         _stage_um(facts),
     )
 
@@ -75,7 +75,7 @@ def _opened(path: Path) -> tuple[NDArray[Any], Mapping[str, Mapping[str, Any]]]:
         with tifffile.TiffFile(path) as file:
             facts = file.fei_metadata
             pixels = file.pages[0].asarray() if facts else np.empty(0)
-    except (OSError, ValueError, KeyError, IndexError, tifffile.TiffFileError) as error:
+    except Exception as error:  # whatever a damaged file makes the library stumble over, memory included
         raise InputError(f"{path}: not a readable TIFF: {error}") from error
     if not facts:
         raise InputError(f"{path}: no FEI metadata (TIFF tag 34680 or 34682)")
@@ -98,19 +98,40 @@ def _grey(pixels: NDArray[Any], path: Path) -> NDArray[Any]:
 
 
 def _number(facts: Mapping[str, Any], section: str, key: str) -> float | None:
-    value = facts.get(section, {}).get(key)
-    return float(value) if isinstance(value, int | float) else None
+    """What the file says, also if it is no number that can be meant; None if it does not say any."""
+    found = facts.get(section, {})
+    value = found.get(key) if isinstance(found, Mapping) else None
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _dwell_s(facts: Mapping[str, Any], path: Path) -> float | None:
+    for section, key in (("Scan", "Dwelltime"), ("EScan", "Dwell")):
+        value = _number(facts, section, key)
+        if value is not None:
+            if not 0 < value < np.inf:
+                raise InputError(f"{path}: FEI metadata: {section}.{key} = {value:g}, should be a time in s above 0")
+            return value
+    return None
+
+
+def _passes(facts: Mapping[str, Any], path: Path) -> int:
+    """How often each line was scanned; a file that does not say it, or says 0, means once."""
+    value = _number(facts, "EScan", "LineIntegration") or 1.0
+    if not 1 <= value < np.inf:
+        raise InputError(f"{path}: FEI metadata: EScan.LineIntegration = {value:g}, should be a whole number above 0")
+    return int(value)
 
 
 def _whole(facts: Mapping[str, Any], path: Path, section: str, key: str) -> int:
     value = _number(facts, section, key)
-    if value is None or value < 1:
+    if value is None or not 1 <= value < np.inf or value != int(value):
         raise InputError(f"{path}: FEI metadata: {section}.{key} = {value}, should be a whole number above 0")
     return int(value)
 
 
 def _length_um(facts: Mapping[str, Any], path: Path, key: str) -> float:
-    metres = _number(facts, "Scan", key) or _number(facts, "EScan", key)
+    metres = _number(facts, "Scan", key)
+    metres = _number(facts, "EScan", key) if metres is None else metres
     if metres is None or not np.isfinite(metres) or metres <= 0:
         raise InputError(f"{path}: FEI metadata: Scan.{key} = {metres}, should be a length in metre above 0")
     return metres * UM_PER_M
@@ -118,4 +139,6 @@ def _length_um(facts: Mapping[str, Any], path: Path, key: str) -> float:
 
 def _stage_um(facts: Mapping[str, Any]) -> tuple[float, float] | None:
     x, y = _number(facts, "Stage", "StageX"), _number(facts, "Stage", "StageY")
-    return None if x is None or y is None else (x * UM_PER_M, y * UM_PER_M)
+    if x is None or y is None or not np.isfinite([x, y]).all():
+        return None
+    return x * UM_PER_M, y * UM_PER_M

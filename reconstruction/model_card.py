@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,6 +20,9 @@ BOX = Path(__file__).parent / "weights"
 MORE = "NANORASTER_MODELS"
 CARD, WEIGHTS = "card.json", "weights.safetensors"
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+MOST_CARD_BYTES = 2**20
+MOST_HEADER_BYTES = 2**22  # of weights: names and shapes of their tensors
+MOST_WEIGHTS_BYTES = 2**30
 ARCHIVE, PICKLE = b"PK\x03\x04", b"\x80"  # as torch.save writes them; the length of a header may begin like a pickle
 PICKLED_ENDS = (".pt", ".pth", ".pkl", ".pickle", ".bin", ".ckpt")
 
@@ -84,11 +87,17 @@ def read(folder: Path) -> Card:
     """
     path = folder / CARD
     try:
-        card = Card.model_validate(json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse))
+        with path.open("rb") as file:
+            text = file.read(MOST_CARD_BYTES + 1)
+        if len(text) > MOST_CARD_BYTES:
+            raise InputError(f"card {path}: more than {MOST_CARD_BYTES // 2**20} MiB, no card is that large")
+        card = Card.model_validate(json.loads(text.decode("utf-8"), parse_constant=_refuse))
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "card"
         raise InputError(f"card {path}: {where}: {first['msg']}") from error
+    except InputError:
+        raise
     except (OSError, ValueError, RecursionError) as error:  # no JSON, or more digits or brackets than anybody reads
         raise InputError(f"card {path}: cannot be read: {error}") from error
     if card.normalisation != normalisation.NAME:
@@ -96,23 +105,71 @@ def read(folder: Path) -> Card:
     return card
 
 
-def checked_weights(folder: Path, card: Card) -> bytes:
-    """Read the weights of a card.
+Shapes = dict[str, tuple[int, ...]]
+
+
+def check_weights(folder: Path, card: Card) -> Shapes:
+    """Make sure that the weights in a folder are those of its card, without holding them; the shapes of their tensors.
+
+    A file larger than any weights is not read. The hash is taken in pieces, then sizes are held against the header.
 
     Raises:
         InputError: they are not there, pickled, or not those of the card.
     """
     path = folder / WEIGHTS
     try:
-        weights = path.read_bytes()
+        with path.open("rb") as file:
+            _refuse_unread(file, path)
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != card.sha256:
+                raise InputError(f"weights {path}: their hash {found[:12]} is not the {card.sha256[:12]} of the card")
+            file.seek(0)
+            return _header(file, path)
     except OSError as error:
         raise InputError(f"weights {path}: cannot be read: {error.strerror}") from error
-    if weights.startswith(ARCHIVE) or (weights.startswith(PICKLE) and weights[8:9] != b"{"):
-        raise _pickled(path)
-    found = hashlib.sha256(weights).hexdigest()
-    if found != card.sha256:
-        raise InputError(f"weights {path}: their hash {found[:12]} is not the {card.sha256[:12]} of the card")
+
+
+def read_weights(folder: Path, card: Card) -> bytes:
+    """Read weights that were checked.
+
+    Raises:
+        InputError: they are others by now.
+    """
+    path = folder / WEIGHTS
+    weights = path.read_bytes()
+    if hashlib.sha256(weights).hexdigest() != card.sha256:
+        raise InputError(f"weights {path}: changed while they were read")
     return weights
+
+
+def _refuse_unread(file: BinaryIO, path: Path) -> None:
+    """Refuse what is larger than any weights, and what is pickled; leave the file at its start."""
+    size, start = os.fstat(file.fileno()).st_size, file.read(9)
+    if start.startswith(ARCHIVE) or (start.startswith(PICKLE) and start[8:9] != b"{"):
+        raise _pickled(path)
+    if size > MOST_WEIGHTS_BYTES:
+        raise InputError(f"weights {path}: {size / 2**30:.1f} GiB, more than the {MOST_WEIGHTS_BYTES // 2**30} of any")
+    file.seek(0)
+
+
+def _header(file: BinaryIO, path: Path) -> Shapes:
+    """Read names and shapes of tensors, and hold what they need against the size of the file."""
+    size, start = os.fstat(file.fileno()).st_size, file.read(9)
+    length = int.from_bytes(start[:8], "little")
+    if len(start) < 9 or not 2 <= length <= min(MOST_HEADER_BYTES, size - 8):
+        raise InputError(f"weights {path}: holds no safetensors: a header of {length} in {size} bytes")
+    try:
+        header = json.loads(start[8:] + file.read(length - 1))
+        tensors = {name: facts for name, facts in header.items() if name != "__metadata__"}
+        shapes = {name: tuple(int(side) for side in facts["shape"]) for name, facts in tensors.items()}
+        end = max((int(facts["data_offsets"][1]) for facts in tensors.values()), default=0)
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError, OverflowError) as error:
+        raise InputError(f"weights {path}: holds no safetensors: their header cannot be read: {error}") from error
+    if size != 8 + length + end:
+        raise InputError(
+            f"weights {path}: holds no safetensors: {size} bytes, their header tells of {8 + length + end}"
+        )
+    return shapes
 
 
 def _pickled(path: Path) -> InputError:

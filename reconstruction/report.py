@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from html import escape
 from pathlib import Path
+from statistics import median_high as median
 from typing import Any
 
 import cv2
 from numpy.typing import NDArray
 
 from reconstruction.bend_map import bend_map, strongest_px
-from reconstruction.consistency import LEAST_AGREEMENT
 from reconstruction.edge_map import edge_map
 from reconstruction.placement import PlacedTile
 from reconstruction.preview import preview
@@ -97,17 +97,19 @@ def summarise(made: Reconstruction, seams: SeamShifts) -> dict[str, object]:
 
 
 def _agreement(made: Reconstruction) -> dict[str, object]:
-    """How far restored tiles explain what was recorded, where anything was; nothing if none was restored."""
-    found = {index: value for index, value in made.agreements.items() if value is not None}
-    if not found:
-        return {}
+    """How far restored tiles explain what was recorded, and where some do not; nothing if none was restored."""
     names = {tile.index: tile.name for tile in made.tiles}
-    doubtful = [names[index] for index, value in found.items() if value < LEAST_AGREEMENT and index in names]
-    values = sorted(found.values())
+    known = {names[index]: found for index, found in made.consistencies.items() if index in names}
+    values = sorted(found.agreement for found in known.values() if found.agreement is not None)
+    misfits = {name: found.misfit for name, found in known.items() if found.misfit is not None}
+    if not values and not misfits:
+        return {}
+    whole = {"agreement_least": round(values[0], 4), "agreement_median": round(median(values), 4)} if values else {}
+    standing_out = [{"tile": name} | misfit.facts() for name, misfit in misfits.items() if misfit.stands_out]
     return {
-        "agreement_least": round(values[0], 4),
-        "agreement_median": round(values[len(values) // 2], 4),
-        "doubtful_tiles": doubtful,
+        **whole,
+        "doubtful_tiles": [name for name, found in known.items() if found.doubtful],
+        "misfits": sorted(standing_out, key=lambda facts: -float(facts["strength"])),
     }
 
 
@@ -196,4 +198,6 @@ def _spelled(value: object) -> str:
         return ", ".join(map(_spelled, value)) or "none"
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return "; ".join(f"{key} {_spelled(each)}".replace("_", " ") for key, each in value.items())
     return str(value)

@@ -10,15 +10,20 @@ from typing import Any, Protocol, runtime_checkable
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from reconstruction.errors import InputError
-from reconstruction.model_card import Card, box, checked_weights, folder_of, read
+from reconstruction.model_card import Card, box, check_weights, folder_of, read
 from reconstruction.noise import measure
 
-DEVIATION_STEPS = 16  # of a layer of uncertainties, in one grey value
+DEVIATION_STEPS = {8: 4, 16: 16}  # of a layer of uncertainties, in one grey value, by the bits of its frames
 
 _logger = logging.getLogger(__name__)
+
+
+def deviation_steps(dtype: DTypeLike) -> int:
+    """Tell how many steps of a deviation make a grey value, so that all that occur have room: up to 64 in 8 bits."""
+    return DEVIATION_STEPS[8 * np.dtype(dtype).itemsize]
 
 
 class Restorer(Protocol):
@@ -51,7 +56,7 @@ class UncertainRestorer(Restorer, Protocol):
     def restore_with_deviation(self, frame: NDArray[Any]) -> NDArray[Any]:
         """Restore a frame (y, x); (2, scale * y, scale * x) of the same dtype, restored grey values first.
 
-        Then comes their standard deviation, `DEVIATION_STEPS` to a grey value, up to the largest number there is.
+        Then comes their standard deviation, `deviation_steps` to a grey value, up to the largest number there is.
         """
 
 
@@ -152,7 +157,7 @@ def check(name: str, files: bool = True) -> None:
     if not files and name not in box():
         raise InputError(f"model: {name!r} is not one of {', '.join(sorted([*CLASSICAL, *box()]))}")
     folder = folder_of(name, sorted(CLASSICAL))
-    checked_weights(folder, read(folder))
+    check_weights(folder, read(folder))
 
 
 def restorer(name: str, device: str = "auto", said: Callable[[str], None] = _logger.warning) -> Restorer:

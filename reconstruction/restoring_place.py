@@ -11,7 +11,7 @@ from torch import Tensor
 
 from reconstruction.networks.network import Network
 from reconstruction.normalisation import Normalisation
-from reconstruction.restore import DEVIATION_STEPS
+from reconstruction.restore import deviation_steps
 from reconstruction.tiling import Tiling
 
 
@@ -43,7 +43,7 @@ def restored(
     made = normalisation.grey(answer[:1])
     if len(answer) > 1:
         deviation = normalisation.grey_deviation(answer[:1], (answer[1:] / 2).exp())
-        made = torch.cat((made, deviation * DEVIATION_STEPS))
+        made = torch.cat((made, deviation * deviation_steps(np.uint8 if frame.dtype == torch.uint8 else np.uint16)))
     return made.round().clamp(0, torch.iinfo(frame.dtype).max).to(frame.dtype).contiguous()
 
 

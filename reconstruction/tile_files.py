@@ -58,7 +58,8 @@ def _decoded(path: Path) -> NDArray[Any]:
         with suppress(Exception):  # damaged, or packed in a way that tifffile leaves to others (LZW)
             return np.asarray(tifffile.imread(path))
     data = path.read_bytes()
-    with _without_a_word():
+    pixels = None
+    with _without_a_word(), suppress(cv2.error):  # of a size beyond its bounds, say
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED) if data and _is_whole(data) else None
     if pixels is None:
         raise InputError(f"{path}: not a readable image")

@@ -12,7 +12,7 @@ from safetensors.torch import save as bytes_of
 
 from reconstruction import normalisation
 from reconstruction.errors import InputError
-from reconstruction.model_card import CARD, WEIGHTS, Card, checked_weights, folder_of, read
+from reconstruction.model_card import CARD, WEIGHTS, Card, Shapes, check_weights, folder_of, read, read_weights
 from reconstruction.networks.network import Network
 from reconstruction.networks.registry import build
 
@@ -25,7 +25,7 @@ def load(name_or_path: str | Path) -> tuple[Network, Card]:
     """
     folder = folder_of(str(name_or_path))
     card = read(folder)
-    weights = checked_weights(folder, card)
+    shapes = check_weights(folder, card)
     where = f"model {folder}"
     try:
         with torch.device("meta"):  # no memory for what a card only claims
@@ -35,7 +35,8 @@ def load(name_or_path: str | Path) -> tuple[Network, Card]:
     for key, said, built in (("scale", card.scale, module.scale), ("channels", card.channels, module.channels)):
         if said != built:
             raise InputError(f"{where}: {key} = {said} of the card is not the {built} of its network")
-    _fill(module, weights, where)
+    _compare(module, shapes, where)
+    _fill(module, read_weights(folder, card), where)
     return module.eval(), card
 
 
@@ -67,18 +68,22 @@ def save(folder: Path, module: Network, card: dict[str, Any]) -> Card:
     return whole
 
 
-def _fill(module: Network, weights: bytes, where: str) -> None:
-    try:
-        tensors = tensors_of(weights)
-    except SafetensorError as error:
-        raise InputError(f"{where}: {WEIGHTS} holds no safetensors: {error}") from error
+def _compare(module: Network, found: Shapes, where: str) -> None:
+    """Refuse weights that are not of the network, before there is memory for either."""
     wanted = {name: tuple(tensor.shape) for name, tensor in module.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     for name in sorted(wanted | found):
         if wanted.get(name) != found.get(name):
             raise InputError(
                 f"{where}: {name} is {found.get(name)} in the weights and {wanted.get(name)} in the network"
             )
-        if not tensors[name].isfinite().all():
+
+
+def _fill(module: Network, weights: bytes, where: str) -> None:
+    try:
+        tensors = tensors_of(weights)
+    except SafetensorError as error:
+        raise InputError(f"{where}: {WEIGHTS} holds no safetensors: {error}") from error
+    for name, tensor in sorted(tensors.items()):
+        if not tensor.isfinite().all():
             raise InputError(f"{where}: {name} holds numbers that are not finite")
     module.load_state_dict({name: tensor.float() for name, tensor in tensors.items()}, assign=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from reconstruction.brightness import Brightness, match
 from reconstruction.brightness_ratios import Ratios, measure_ratios
 from reconstruction.canvas import Canvas, around, refuse_endless
-from reconstruction.consistency import agreement
+from reconstruction.consistency import Consistency, consistency
 from reconstruction.drawing import DRAFT, EXACT, LIVE, Drawing, Layer, Tolerance
 from reconstruction.frame_cache import Channel, FrameCache, Frames
 from reconstruction.fusion import Fusion
@@ -28,7 +28,7 @@ from reconstruction.neighbours import Neighbourhood
 from reconstruction.pattern_learning import PatternLearning
 from reconstruction.placement import Placement, place
 from reconstruction.registration import Edge, register
-from reconstruction.restore import DEVIATION_STEPS, Restorer, UncertainRestorer
+from reconstruction.restore import Restorer, UncertainRestorer, deviation_steps
 from reconstruction.restore_ahead import RestoreAhead
 from reconstruction.shelf import Shelf
 from reconstruction.sources import FrameSource, Tile
@@ -45,7 +45,7 @@ REMATCH_SHARE = 10.0  # likewise, between two looks at the brightness of all til
 TELL_S = 1.0  # between two words of a worker that has much to do before it is done with anything
 
 RestoredOne = Callable[[Tile, NDArray[Any], NDArray[Any]], None]
-Agreed = Callable[[Tile, float | None], None]
+Agreed = Callable[[Tile, Consistency], None]
 """Hears of each restored tile, from any thread, how far it agrees with what came (see `consistency`)."""
 
 
@@ -77,7 +77,7 @@ class Reconstruction:
     model_sha256: str | None
     fusion: Fusion
     brightness: Brightness
-    agreements: dict[int, float | None]  # of restored tiles with what came (see `consistency`), by their index
+    consistencies: dict[int, Consistency]  # of restored tiles with what came, by their index
     seconds: dict[str, float]  # register, place, draw; until all tiles were shown; total
 
 
@@ -149,7 +149,7 @@ def follow(
     progress: Callable[[Progress], None],
     fusion: Fusion = Fusion(),  # noqa: B008 - frozen
     live: bool = True,
-    agreed: Agreed = lambda tile, agreement: None,
+    agreed: Agreed = lambda tile, found: None,
 ) -> Reconstruction:
     """Reconstruct a source into `out`/mosaic.zarr; go on where a killed worker stopped.
 
@@ -183,7 +183,7 @@ class _Worker:
         self._raw = FrameCache(source.pixels, cache_bytes(source))
         self._layers = _layers_of(self._raw, restorer, self._restored_one)
         self._agreed = agreed
-        self._agreements: dict[int, float | None] = {}
+        self._consistencies: dict[int, Consistency] = {}
         out.mkdir(parents=True, exist_ok=True)
         self._shelf = Shelf(out)
         self._known = {(edge.a, edge.b): edge for edge in source.known_edges()}
@@ -255,7 +255,8 @@ class _Worker:
     def _record(self, names: Iterable[str]) -> dict[str, object]:
         """Say what was done to the pixels."""
         model = {"name": self._restorer.name, "sha256": self._restorer.sha256}
-        steps = {"uncertainty": {"steps_per_grey_value": DEVIATION_STEPS}} if "uncertainty" in names else {}
+        steps_per_grey_value = deviation_steps(self._source.dtype)
+        steps = {"uncertainty": {"steps_per_grey_value": steps_per_grey_value}} if "uncertainty" in names else {}
         return {"fusion": asdict(self._fusion), "model": model, **steps}
 
     def _grown(self, drawing: Drawing, placement: Placement, tolerance: Tolerance) -> Drawing:
@@ -375,7 +376,7 @@ class _Worker:
 
     def _restored_one(self, tile: Tile, frame: NDArray[Any], restored: NDArray[Any]) -> None:
         """Hear of a frame that was restored, from any thread; note how far it agrees with what came."""
-        found = self._agreements[tile.index] = agreement(frame, restored, self._restorer.scale)
+        found = self._consistencies[tile.index] = consistency(frame, restored, self._restorer.scale)
         self._agreed(tile, found)
         self._newly_restored = True
         self._still_at_it()
@@ -405,6 +406,6 @@ class _Worker:
             model_sha256=self._restorer.sha256,
             fusion=self._fusion,
             brightness=self._brightness,
-            agreements=dict(sorted(self._agreements.items())),
+            consistencies=dict(sorted(self._consistencies.items())),
             seconds=dict(self._seconds),
         )

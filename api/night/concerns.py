@@ -67,8 +67,11 @@ def _tiles(night: Night) -> list[str]:
         found.append(f"{_tiles_are(tiles['failed'])} tried and not taken.")
     if tiles["flagged"]:
         found.append(f"{_tiles_are(tiles['flagged'])} taken but doubtful.")
-    if invented := (night.summary.get("model") or {}).get("doubtful_tiles"):
-        found.append(f"{_tiles_are(len(invented))} restored doubtfully: what they show does not explain what came.")
+    model = night.summary.get("model") or {}
+    if invented := model.get("doubtful_tiles"):
+        where = [f"; most of all {at['tile']} at x {at['x_px']}, y {at['y_px']} px" for at in model.get("misfits", [])]
+        why = f"what they show does not explain what came{''.join(where[:1])}."
+        found.append(f"{_tiles_are(len(invented))} restored doubtfully: {why}")
     if refused := {event.data.get("tile") for event in night.of("quality_refused")}:
         found.append(f"{_tiles_are(len(refused))} refused by the quality check, and tried again as the plan allows.")
     if (in_a_row := _failed_in_a_row(night)) >= IN_A_ROW:

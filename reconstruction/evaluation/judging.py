@@ -14,8 +14,9 @@ from reconstruction.evaluation.data import Case, DataSet
 from reconstruction.evaluation.intervals import Mean, mean_with_interval
 from reconstruction.evaluation.methods import Method
 from reconstruction.evaluation.stitching import acceptance, second_exposure
+from reconstruction.metrics.line_edges import line_edges
 from reconstruction.metrics.registry import Judged, Metric, metrics_for
-from reconstruction.restore import DEVIATION_STEPS, Restorer, UncertainRestorer
+from reconstruction.restore import Restorer, UncertainRestorer, deviation_steps
 
 BORDER_PX = 16
 LEAST_INSIDE_PX = 32
@@ -100,7 +101,8 @@ def evaluate(
         heard: hears how many of how many images were restored and judged.
 
     Raises:
-        InputError: two methods of one name, a border that leaves nothing, or lines without a pixel size.
+        InputError: two methods of one name, a border that leaves nothing, or lines without a pixel size, a truth, or
+            any in it.
     """
     names = [method.name for method in methods]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -108,8 +110,8 @@ def evaluate(
     least = min(min(case.frame.shape) for case in data.cases)
     if not 0 <= border_px <= (least - LEAST_INSIDE_PX) // 2:
         raise InputError(f"border_px: {border_px} is outside 0..{(least - LEAST_INSIDE_PX) // 2}")
-    if lines and data.pixel_nm is None:
-        raise InputError("lines: the size of a pixel is not known, which their widths need")
+    if lines:
+        _refuse_without_lines(data)
     uncertain = any(isinstance(method.restorers[0], UncertainRestorer) for method in methods)
     metrics = metrics_for(data.has_truth, lines, uncertain)
     made = Evaluation(data, list(methods), _columns(metrics, data.has_truth), border_px)
@@ -123,6 +125,24 @@ def evaluate(
             _judge(made, method, number, case, again, metrics)
             heard(number * len(methods) + done + 1, len(data.cases) * len(methods))
     return made
+
+
+def _refuse_without_lines(data: DataSet) -> None:
+    """Refuse to measure lines where there are none; where some images have none, remarks will tell."""
+    if data.pixel_nm is None:
+        raise InputError("lines: the size of a pixel is not known, which their widths need")
+    if not data.has_truth:
+        raise InputError("lines: their width and roughness are held against a truth, and there is none")
+    said = ""
+    for case in data.cases:
+        assert case.truth is not None
+        try:
+            line_edges(case.truth)
+        except InputError as error:
+            said = said or f"{case.name}: {error}"
+        else:
+            return
+    raise InputError(f"lines: no truth shows any: {said}")
 
 
 def _judge(
@@ -165,7 +185,7 @@ def _restored(restorer: Restorer, frame: NDArray[Any]) -> tuple[NDArray[Any], ND
     if not isinstance(restorer, UncertainRestorer):
         return restorer.restore(frame), None
     image, deviation = restorer.restore_with_deviation(frame)
-    return image, deviation.astype(np.float32) / np.float32(DEVIATION_STEPS)
+    return image, deviation.astype(np.float32) / np.float32(deviation_steps(frame.dtype))
 
 
 def _value(made: Evaluation, metric: Metric, judged: Judged, case: Case) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.baselines import FAMILIES, Classical, best_of, middle_of
-from reconstruction.errors import InputError
+from reconstruction.evaluation.averaged import Averaged
 from reconstruction.evaluation.data import Case, DataSet
 from reconstruction.metrics.psnr import psnr_db
 from reconstruction.restore import NonLocalMeans, NoRestorer, Restorer
@@ -42,20 +42,17 @@ def methods_for(data: DataSet, models: Sequence[Restorer], baselines: bool = Tru
     """The frames as they came, the models, and the classical denoisers.
 
     Those with a parameter are tuned twice, on every other pair each: a pair is judged with what the other half chose.
-
-    Raises:
-        InputError: a model changes the number of pixels.
+    A model that makes more pixels is averaged back to those of the frame.
     """
-    for model in models:
-        if model.scale != 1:
-            raise InputError(f"model {model.name}: makes {model.scale} x the pixels, evaluate compares equal images")
     count = len(data.cases)
     fixed: list[tuple[Restorer, Kind]] = [(NoRestorer(), "input")]
-    fixed += [(model, "model") for model in models if model.name != NoRestorer.name]
+    equal = [model if model.scale == 1 else Averaged(model) for model in models]
+    fixed += [(model, "model") for model in equal if model.name != NoRestorer.name]
     if baselines and all(model.name != NonLocalMeans.name for model in models):
         fixed.append((NonLocalMeans(), "classical"))
     names = [one.name for one, _ in fixed]
-    methods = [Method(_row(one, kind, names), kind, (one,) * count, "fixed") for one, kind in fixed]
+    how = {model.name: f"averaged over {model.scale} x {model.scale} px" for model in models if model.scale > 1}
+    methods = [Method(_row(one, kind, names), kind, (one,) * count, how.get(one.name, "fixed")) for one, kind in fixed]
     return methods + ([_tuned(name, data) for name in FAMILIES] if baselines else [])
 
 

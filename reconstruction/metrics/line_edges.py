@@ -13,6 +13,8 @@ from reconstruction.metrics.images import Image, as_image
 SMOOTHING_PX = 1.5  # across the line; never along it, where it would eat roughness
 LEAST_DISTANCE_PX = 4.0  # between edges; closer ones are noise
 OUTLIER_MAD = 4.0
+PARTS = 16  # of an image, that lines run through
+LEAST_ALIKE = 0.3  # of the variance across, between those; straight lines have all of it, noise a 16th
 MAD_TO_SIGMA = 1.4826
 
 
@@ -35,10 +37,11 @@ def line_edges(image: NDArray[Any], bright: bool = True) -> LineEdges:
         bright: whether the lines are brighter than the spaces.
 
     Raises:
-        InputError: no line lies in the image as a whole.
+        InputError: no line lies in the image as a whole, or what it shows does not run along y.
     """
     values = as_image(image) if bright else -as_image(image)
     smooth = ndimage.gaussian_filter1d(values, SMOOTHING_PX, axis=1, mode="nearest")
+    _refuse_other_images(smooth)
     rising, falling = _mean_edges(smooth.mean(axis=0))
     pairs = [(left, min(falling[falling > left])) for left in rising if (falling > left).any()]
     pairs = [pair for i, pair in enumerate(pairs) if i + 1 == len(pairs) or pairs[i + 1][0] > pair[1]]
@@ -53,6 +56,17 @@ def line_edges(image: NDArray[Any], bright: bool = True) -> LineEdges:
         left.append(one - tilt)
         right.append(other - tilt)
     return LineEdges(np.array(left), np.array(right))
+
+
+def _refuse_other_images(smooth: Image) -> None:
+    """Refuse images of other things: the mean of all rows shows of them hardly what the mean of some rows does."""
+    parts = np.stack([part.mean(axis=0) for part in np.array_split(smooth, min(PARTS, len(smooth)))])
+    within = float(parts.var(axis=1).mean())
+    alike = float(smooth.mean(axis=0).var()) / within if within > 0 else 0.0
+    if alike < LEAST_ALIKE:
+        raise InputError(
+            f"image: no lines along y: its rows have {alike:.0%} in common, lines at least {LEAST_ALIKE:.0%}"
+        )
 
 
 def _mean_edges(profile: Image) -> tuple[Image, Image]:

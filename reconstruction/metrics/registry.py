@@ -16,6 +16,7 @@ from reconstruction.metrics.edges import edge_gain, edge_preservation_index
 from reconstruction.metrics.frc import LEAST_BLOCK_PX, block_frc_map, frc, frc_resolution
 from reconstruction.metrics.histograms import histogram_distance
 from reconstruction.metrics.line_edges import line_edges
+from reconstruction.metrics.ms_ssim import ms_ssim
 from reconstruction.metrics.psnr import gain_fitted_psnr_db, psnr_db, shift_fitted_psnr_db
 from reconstruction.metrics.roughness import Roughness, psd_error_db, roughness, spectrum_of
 from reconstruction.metrics.sem_niqe import sem_niqe
@@ -148,6 +149,14 @@ METRICS: tuple[Metric, ...] = (
         lambda j: shift_fitted_psnr_db(j.true, j.image, j.data_range),
     ),
     Metric("ssim", "", "higher", "truth", "structural similarity", lambda j: ssim(j.true, j.image, j.data_range)),
+    Metric(
+        "ms_ssim",
+        "",
+        "higher",
+        "truth",
+        "structural similarity at five scales",
+        lambda j: ms_ssim(j.true, j.image, j.data_range),
+    ),
     Metric(
         "epi", "", "higher", "truth", "correlation of Laplacians", lambda j: edge_preservation_index(j.true, j.image)
     ),

@@ -30,6 +30,16 @@ def ssim_map(truth: NDArray[Any], estimate: NDArray[Any], data_range: float) -> 
     Raises:
         InputError: the images differ in shape or are smaller than the window.
     """
+    luminance, structure = ssim_terms(truth, estimate, data_range)
+    return luminance * structure
+
+
+def ssim_terms(truth: NDArray[Any], estimate: NDArray[Any], data_range: float) -> tuple[Image, Image]:
+    """Compute both factors of `ssim_map`, each (y, x): of luminance, and of contrast and structure.
+
+    Raises:
+        InputError: as `ssim_map`.
+    """
     y, x = as_pair(truth, estimate)
     if min(y.shape) <= 2 * RADIUS_PX:
         raise InputError(f"images: {y.shape[0]} x {y.shape[1]} px, SSIM needs {2 * RADIUS_PX + 1} px along each axis")
@@ -37,8 +47,8 @@ def ssim_map(truth: NDArray[Any], estimate: NDArray[Any], data_range: float) -> 
     mean_y, mean_x = _weighted(y), _weighted(x)
     var_y, var_x = _weighted(y * y) - mean_y**2, _weighted(x * x) - mean_x**2
     covariance = _weighted(y * x) - mean_y * mean_x
-    likeness = (2 * mean_y * mean_x + c1) * (2 * covariance + c2)
-    return np.asarray(likeness / ((mean_y**2 + mean_x**2 + c1) * (var_y + var_x + c2)))
+    luminance = (2 * mean_y * mean_x + c1) / (mean_y**2 + mean_x**2 + c1)
+    return np.asarray(luminance), np.asarray((2 * covariance + c2) / (var_y + var_x + c2))
 
 
 def _weighted(image: Image) -> Image:

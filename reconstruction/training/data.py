@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 
 from reconstruction.errors import InputError
 from reconstruction.fei_tiff import is_fei, read_fei
+from reconstruction.metrics.images import range_of_bits
 from reconstruction.sources import FrameSource
 from reconstruction.tile_files import read_grey
+from reconstruction.training.checks import paths_of
 from reconstruction.training.degradation import degraded
 from reconstruction.training.examples import CleanImages, Examples, Mixture, NoisyImages, NoisyPairs, PairedImages
 from reconstruction.training.low_definition import Recording, any_recording, record
@@ -65,7 +67,7 @@ def opened(data: Data, folder: Path, outside: Outside, crop_px: int) -> Examples
             specimens = [_softened(outside.specimen(one), one.seed) for one in data.specimens]
             return CleanImages(_large(specimens, data.kind, crop_px), _recorded(data))
         case FilesData():
-            images = [frame / np.float32(np.iinfo(frame.dtype).max) for frame in _frames(data.files, folder)]
+            images = _in_full_range(_frames(data.files, folder), data)
             worsened = _degraded if data.by == "degradation" else _recorded(Quanta())
             return CleanImages(_large(images, data.files, crop_px), worsened)
         case PairsData():
@@ -77,6 +79,19 @@ def opened(data: Data, folder: Path, outside: Outside, crop_px: int) -> Examples
             return NoisyPairs(looks)
         case NoisyData():
             return NoisyImages(_large(_frames(data.files, folder), data.files, crop_px), data.span_px)
+
+
+def _in_full_range(frames: list[NDArray[Any]], data: FilesData) -> list[Image]:
+    """Scale grey values to 0..1, from as many bits as they have: a camera of 12 bits fills a sixteenth of 16."""
+    most = max(float(frame.max()) for frame in frames)
+    if any(frame.dtype != frames[0].dtype for frame in frames):
+        raise InputError(f"{data.files}: images of 8 and of 16 bit, should be of one depth")
+    top = range_of_bits(frames[0].dtype, most)
+    if data.bits is not None and frames[0].dtype != np.uint8:
+        top = float(2**data.bits - 1)
+    if most > top:
+        raise InputError(f"{data.files}: bits = {data.bits}, but a grey value is {most:g}, above {top:g}")
+    return [np.asarray(frame / np.float32(top), np.float32) for frame in frames]
 
 
 def _softened(image: Image, seed: int) -> Image:
@@ -117,10 +132,9 @@ def _frames(pattern: str, folder: Path) -> list[NDArray[Any]]:
 
 
 def _paths(pattern: str, folder: Path) -> list[Path]:
-    whole = folder / pattern
-    found = sorted(whole.parent.glob(whole.name))
+    found = paths_of(pattern, folder)
     if not found:
-        raise InputError(f"{whole}: no such files")
+        raise InputError(f"{folder / pattern}: no such files")
     return found
 
 

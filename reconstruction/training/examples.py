@@ -40,6 +40,7 @@ class CleanImages:
     def __init__(self, images: Sequence[Image], worsened: Worsened) -> None:
         self._images = images
         self._worsened = worsened
+        self.least_px = min(min(image.shape) for image in images)
 
     def frame(self, side_px: int, random: Random) -> tuple[NDArray[Any], Image]:
         """Make a frame of `side_px` x `side_px` pixels; and its mean over all noise, in its grey values."""

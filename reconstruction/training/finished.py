@@ -8,8 +8,7 @@ import torch
 
 from reconstruction.networks.network import Network
 from reconstruction.restore import restorer
-from reconstruction.training.data import Outside
-from reconstruction.training.held_out import calibrated, held_out
+from reconstruction.training.held_out import HeldOut, calibrated, held_out
 from reconstruction.training.recipe import Recipe, TwinData
 from reconstruction.weights import save
 
@@ -17,7 +16,7 @@ VERSION = 1
 
 
 def finish(
-    recipe: Recipe, folder: Path, outside: Outside, network: Network, losses: Mapping[str, Sequence[float]], out: Path
+    recipe: Recipe, judged: HeldOut, network: Network, losses: Mapping[str, Sequence[float]], out: Path
 ) -> dict[str, Any]:
     """Save a trained network, score it on the held-out data as it will be used, and put the scores on its card.
 
@@ -27,9 +26,9 @@ def finish(
     """
     network = network.to("cpu")
     uncertain = network.out_channels > 1 and recipe.held_out
-    metrics: dict[str, Any] = {"uncertainty": calibrated(recipe, folder, outside, network)} if uncertain else {}
+    metrics: dict[str, Any] = {"uncertainty": calibrated(judged, network)} if uncertain else {}
     save(out, network, _card(recipe, metrics))
-    metrics["held_out"] = held_out(recipe, folder, outside, restorer(str(out), "cpu").restore)
+    metrics["held_out"] = held_out(recipe, judged, restorer(str(out), "cpu").restore)
     card = save(out, network, _card(recipe, metrics))
     return {
         "model": str(out),

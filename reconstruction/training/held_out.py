@@ -18,6 +18,7 @@ from reconstruction.training.recipe import Recipe, TwinData, WithTruth
 from reconstruction.training.uncertainty import calibrate, coverage
 
 SIDE_PX = 256  # of a frame that is cut out of a larger image
+APART = 2**31  # in a seed, of frames that are not those to be scored: seeds that differ in zeros at their end are one
 TWO_PHASES = ("alloy",)  # of the twin's specimens
 
 Image = NDArray[np.float32]
@@ -25,9 +26,44 @@ Frame = tuple[NDArray[Any], Image]
 Denoiser = Callable[[NDArray[Any]], NDArray[Any]]
 
 
-def held_out(
-    recipe: Recipe, folder: Path, outside: Outside, network: Callable[[NDArray[Any]], NDArray[Any]]
-) -> list[dict[str, Any]]:
+class HeldOut:
+    """The held-out data of a recipe, opened; before anything is trained, so that nothing is trained in vain."""
+
+    def __init__(self, recipe: Recipe, folder: Path, outside: Outside) -> None:
+        """Open all of it.
+
+        Raises:
+            InputError: a file is absent or unfit, or images are smaller than the crops.
+        """
+        self._recipe = recipe
+        crop_px = min(SIDE_PX, recipe.crop_px)
+        self._opened = [opened(data, folder, outside, crop_px) for data in recipe.held_out]
+
+    def frames(self, salt: Sequence[int] = ()) -> Iterator[tuple[WithTruth, list[Frame]]]:
+        """The data and frames of them; others with another salt, where they are made up."""
+        for number, (data, examples) in enumerate(zip(self._recipe.held_out, self._opened, strict=True)):
+            yield data, frames_of(examples, self._recipe.held_out_images, [self._recipe.seed, number, *salt])
+
+    def two_halves(self) -> tuple[list[Frame], list[Frame]]:
+        """Frames to calibrate on, and others to see whether it holds.
+
+        Where there are files, every other pair is one of the first; of a single pair it is the upper half.
+        """
+        first: list[Frame] = []
+        second: list[Frame] = []
+        for (_, frames), (_, others) in zip(self.frames([APART]), self.frames(), strict=True):
+            if frames[0][0] is not others[0][0]:  # made up, each time anew
+                first, second = first + frames, second + others
+            elif len(frames) > 1:
+                first, second = first + frames[::2], second + frames[1::2]
+            else:
+                (frame, truth), middle = frames[0], frames[0][0].shape[0] // 2
+                first.append((frame[:middle], truth[:middle]))
+                second.append((frame[middle:], truth[middle:]))
+        return first, second
+
+
+def held_out(recipe: Recipe, judged: HeldOut, network: Callable[[NDArray[Any]], NDArray[Any]]) -> list[dict[str, Any]]:
     """Score a network and the classical denoisers on each entry of `held_out` of a recipe; a row for each.
 
     A row holds `data`, `denoiser`, `psnr_db` (mean over frames), `gain_db` over the frames as they came, and where
@@ -35,7 +71,7 @@ def held_out(
     Classical ones are tuned on the very frames that they are scored on, in their favour.
     """
     rows: list[dict[str, Any]] = []
-    for number, (data, frames) in enumerate(_entries(recipe, folder, outside, [])):
+    for number, (data, frames) in enumerate(judged.frames()):
         two_phases = isinstance(data, TwinData) and all(one.name in TWO_PHASES for one in data.specimens)
         denoisers = {"none": lambda frame: frame, recipe.name: network, **tuned(frames)}
         name = f"{data.kind} {number + 1}"
@@ -43,21 +79,10 @@ def held_out(
     return rows
 
 
-def calibrated(recipe: Recipe, folder: Path, outside: Outside, network: Network) -> dict[str, float]:
+def calibrated(judged: HeldOut, network: Network) -> dict[str, float]:
     """Calibrate the deviations that a network claims on held-out frames; how they fit others of the same data."""
-    first, others = (
-        [frame for _, frames in _entries(recipe, folder, outside, salt) for frame in frames] for salt in ([1], [])
-    )
+    first, others = judged.two_halves()
     return {"deviations_scaled_by": calibrate(network, first), **coverage(network, others)}
-
-
-def _entries(
-    recipe: Recipe, folder: Path, outside: Outside, salt: Sequence[int]
-) -> Iterator[tuple[WithTruth, Sequence[Frame]]]:
-    """The held-out data and frames of them; others with another salt, where they are made up."""
-    for number, data in enumerate(recipe.held_out):
-        examples = opened(data, folder, outside, min(SIDE_PX, recipe.crop_px))
-        yield data, frames_of(examples, recipe.held_out_images, [recipe.seed, number, *salt])
 
 
 def tuned(frames: Sequence[Frame]) -> dict[str, Denoiser]:
@@ -84,7 +109,8 @@ def frames_of(examples: Any, count: int, seed: Sequence[int]) -> list[Frame]:
     if isinstance(examples, PairedImages):
         return [(pair.low, pair.high) for pair in examples.pairs]
     if isinstance(examples, CleanImages):
-        return [examples.frame(SIDE_PX, np.random.default_rng([*seed, index])) for index in range(count)]
+        side_px = min(SIDE_PX, examples.least_px)
+        return [examples.frame(side_px, np.random.default_rng([*seed, index])) for index in range(count)]
     raise TypeError(f"{type(examples).__name__} have no truth")
 
 

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 Image = NDArray[np.float32]
 Random = np.random.Generator
 
+FEWEST_QUANTA = 4.0  # in a pixel of brightness 1: hardly recognisable
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -35,7 +37,7 @@ def any_recording(most_quanta: float, random: Random) -> Recording:
     """Choose how: up to so many quanta, down to hardly recognisable; nearly half with noise alike along lines."""
     black = random.uniform(0, 40)
     return Recording(
-        quanta=math.exp(random.uniform(math.log(4), math.log(most_quanta))),
+        quanta=math.exp(random.uniform(math.log(FEWEST_QUANTA), math.log(most_quanta))),
         lag=random.uniform(0.1, 0.55) if random.random() < 0.45 else 0.0,
         read_noise=random.uniform(0.0, 8.0) if random.random() < 0.5 else random.uniform(0.0, 25.0),
         line_noise=random.uniform(0.0, 2.5) if random.random() < 0.35 else 0.0,

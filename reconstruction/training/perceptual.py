@@ -22,9 +22,7 @@ class Perceptual(nn.Module):
             InputError: a network without one.
         """
         super().__init__()
-        down = getattr(network.body, "down", None)
-        if not isinstance(down, nn.ModuleList):
-            raise InputError(f"adversarial.features: a {type(network).__name__} has no encoder; take a U-Net")
+        down = encoder_of(network)
         self._network = network.eval().requires_grad_(False)
         self._features: list[Tensor] = []
         for level in down:
@@ -45,3 +43,15 @@ class Perceptual(nn.Module):
 
     def _keep(self, module: nn.Module, given: Any, made: Tensor) -> None:
         self._features.append(made)
+
+
+def encoder_of(network: nn.Module) -> nn.ModuleList:
+    """Give the way down of a U-Net.
+
+    Raises:
+        InputError: a network without one.
+    """
+    down = getattr(network.body, "down", None)
+    if not isinstance(down, nn.ModuleList):
+        raise InputError(f"adversarial.features: a {type(network).__name__} has no encoder; take a U-Net")
+    return down

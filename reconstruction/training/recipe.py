@@ -8,8 +8,15 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, V
 
 from reconstruction.errors import InputError
 from reconstruction.model_card import NAME
+from reconstruction.networks.config import LARGEST
+from reconstruction.training.low_definition import FEWEST_QUANTA
 
 SHIPPED = Path(__file__).parent / "recipes"
+MOST_QUANTA = 1e6
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Rate = Annotated[float, Field(gt=0.0, le=1.0)]
+Kept = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class Part(BaseModel):
@@ -28,13 +35,13 @@ class NetworkChoice(Part):
 class Optimiser(Part):
     """Adam; its rate rises over `warm_up_steps`, stays, and falls to 0 over the last `decay_steps`."""
 
-    learning_rate: PositiveFloat = 1e-3
-    betas: tuple[float, float] = (0.9, 0.99)
+    learning_rate: Rate = 1e-3
+    betas: tuple[Kept, Kept] = (0.9, 0.99)
     warm_up_steps: PositiveInt = 100
     decay_steps: PositiveInt = 1000
     most_gradient: PositiveFloat = 1.0
     """Norm to which gradients are cut."""
-    ema: Annotated[float, Field(ge=0.0, lt=1.0)] = 0.999
+    ema: Kept = 0.999
     """Of the weights: how much of their running mean a step leaves."""
 
 
@@ -46,8 +53,8 @@ class Adversarial(Part):
     pixels: PositiveFloat = 1.0
     perceptual: PositiveFloat = 1.0
     adversarial: PositiveFloat = 0.1
-    learning_rate: PositiveFloat = 1e-4
-    discriminator_width: PositiveInt = 64
+    learning_rate: Rate = 1e-4
+    discriminator_width: Annotated[int, Field(ge=1, le=LARGEST)] = 64
 
 
 class Specimen(Part):
@@ -55,14 +62,14 @@ class Specimen(Part):
 
     name: str
     pixel_nm: PositiveFloat
-    seed: int
+    seed: Seed
 
 
 class Quanta(Part):
     """How noisy frames of clean images become: of any kind, or with a given count of quanta and no other noise."""
 
-    quanta: PositiveFloat | None = None
-    most_quanta: PositiveFloat = 800.0
+    quanta: Annotated[float, Field(ge=0.01, le=MOST_QUANTA)] | None = None
+    most_quanta: Annotated[float, Field(gt=FEWEST_QUANTA, le=MOST_QUANTA)] = 800.0
     """Of any kind: in a pixel of brightness 1, in the best of them."""
 
 
@@ -72,8 +79,8 @@ class DrawnData(Quanta):
     kind: Literal["drawn"] = "drawn"
     share: PositiveFloat = 1.0
     count: PositiveInt
-    side_px: PositiveInt
-    seed: int
+    side_px: Annotated[int, Field(ge=16, le=8192)]
+    seed: Seed
 
 
 class TwinData(Quanta):
@@ -92,6 +99,8 @@ class FilesData(Part):
     files: str
     """Pattern of paths, from the recipe's folder."""
     by: Literal["degradation", "recording"] = "degradation"
+    bits: Annotated[int, Field(ge=8, le=16)] | None = None
+    """Of grey values in files of 16 bit; None: as many as the brightest pixel of them all needs."""
 
 
 class PairsData(Part):
@@ -137,7 +146,7 @@ class Recipe(Part):
     """Of the model that comes of it."""
     licence: str = "BSD-3-Clause"
     about: str = ""
-    seed: int = 0
+    seed: Seed = 0
     steps: PositiveInt
     batch: PositiveInt = 4
     crop_px: PositiveInt = 128
@@ -168,21 +177,30 @@ class Recipe(Part):
 def load_recipe(name: str) -> tuple[Recipe, Path]:
     """Read a recipe file, or one of those shipped by its name; and the folder from which its paths are meant.
 
+    Paths of a shipped recipe are meant from where the user is.
+
     Raises:
-        InputError: absent, no TOML, or keys and values that no recipe has.
+        InputError: absent, no TOML, or keys and values that no recipe has, all of them.
     """
-    path = Path(name)
+    path, folder = Path(name), Path(name).parent
     if not path.is_file():
-        path = SHIPPED / f"{name}.toml"
+        path, folder = SHIPPED / f"{name}.toml", Path()
     if not path.is_file():
         shipped = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.toml")))
         raise InputError(f"recipe: {name!r} is neither a file nor one of {shipped}")
     try:
         with path.open("rb") as file:
-            return Recipe.model_validate(tomllib.load(file)), path.parent
+            return Recipe.model_validate(tomllib.load(file)), folder
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not TOML: {error}") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(step) for step in first["loc"])
-        raise InputError(f"{path}: {where}: {first['msg']}, got {first['input']!r}") from error
+        wrong = error.errors(include_url=False)
+        said = [_said(each) for each in wrong if not (each["type"] == "too_short" and each["input"])]  # of bad entries
+        raise InputError(f"{path}: {'; '.join(said)}") from error
+
+
+def _said(error: Any) -> str:
+    where = ".".join(str(step) for step in error["loc"])
+    if error["type"] == "value_error":  # of the whole, which says itself what it is about
+        return str(error["msg"]).removeprefix("Value error, ")
+    return f"{where}: {error['msg']}" + ("" if error["type"] == "missing" else f", got {error['input']!r}")

@@ -25,6 +25,7 @@ from acquisition.tile_fates import tile_fates
 from devices.errors import DeviceRejected
 from devices.protocols import Frame
 from hardware_sim.settings import NAMED, WorldSettings
+from reconstruction.local_misfit import Misfit
 from tests.acquisition.world_rig import EXPOSURE_S, WorldRig, grain
 
 PIXEL_UM = 0.02
@@ -362,9 +363,30 @@ def test_the_worker_tells_of_restored_tiles_what_the_plan_wants_to_know(doubting
     night = doubting()
     source = RunFrames(night.path, remember_edges=True)
     (tile, *_) = source.planned()
-    source.report_restored(tile, 0.87654, 0.9)
-    (said,) = night.store.journal.events(kind="tile_restored")
-    assert said.data == {"tile": 0, "attempt": 1, "agreement": 0.8765, "least": 0.9}
+    misfit = Misfit(8.123, 5.5, 40, 70, 4.0, excess=True)
+    source.report_restored(tile, 0.87654, 0.9, misfit.facts())
+    source.report_restored(tile, None, 0.9)
+    (said, again) = night.store.journal.events(kind="tile_restored")
+    where = {"strength": 8.12, "limit": 5.5, "radius_px": 4.0, "x_px": 40, "y_px": 70, "excess": True}
+    assert said.data == {"tile": 0, "attempt": 1, "agreement": 0.8765, "least": 0.9, "misfit": where}
+    assert again.data == {"tile": 0, "attempt": 1, "agreement": None, "least": 0.9}
+
+
+def test_a_tile_with_one_invented_particle_is_taken_again(doubting: Callable[..., Night]) -> None:
+    """All of it but a few pixels agrees; the journal says where it does not."""
+    night = doubting()
+
+    def hears(attempt: Attempt) -> None:
+        strength = 8.12 if attempt.tile == 3 and attempt.attempt == 1 else 4.9
+        misfit = {"strength": strength, "limit": 5.5, "radius_px": 4.0, "x_px": 40, "y_px": 70, "excess": False}
+        said = {"tile": attempt.tile, "attempt": attempt.attempt, "agreement": 0.98, "least": 0.9, "misfit": misfit}
+        night.store.journal.note("tile_restored", **said)
+
+    assert run(night.store, night.stage.rig, night.told, Watcher(hears)) is Outcome.COMPLETED
+    assert [attempt.tile for _, attempt in night.store.journal.attempts()] == [*range(TILES), 3]
+    reason = night.attempts(3)[-1].reason
+    assert reason is not None
+    assert reason.startswith("doubtful: at x 40, y 70 px its restored image is off by 8.12 deviations")
 
 
 @pytest.mark.parametrize(

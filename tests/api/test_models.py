@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -45,6 +46,25 @@ def test_models_are_listed_with_their_cards(models: Path, capsys: pytest.Capture
     said = capsys.readouterr().out
     assert "stripes          preview: stripes and noise\n" in said
     assert "50 to 200 nm a pixel; psnr_db 30.1; CC0-1.0; " in said
+
+
+def test_of_a_model_without_metrics_it_is_said_that_it_was_not_measured(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, metrics in {
+        "none_at_all": {},
+        "empty": {"held_out": []},
+        "odd": {"held_out": [3, {"psnr_db": "9"}]},
+    }.items():
+        model(models / name)
+        path = models / name / "card.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"metrics": metrics}))
+    list_models()
+    lines = capsys.readouterr().out.splitlines()
+    after = {line.split()[0]: other for line, other in pairwise(lines)}
+    for name in ("none_at_all", "empty", "odd"):
+        assert "not measured; CC0-1.0" in after[name]
+    assert "twin 1 34.8 dB (+8.0), " in after["sem_denoise"]
 
 
 def test_a_folder_of_tiles_is_restored_with_a_network(

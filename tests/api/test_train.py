@@ -9,6 +9,7 @@ from api.cli import app
 from api.errors import UsageError
 from api.show import bars
 from api.train import run_training
+from reconstruction.errors import InputError
 from reconstruction.weights import load
 
 RECIPE = """
@@ -58,6 +59,28 @@ def test_a_recipe_becomes_a_model(recipe: Path, tmp_path: Path, capsys: pytest.C
     assert found["uncertainty"]["error_over_deviation_rms"] == pytest.approx(1, rel=0.5)  # frame and other frame
     with bars() as shown, pytest.raises(UsageError, match="a training was begun there; --resume goes on with it"):
         run_training(str(recipe), out, False, "cpu", shown)
+    (out / "checkpoint.pt").unlink()
+    before = (out / "weights.safetensors").read_bytes()
+    with bars() as shown, pytest.raises(UsageError, match=r"holds a model .weights.safetensors.; --force writes over"):
+        run_training(str(recipe), out, False, "cpu", shown)
+    assert (out / "weights.safetensors").read_bytes() == before
+    recipe.write_text(RECIPE.replace("[[held_out]]", "[[data]]").replace("steps = 4", "steps = 2"))
+    with bars() as shown:
+        again = run_training(str(recipe), out, False, "cpu", shown, force=True)
+    assert again is not None
+    assert (again["steps"], again["held_out"]) == (2, [])
+    assert (out / "weights.safetensors").read_bytes() != before
+
+
+def test_held_out_files_that_are_missing_are_told_before_anything_is_trained(recipe: Path) -> None:
+    recipe.write_text(RECIPE + "\n[[held_out]]\nkind = 'pairs'\nlow = 'low_*.tif'\nhigh = 'high_*.tif'\n")
+    out = recipe.parent / "model"
+    with (
+        bars() as shown,
+        pytest.raises(InputError, match=r"recipe tiny: held_out.1: .*low_.*: no such files; held_out"),
+    ):
+        run_training(str(recipe), out, False, "cpu", shown)
+    assert not out.exists()
 
 
 @pytest.mark.parametrize(

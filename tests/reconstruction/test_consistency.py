@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from reconstruction.consistency import LEAST_AGREEMENT, agreement
+from reconstruction.consistency import LEAST_AGREEMENT, Consistency, agreement, consistency
 from reconstruction.report import write_report
 from reconstruction.restore import NonLocalMeans, NoRestorer, Restorer
 from reconstruction.sources import Tile
@@ -73,15 +73,15 @@ class Inventing(NoRestorer):
 def test_the_report_names_tiles_that_were_invented(
     scene: np.ndarray, restore: Restorer, doubted: int | None, tmp_path: Path
 ) -> None:
-    frame, _ = record(scene, FAST, np.random.default_rng(0))
+    frame, _ = record(scene, replace(FAST, quanta=200), np.random.default_rng(0))  # with less, nlm loses contrast
     for name, left in (("a.png", 0), ("b.png", 128)):
         cv2.imwrite(str(tmp_path / name), frame[:256, left : left + 256])
     (tmp_path / "tiles.csv").write_text("file,x_px,y_px\na.png,0,0\nb.png,128,0\n")
     source = TileFolder(tmp_path)
-    heard: dict[str, float | None] = {}
+    heard: dict[str, Consistency] = {}
 
-    def agreed(tile: Tile, agreement: float | None) -> None:
-        heard[tile.name] = agreement
+    def agreed(tile: Tile, found: Consistency) -> None:
+        heard[tile.name] = found
 
     made = follow(source, tmp_path / "out", restore, lambda progress: None, live=False, agreed=agreed)
     summary = write_report(tmp_path / "out", made, source.pixels, {})
@@ -93,5 +93,45 @@ def test_the_report_names_tiles_that_were_invented(
     else:
         assert model["doubtful_tiles"] == ["a.png", "b.png"][:doubted]
         assert (model["agreement_least"] > 0.95) == (doubted == 0)
-        doubtful = [name for name, value in sorted(heard.items()) if value and value < LEAST_AGREEMENT]
-        assert doubtful == model["doubtful_tiles"]
+        assert [name for name, found in sorted(heard.items()) if found.doubtful] == model["doubtful_tiles"]
+        assert len(model["misfits"]) == doubted
+
+
+class OneParticle(NonLocalMeans):
+    """A truthful denoiser, but for a particle of a radius of 4 px that it draws or takes away."""
+
+    def __init__(self, sign: int) -> None:
+        self._sign = sign
+
+    def restore(self, frame: NDArray[Any]) -> NDArray[Any]:
+        made = super().restore(frame).astype(np.float32)
+        return np.clip(np.rint(made + self._sign * particle(made.shape, 100, 60, 4.0)), 0, 255).astype(frame.dtype)
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_the_report_tells_where_one_particle_was_invented(sign: int, tmp_path: Path) -> None:
+    frame = np.random.default_rng(1).poisson(16, (160, 192)).astype(np.uint8) * 4
+    cv2.imwrite(str(tmp_path / "a.png"), frame)
+    (tmp_path / "tiles.csv").write_text("file,x_px,y_px\na.png,0,0\n")
+    source = TileFolder(tmp_path)
+    made = follow(source, tmp_path / "out", OneParticle(sign * 24), lambda progress: None, live=False)
+    model: Any = write_report(tmp_path / "out", made, source.pixels, {})["model"]
+    assert model["doubtful_tiles"] == ["a.png"]
+    (found,) = model["misfits"]
+    assert found["tile"] == "a.png"
+    assert np.hypot(found["x_px"] - 100, found["y_px"] - 60) < 4
+    assert found["strength"] > found["limit"]
+    assert found["excess"] == (sign < 0)  # what was taken away is left in the frame
+    assert "strength" in (tmp_path / "out" / "report" / "report.html").read_text()
+
+
+def particle(shape: tuple[int, ...], x: float, y: float, radius_px: float) -> NDArray[np.float32]:
+    """1 inside of a disc, 0 outside."""
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    return np.clip(radius_px + 0.5 - np.hypot(columns - x, rows - y), 0, 1).astype(np.float32)
+
+
+@pytest.mark.parametrize("side", [1, 3, 8, 15])
+def test_frames_too_small_to_tell_are_not_judged(side: int) -> None:
+    frame = np.random.default_rng(0).poisson(90, (side, 40)).astype(np.uint8)
+    assert consistency(frame, 255 - frame) == Consistency(None, None)

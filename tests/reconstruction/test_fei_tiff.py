@@ -1,5 +1,6 @@
 """Images of FEI microscopes: scale and dwell are read, the data bar is cut off."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,16 @@ def test_tells_such_files_from_others(tmp_path: Path) -> None:
     [
         ("ResolutionY=20", "ResolutionY=26", "say 24 x 26 px, the file holds 24 x 25"),
         ("PixelWidth=5e-09", "PixelWidth=0", "Scan.PixelWidth"),
+        ("PixelHeight=6e-09", "PixelHeight=nan", "Scan.PixelHeight = nan"),
+        ("PixelHeight=6e-09", "PixelHeight=wide", "Scan.PixelHeight = None"),
+        ("Dwelltime=2e-07", "Dwelltime=0", "Scan.Dwelltime = 0"),
+        ("Dwelltime=2e-07", "Dwelltime=-2e-07", "Scan.Dwelltime = -2e-07"),
+        ("Dwelltime=2e-07", "Dwelltime=nan", "Scan.Dwelltime = nan"),
+        ("LineIntegration=4", "LineIntegration=1e400", "EScan.LineIntegration = inf"),
+        ("LineIntegration=4", "LineIntegration=-4", "EScan.LineIntegration = -4"),
         ("ResolutionX=24", "", "Image.ResolutionX"),
+        ("ResolutionY=20", "ResolutionY=19.5", "Image.ResolutionY = 19.5"),
+        ("ResolutionY=20", "ResolutionY=1e400", "Image.ResolutionY = inf"),
     ],
 )
 def test_refuses_metadata_that_do_not_fit(tmp_path: Path, said: str, instead: str, refused: str) -> None:
@@ -87,3 +97,25 @@ def test_reads_what_a_helios_wrote() -> None:
     assert fast.pixels.shape == slow.pixels.shape == (439, 509)  # green around 512 x 442, then a black row and column
     assert fast.pixel_size_um == pytest.approx((5.828e-3, 5.828e-3), rel=1e-4)  # of its read-me
     assert [image.time_per_pixel_s for image in (fast, slow, lines)] == pytest.approx([1e-7, 30e-6, 5e-6])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_damaged_files_are_refused_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Bytes of the head at random: the library stumbles in many ways, over sizes without end among them."""
+    caplog.set_level("CRITICAL", "tifffile")
+    written(tmp_path / "a.tif")
+    whole, random = (tmp_path / "a.tif").read_bytes(), np.random.default_rng(1)
+    for _ in range(150):
+        damaged = bytearray(whole)
+        for at in random.integers(4, 300, 4):
+            damaged[at] = random.integers(256)
+        (tmp_path / "b.tif").write_bytes(damaged)
+        with suppress(InputError):  # and nothing else
+            read_fei(tmp_path / "b.tif")
+
+
+def test_what_the_file_does_not_say_is_none(tmp_path: Path) -> None:
+    facts = FACTS.replace("Dwelltime=2e-07\n", "").replace("LineIntegration=4\n", "").replace("-0.00025", "nan")
+    written(tmp_path / "a.tif", facts)
+    image = read_fei(tmp_path / "a.tif")
+    assert (image.dwell_s, image.line_integration, image.time_per_pixel_s, image.stage_um) == (None, 1, None, None)

@@ -17,7 +17,7 @@ from reconstruction.network_restorer import NetworkRestorer, UncertainNetworkRes
 from reconstruction.networks.network import Network
 from reconstruction.networks.registry import NETWORKS
 from reconstruction.normalisation import Normalisation
-from reconstruction.restore import DEVIATION_STEPS, Restorer, UncertainRestorer, restorer
+from reconstruction.restore import Restorer, UncertainRestorer, deviation_steps, restorer
 from reconstruction.restoring_place import Processor
 from reconstruction.tiling import Tiling
 from tests.reconstruction.models import model, network
@@ -131,9 +131,22 @@ def test_a_second_channel_is_the_standard_deviation_in_grey_values(tmp_path: Pat
     grey, deviation = made.restore_with_deviation(frame)
     assert np.array_equal(grey, made.restore(frame))
     noise = Normalisation.of(frame).noise
-    expected = np.sqrt(noise.gain * frame.astype(float) + noise.offset).clip(1) * DEVIATION_STEPS
+    expected = np.sqrt(noise.gain * frame.astype(float) + noise.offset).clip(1) * deviation_steps(frame.dtype)
     middle = np.abs(frame - frame.mean()) < frame.mean() / 2
     assert np.median(deviation[middle] / expected.clip(0, 65535)[middle]) == pytest.approx(1, abs=0.05)
+
+
+def test_a_deviation_of_forty_grey_values_is_not_cut_in_8_bits(tmp_path: Path) -> None:
+    """Few quanta: the noise is that strong, and so is the doubt of a network that has learned nothing."""
+    module = network("preview", out_channels=2)
+    with torch.no_grad():
+        for parameter in module.tail.parameters():
+            parameter.zero_()  # answers everywhere: off by the noise itself
+    random = np.random.default_rng(0)
+    frame = np.clip(np.rint(random.normal(128, 40, (96, 96))), 0, 255).astype(np.uint8)
+    made = UncertainNetworkRestorer(module, card(tmp_path, out_channels=2), Small(module), pytest.fail)
+    deviation = made.restore_with_deviation(frame)[1] / deviation_steps(frame.dtype)
+    assert np.median(deviation) == pytest.approx(40, rel=0.15)
 
 
 class Full(Processor):

@@ -12,7 +12,7 @@ import yaozarrs
 import zarr
 from numpy.typing import NDArray
 
-from reconstruction.restore import DEVIATION_STEPS, NonLocalMeans, UncertainRestorer, restorer
+from reconstruction.restore import NonLocalMeans, UncertainRestorer, deviation_steps, restorer
 from reconstruction.sources import Tile
 from reconstruction.worker import Reconstruction, follow
 from tests.reconstruction.models import model
@@ -42,7 +42,7 @@ def test_a_network_that_knows_its_uncertainty_gives_a_layer_of_it(tmp_path: Path
         shapes.add(levels(result.mosaic_path, layer)[0].shape)
     assert len(shapes) == 1
     said: Any = zarr.open_group(result.mosaic_path / "uncertainty", mode="r").attrs["nanoraster"]
-    assert said["uncertainty"] == {"steps_per_grey_value": DEVIATION_STEPS}
+    assert said["uncertainty"] == {"steps_per_grey_value": deviation_steps(scene().dtype)}
     assert said["model"] == {"name": "stripes", "sha256": result.model_sha256}
     again = restorer(str(tmp_path / "stripes"), "cpu")
     assert isinstance(again, UncertainRestorer)

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pickle
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from safetensors.numpy import save as bytes_of
 from reconstruction import model_card
 from reconstruction.errors import InputError
 from reconstruction.networks.registry import NETWORKS
+from reconstruction.restore import check
 from reconstruction.weights import load, save
 from tests.reconstruction.models import CARD, model, network
 
@@ -129,6 +131,51 @@ def test_weights_that_are_none_are_refused(tmp_path: Path) -> None:
     (folder / "weights.safetensors").unlink()
     with pytest.raises(InputError, match="cannot be read: No such file"):
         load(folder)
+
+
+@pytest.mark.parametrize("size", [2**31, 60 * 2**30])
+def test_files_that_only_claim_to_be_weights_are_not_read(tmp_path: Path, size: int) -> None:
+    """A file with a hole of gigabytes takes no room on disk, but all the memory of whoever reads it."""
+    model(tmp_path / "stripes")
+    with (tmp_path / "stripes" / "weights.safetensors").open("r+b") as file:
+        file.truncate(size)
+    tracemalloc.start()
+    try:
+        for use in (load, check):
+            with pytest.raises(InputError, match="GiB, more than the 1 of any"):
+                use(str(tmp_path / "stripes"))
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+def test_weights_with_more_bytes_than_tensors_are_refused(tmp_path: Path) -> None:
+    model(tmp_path / "stripes")
+    whole = (tmp_path / "stripes" / "weights.safetensors").read_bytes()
+    _hashed(tmp_path / "stripes", whole + bytes(64))
+    with pytest.raises(InputError, match=rf"{len(whole) + 64} bytes, their header tells of {len(whole)}"):
+        check(str(tmp_path / "stripes"))
+
+
+def test_a_card_longer_than_any_is_not_read(tmp_path: Path) -> None:
+    model(tmp_path / "stripes")
+    with (tmp_path / "stripes" / "card.json").open("ab") as file:
+        file.truncate(2**34)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"card .*card\.json: more than 1 MiB"):
+            load(tmp_path / "stripes")
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("header", [b"[]", b'{"a": 1}', b'{"a": {"shape": [1], "data_offsets": [0]}}', b"{" * 5000])
+def test_headers_that_are_none_are_refused(tmp_path: Path, header: bytes) -> None:
+    model(tmp_path / "stripes")
+    _hashed(tmp_path / "stripes", len(header).to_bytes(8, "little") + header)
+    with pytest.raises(InputError, match="holds no safetensors: their header cannot be read"):
+        load(tmp_path / "stripes")
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path: Path) -> None:

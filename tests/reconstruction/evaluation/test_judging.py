@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from reconstruction.evaluation.methods import methods_for
 from reconstruction.evaluation.pictures import write_pictures
 from reconstruction.evaluation.stitching import acceptance, second_exposure
 from reconstruction.metrics.psnr import psnr_db
-from reconstruction.restore import DEVIATION_STEPS
+from reconstruction.restore import deviation_steps
 from tests.reconstruction.evaluation.pairs import noisy_pair
 
 
@@ -130,7 +131,7 @@ class Sure(Halved):
         return frame
 
     def restore_with_deviation(self, frame: NDArray[Any]) -> NDArray[Any]:
-        return np.stack([frame, np.full_like(frame, 2 * DEVIATION_STEPS)])
+        return np.stack([frame, np.full_like(frame, 2 * deviation_steps(frame.dtype))])
 
 
 def test_a_model_that_says_how_far_it_is_off_is_held_to_it(tmp_path: Path) -> None:
@@ -142,19 +143,33 @@ def test_a_model_that_says_how_far_it_is_off_is_held_to_it(tmp_path: Path) -> No
     assert made.values["sure"]["deviation_ratio"] == [pytest.approx(np.sqrt(np.square(error).mean()) / 2)]
     assert made.values["sure"]["deviation_coverage_pct"] == [pytest.approx(100 * (np.abs(error) <= 4).mean())]
     assert made.mean("input", "deviation_ratio").mean is None
-    assert made.remarks == []
+    assert [remark.split(":")[0] for remark in made.remarks] == ["ms_ssim"]  # of 96 px are too few
     assert "calibration" in write_pictures(made, tmp_path)
 
 
 class Doubled(Halved):
+    """Makes four pixels of one, whose mean it is."""
+
     name = "doubled"
     scale = 2
+
+    def restore(self, frame: NDArray[Any]) -> NDArray[Any]:
+        pattern = np.tile(np.array([[3, -3], [-3, 3]]), frame.shape)
+        return np.clip(np.kron(frame, np.ones((2, 2))) + pattern, 0, 255).astype(frame.dtype)
+
+
+def test_a_model_that_makes_more_pixels_is_averaged_back() -> None:
+    data = data_set((1,), side=128)
+    method = methods_for(data, [Doubled()], baselines=False)[1]
+    assert (method.name, method.chosen) == ("doubled", "averaged over 2 x 2 px")
+    frame = data.cases[0].frame.clip(3, 252)
+    assert np.array_equal(method.restorers[0].restore(frame), frame)
+    made = evaluate(data, [*methods_for(data, [], baselines=False), method])
+    assert made.values["doubled"]["psnr_db"] == pytest.approx(made.values["input"]["psnr_db"], abs=0.1)
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
     data = data_set((1,))
-    with pytest.raises(InputError, match="doubled: makes 2 x the pixels"):
-        methods_for(data, [Doubled()])
     with pytest.raises(InputError, match="halved 00000000: given twice"):
         evaluate(data, methods_for(data, [Halved(), Halved()], baselines=False))
     with pytest.raises(InputError, match=r"border_px: 90 is outside 0..84"):
@@ -190,3 +205,12 @@ def test_an_interval_covers_the_mean_and_needs_two_images() -> None:
     assert mean.high - mean.low == pytest.approx(2 * 1.96 * values.std() / 20, rel=0.1)  # as for a normal mean
     assert mean_with_interval([3.0, np.nan]) == (3.0, None, None, 1)
     assert mean_with_interval([np.inf]) == (None, None, None, 0)
+
+
+def test_lines_are_not_measured_where_there_are_none() -> None:
+    data = replace(data_set((1,), side=128), pixel_nm=5.0)
+    with pytest.raises(InputError, match=r"lines: no truth shows any: .*no lines along y"):
+        evaluate(data, methods_for(data, [], baselines=False), lines=True)
+    blind = replace(data, cases=tuple(replace(case, truth=None) for case in data.cases))
+    with pytest.raises(InputError, match=r"lines: .* held against a truth, and there is none"):
+        evaluate(blind, methods_for(blind, [], baselines=False), lines=True)

@@ -7,10 +7,12 @@ import pytest
 from scipy import ndimage
 from skimage import metrics as witness
 from skimage.registration import phase_cross_correlation
+from skimage.transform import downscale_local_mean
 
 from reconstruction.errors import InputError
 from reconstruction.metrics.edges import edge_gain, edge_preservation_index
 from reconstruction.metrics.fits import gain_fitted, moved_by, shift_between_px
+from reconstruction.metrics.ms_ssim import ms_ssim
 from reconstruction.metrics.psnr import gain_fitted_psnr_db, psnr_db, shift_fitted_psnr_db
 from reconstruction.metrics.spectra import radial_power, radial_spectrum_error_db
 from reconstruction.metrics.ssim import ssim, ssim_map
@@ -46,6 +48,30 @@ def test_ssim_of_two_constants_is_its_luminance_term() -> None:
     first, second = np.full((20, 20), 0.5), np.full((20, 20), 0.25)
     assert ssim(first, second, 1.0) == pytest.approx((2 * 0.125 + 1e-4) / (0.25 + 0.0625 + 1e-4))
     assert ssim(first, first, 1.0) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.1, 0.4])
+def test_ms_ssim_is_made_of_what_scikit_image_says_of_each_scale(sigma: float) -> None:
+    """With a K1 beyond all bounds its SSIM has no luminance: contrast and structure are left."""
+    truth = texture("grains", (200, 240), 1).astype(float)
+    noisy = truth + np.random.default_rng(0).normal(0, sigma, truth.shape)
+    expected, y, x = 1.0, truth, noisy
+    for number, weight in enumerate((0.0448, 0.2856, 0.3001, 0.2363, 0.1333)):
+        luminance = {} if number == 4 else {"K1": 1e8}
+        options = {"data_range": 1.0, "gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False}
+        expected *= witness.structural_similarity(y, x, **options, **luminance) ** weight
+        y, x = (downscale_local_mean(image[: len(image) // 2 * 2, : image.shape[1] // 2 * 2], 2) for image in (y, x))
+    assert ms_ssim(truth, noisy, 1.0) == pytest.approx(expected, abs=1e-6)
+
+
+def test_ms_ssim_is_one_for_equal_images_and_needs_room_for_five_scales() -> None:
+    truth = texture("grains", (176, 190), 1).astype(float)
+    assert ms_ssim(truth, truth, 1.0) == pytest.approx(1.0)
+    assert ms_ssim(truth, 1 - truth, 1.0) == 0.0  # structure reversed
+    flat = np.full((176, 176), 0.5)
+    assert ms_ssim(flat, flat / 2, 1.0) == pytest.approx(((0.25 + 1e-4) / (0.3125 + 1e-4)) ** 0.1333)
+    with pytest.raises(InputError, match="175 x 200 px, MS-SSIM needs 176 px"):
+        ms_ssim(np.zeros((175, 200)), np.zeros((175, 200)), 1.0)
 
 
 def test_gain_and_offset_are_no_error_once_fitted() -> None:

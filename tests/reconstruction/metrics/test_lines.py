@@ -15,6 +15,7 @@ from reconstruction.metrics.roughness import (
     unbiased_variance_nm2,
 )
 from tests.reconstruction.metrics.printed_lines import picture, rough_edges
+from tests.reconstruction.scenes import texture
 
 PIXEL_NM = 0.8
 TRUTH = RoughnessModel(sigma_nm=1.0, correlation_nm=20.0, hurst=0.7, floor_nm3=0.0)
@@ -40,6 +41,22 @@ def test_straight_lines_have_their_width_and_no_roughness() -> None:
     assert measured.ler_nm < 0.05
     dark = line_edges(1 - picture(left, right, 160), bright=False)
     assert roughness(dark, 2.0).cd_nm == pytest.approx(2 * 37.5, abs=0.1)
+
+
+@pytest.mark.parametrize("shows", ["rows", "noise", "texture", "nothing"])
+@pytest.mark.parametrize("rows", [64, 512])
+def test_images_without_lines_along_y_are_refused(shows: str, rows: int) -> None:
+    """A width was told of every one of them."""
+    left = np.full((2, 256), 20.25) + np.array([[0], [80]])
+    random = np.random.default_rng(0)
+    image = {
+        "rows": np.resize(picture(left, left + 30, 160).T, (rows, 200)) + random.normal(0, 0.01, (rows, 200)),
+        "noise": random.normal(0, 1, (rows, 200)),
+        "texture": texture("lamellae", (rows, 200), 1).astype(float),
+        "nothing": np.full((rows, 200), 7.0),
+    }[shows]
+    with pytest.raises(InputError, match="no lines along y"):
+        line_edges(image)
 
 
 def test_edges_lie_where_they_were_drawn() -> None:

@@ -14,9 +14,9 @@ from reconstruction.normalisation import SIGMAS
 from reconstruction.sources import FrameSource
 from reconstruction.tile_folder import TileFolder
 from reconstruction.training.blind_spot import hidden
-from reconstruction.training.data import Outside, examples_of
+from reconstruction.training.data import Outside, examples_of, opened
 from reconstruction.training.degradation import PASSES, degraded, kernel
-from reconstruction.training.examples import Mixture, NoisyImages, batch
+from reconstruction.training.examples import CleanImages, Mixture, NoisyImages, batch
 from reconstruction.training.low_definition import Recording, record
 from reconstruction.training.overlaps import overlaps
 from reconstruction.training.recipe import Recipe, Specimen
@@ -150,6 +150,26 @@ def test_all_kinds_of_data_make_examples(tmp_path: Path) -> None:
     assert seen.shape == target.shape == counts.shape == (40, 1, 48, 48)
     assert all(np.isfinite(part).all() for part in (seen, target, counts))
     assert all(np.array_equal(*parts) for parts in zip((seen, target, counts), again, strict=True))
+
+
+@pytest.mark.parametrize(("bits", "top"), [(None, 4095), (14, 16383), (16, 65535)])
+def test_clean_images_of_a_camera_fill_the_range_that_their_bits_have(
+    bits: int | None, top: int, tmp_path: Path
+) -> None:
+    """Twelve bits in a file of sixteen were taken for nearly black."""
+    clean = np.rint(4000 * leaves(64, np.random.default_rng(0)) / leaves(64, np.random.default_rng(0)).max())
+    cv2.imwrite(str(tmp_path / "clean.tif"), clean.astype(np.uint16))
+    recipe = recipe_of({"kind": "files", "files": "clean.tif", "bits": bits})
+    examples = opened(recipe.data[0], tmp_path, OUTSIDE, 48)
+    assert isinstance(examples, CleanImages)
+    truths = [examples.frame(64, np.random.default_rng(seed))[1] for seed in range(2)]
+    assert max(truth.max() for truth in truths) == pytest.approx(255 * 4000 / top, rel=0.01)
+
+
+def test_grey_values_beyond_the_bits_that_were_told_are_refused(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "clean.tif"), np.full((64, 64), 5000, np.uint16))
+    with pytest.raises(InputError, match="bits = 12, but a grey value is 5000, above 4095"):
+        opened(recipe_of({"kind": "files", "files": "clean.tif", "bits": 12}).data[0], tmp_path, OUTSIDE, 48)
 
 
 def test_noise_is_seen_with_the_strength_that_networks_expect() -> None:

@@ -36,7 +36,7 @@ def images(seed: int) -> torch.Tensor:
 def test_the_second_stage_goes_on_from_the_first_and_learns_all_its_losses(tmp_path: Path) -> None:
     torch.set_num_threads(1)
     model(tmp_path / "first")
-    learner = begin(recipe_of(tmp_path / "first"), CPU, 1)
+    learner = begin(recipe_of(tmp_path / "first"), tmp_path, CPU, 1)
     before = {name: value.clone() for name, value in learner.state()["discriminator"].items()}
     seen, target = images(0), images(1)
     paid = learner.learn(seen, target, torch.ones_like(seen))
@@ -44,7 +44,7 @@ def test_the_second_stage_goes_on_from_the_first_and_learns_all_its_losses(tmp_p
     assert all(np.isfinite(value) and value > 0 for value in paid.values())
     after = learner.state()["discriminator"]
     assert any(not torch.equal(before[name], after[name]) for name in before)
-    again = begin(recipe_of(tmp_path / "first"), CPU, 1)
+    again = begin(recipe_of(tmp_path / "first"), tmp_path, CPU, 1)
     again.restore(learner.state())
     second = [one.learn(seen, target, torch.ones_like(seen)) for one in (learner, again)]
     assert second[0] == second[1]
@@ -53,7 +53,7 @@ def test_the_second_stage_goes_on_from_the_first_and_learns_all_its_losses(tmp_p
 def test_refuses_a_first_stage_of_another_network(tmp_path: Path) -> None:
     model(tmp_path / "first")
     with pytest.raises(InputError, match="is not the network of the recipe, nafnet_16"):
-        begin(recipe_of(tmp_path / "first", "nafnet_16"), CPU, 1)
+        begin(recipe_of(tmp_path / "first", "nafnet_16"), tmp_path, CPU, 1)
 
 
 def test_likeness_is_zero_for_the_same_and_grows_with_the_difference() -> None:

@@ -1,0 +1,123 @@
+"""What stands against a recipe, all of it, before anything is drawn, opened or written."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from reconstruction.errors import InputError
+from reconstruction.model_card import NAME, box, folder_of, read
+from reconstruction.networks.network import Network
+from reconstruction.networks.registry import build
+from reconstruction.networks.unet_discriminator import MULTIPLE_OF
+from reconstruction.training.perceptual import encoder_of
+from reconstruction.training.recipe import Data, DrawnData, FilesData, NoisyData, OverlapsData, PairsData, Recipe
+
+
+def refuse_unfit(recipe: Recipe, folder: Path) -> None:
+    """Refuse what cannot be trained; paths are meant from `folder`.
+
+    Raises:
+        InputError: names all that is wrong.
+    """
+    if problems := list(_problems(recipe, folder)):
+        raise InputError(f"recipe {recipe.name}: {'; '.join(problems)}")
+
+
+def model_path(name_or_path: str, folder: Path) -> str:
+    """Give a model at hand by its name, or a path that is meant from a recipe's folder."""
+    at_hand = NAME.fullmatch(name_or_path) and name_or_path in box()
+    return name_or_path if at_hand else str(folder / name_or_path)
+
+
+def paths_of(pattern: str, folder: Path) -> list[Path]:
+    """Find files by their pattern, sorted; none is an error of whoever asked."""
+    whole = folder / pattern
+    return sorted(path for path in whole.parent.glob(whole.name) if path.is_file())
+
+
+def _problems(recipe: Recipe, folder: Path) -> Iterator[str]:
+    network = None
+    try:
+        network = _on_paper(recipe.network.name, recipe.network.config)
+    except InputError as error:
+        yield str(error)
+    if network is not None:
+        yield from _sides(recipe.crop_px, "network", network.multiple_of)
+        if network.scale != 1:
+            yield f"network.config.scale: {network.scale}, training knows images of equal size only"
+    if recipe.start is not None:
+        yield from _start(recipe, folder, network)
+    if recipe.adversarial is not None:
+        yield from _sides(recipe.crop_px, "discriminator", MULTIPLE_OF)
+        yield from _features(recipe, recipe.adversarial.features, folder)
+    for key, entries in (("data", recipe.data), ("held_out", recipe.held_out)):
+        for number, data in enumerate(entries):
+            yield from (f"{key}.{number}: {said}" for said in _files(data, folder, recipe.crop_px))
+    if both := sorted(_used(recipe.data, folder) & _used(recipe.held_out, folder)):
+        yield f"held_out: {both[0]} is also trained on"
+
+
+def _on_paper(name: str, config: dict[str, object]) -> Network:
+    """Build a network without its weights."""
+    try:
+        with torch.device("meta"):
+            return build(name, config)
+    except (RuntimeError, OverflowError, MemoryError) as error:
+        raise InputError(f"network: {name} cannot have the config {config}") from error
+
+
+def _sides(crop_px: int, name: str, multiple_of: int) -> Iterator[str]:
+    if crop_px % multiple_of:
+        yield f"crop_px: {crop_px} is not a multiple of {multiple_of}, which the {name} needs"
+
+
+def _start(recipe: Recipe, folder: Path, network: Network | None) -> Iterator[str]:
+    assert recipe.start is not None
+    try:
+        card = read(folder_of(model_path(recipe.start, folder)))
+        config = _on_paper(card.network, card.config).config
+    except InputError as error:
+        yield f"start: {error}"
+        return
+    if network is not None and (card.network, config) != (recipe.network.name, network.config):
+        yield f"start: {recipe.start} is not the network of the recipe, {recipe.network.name}"
+
+
+def _features(recipe: Recipe, features: str, folder: Path) -> Iterator[str]:
+    try:
+        card = read(folder_of(model_path(features, folder)))
+        network = _on_paper(card.network, card.config)
+        encoder_of(network)
+    except InputError as error:
+        yield f"adversarial.features: {str(error).removeprefix('adversarial.features: ')}"
+        return
+    yield from _sides(recipe.crop_px, "encoder of adversarial.features", network.multiple_of)
+
+
+def _files(data: Data, folder: Path, crop_px: int) -> Iterator[str]:
+    """What is wrong with the files of some data, or with the size of drawn scenes."""
+    match data:
+        case DrawnData() if data.side_px < crop_px:
+            yield f"side_px: {data.side_px} is smaller than crop_px = {crop_px}"
+        case OverlapsData() if not (folder / data.source).exists():
+            yield f"source: {folder / data.source}: no such folder"
+        case PairsData():
+            counts = {pattern: len(paths_of(pattern, folder)) for pattern in (data.low, data.high)}
+            yield from (f"{folder / pattern}: no such files" for pattern, count in counts.items() if not count)
+            if all(counts.values()) and counts[data.low] != counts[data.high]:
+                yield f"{data.low}, {data.high}: {counts[data.low]} and {counts[data.high]} files do not pair"
+        case FilesData() | NoisyData() if not paths_of(data.files, folder):
+            yield f"{folder / data.files}: no such files"
+
+
+def _used(entries: tuple[Data, ...], folder: Path) -> set[Path]:
+    """Every file that data are made of."""
+    patterns: list[str] = []
+    for data in entries:
+        match data:
+            case PairsData():
+                patterns += [data.low, data.high]
+            case FilesData() | NoisyData():
+                patterns.append(data.files)
+    return {path.resolve() for pattern in patterns for path in paths_of(pattern, folder)}
