@@ -4,6 +4,7 @@ The journals of the runs stay what counts: this is a copy in `events.db`, in the
 """
 
 import json
+import secrets
 import sqlite3
 import sys
 import threading
@@ -14,6 +15,7 @@ from typing import Any, Literal
 
 FILE = "events.db"
 BUSY_S = 10.0
+EPOCH_HEADER, AFTER_HEADER = "nanoraster-epoch", "nanoraster-after"  # of the handshake: which log, and where one begins
 REMEMBERED = 1000  # messages: what all who listen hear is made and read once
 WORKER_KINDS = ("worker_started", "worker_died")
 Source = Literal["events", "tiles"]
@@ -21,6 +23,7 @@ Source = Literal["events", "tiles"]
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS happened
     (seq INTEGER PRIMARY KEY AUTOINCREMENT, run, source, number, at, kind, data, UNIQUE (run, source, number));
+CREATE TABLE IF NOT EXISTS epoch (name);
 """
 
 _MESSAGES = "SELECT seq, run, at, kind, data FROM happened WHERE seq > ? ORDER BY seq"
@@ -57,6 +60,8 @@ class EventLog:
             sys.stderr.write(f"nanoraster: {path}: {error}; put aside, its numbers begin anew\n")
             path.replace(path.with_suffix(".damaged"))
             self._db = _opened(path)
+        self.epoch: str = self._db.execute("SELECT name FROM epoch").fetchone()[0]
+        """Which log it is: random, from its beginning. A number says nothing of a log that has another one."""
         self.newest: int = self._db.execute("SELECT coalesce(max(seq), 0) FROM happened").fetchone()[0]
         """The number given last."""
         self._latest: tuple[tuple[int, str], ...] = ()  # replaced as a whole: whoever reads it waits for no disk
@@ -83,7 +88,7 @@ class EventLog:
             except BaseException:
                 self._db.execute("ROLLBACK")
                 raise
-            self._latest = (*self._latest, *map(_message, added))[-REMEMBERED:]
+            self._latest = (*self._latest, *map(self._message, added))[-REMEMBERED:]
             self.newest = max([self.newest, *(row[0] for row in added)])
         for each in happened:
             if each.kind in WORKER_KINDS:
@@ -101,7 +106,7 @@ class EventLog:
         """What came after a number, as JSON, each with its own."""
         with self._lock:
             rows = self._db.execute(f"{_MESSAGES} LIMIT ?", (seq, limit)).fetchall()
-        return list(map(_message, rows))
+        return list(map(self._message, rows))
 
     def after(self, seq: int, limit: int) -> list[dict[str, Any]]:
         """What came after a number, ready for JSON."""
@@ -111,10 +116,10 @@ class EventLog:
         with self._lock:
             self._db.close()
 
-
-def _message(row: tuple[int, str, str, str, str]) -> tuple[int, str]:
-    seq, run, at, kind, data = row
-    return seq, json.dumps({"seq": seq, "run": run, "at": at, "kind": kind, "data": json.loads(data)})
+    def _message(self, row: tuple[int, str, str, str, str]) -> tuple[int, str]:
+        seq, run, at, kind, data = row
+        told = {"seq": seq, "epoch": self.epoch, "run": run, "at": at, "kind": kind, "data": json.loads(data)}
+        return seq, json.dumps(told)
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -123,6 +128,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         db.execute("PRAGMA journal_mode=WAL")
         db.execute("PRAGMA synchronous=FULL")  # a number that somebody has seen means the same for ever
         db.executescript(_SCHEMA)
+        db.execute("INSERT INTO epoch SELECT ? WHERE NOT EXISTS (SELECT * FROM epoch)", (secrets.token_hex(8),))
     except sqlite3.Error:
         db.close()
         raise

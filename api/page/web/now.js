@@ -16,6 +16,7 @@ export const now = reactive({
   tiles: [], // attempts at tiles, the newest last
   events: [], // of the journals, the newest first
   lastSeq: null,
+  epoch: null, // of which log that number is
 });
 
 export const isRunning = () => Boolean(now.status?.job);
@@ -46,17 +47,20 @@ async function keepAsking() {
 function listen() {
   const address = new URL(url("/events"), window.location.href);
   address.protocol = address.protocol.replace("http", "ws");
-  if (now.lastSeq !== null) address.searchParams.set("after", now.lastSeq);
+  if (now.lastSeq !== null) {
+    address.searchParams.set("after", now.lastSeq);
+    address.searchParams.set("epoch", now.epoch);
+  }
   const socket = new WebSocket(address);
   socket.onmessage = (message) => hear(JSON.parse(message.data));
   socket.onclose = ({ code }) => {
-    if (code === BEGUN_ANEW) now.lastSeq = null;
+    if (code === BEGUN_ANEW) Object.assign(now, { tiles: [], events: [], lastSeq: null, epoch: null });
     setTimeout(listen, AGAIN_MS);
   };
 }
 
 function hear(happened) {
-  now.lastSeq = happened.seq;
+  Object.assign(now, { lastSeq: happened.seq, epoch: happened.epoch });
   if (happened.kind === "tile") {
     now.tiles.push({ run: happened.run, ...happened.data });
     if (now.tiles.length > MOST_TILES) now.tiles.shift();
