@@ -43,7 +43,7 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
                 closing(Restorations(service.folder)) as restorations,
                 closing(LiveView(service, app.state.pictures.ring)) as live,
                 closing(EventLog(service.folder.path, app.state.news.ring)) as log,
-                Collector(log, service.folder.runs, service.running),
+                Collector(log, service.folder.runs, service.running, service.queue.unended_runs),
             ):
                 app.state.restorations, app.state.live, app.state.previews = restorations, live, previews
                 app.state.events, app.state.metrics = log, Metrics(service, log)

@@ -20,6 +20,7 @@ REFUSED = {
     1008: "the token was revoked",
     1013: "too many listen already",
     4409: "their numbers have begun anew; ask with after=0, or without a number",
+    4410: "what followed that number is not kept any more; ask with after=0, or without a number",
 }
 
 

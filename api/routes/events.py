@@ -19,7 +19,7 @@ MOST_OF_ONE = 60  # of one token; 50 may watch with the same
 SEND_S = 10.0  # who takes no message for so long is dead
 LAST_NUMBER = 2**63 - 1
 TOO_MANY = 1013  # RFC 6455
-BEGUN_ANEW = 4409  # RFC 6455: one of our own
+BEGUN_ANEW, FORGOTTEN = 4409, 4410  # RFC 6455: of our own
 
 
 @router.websocket("/events")
@@ -33,7 +33,8 @@ async def follow_events(
 
     Numbers rise, and stay what they are over a new start of the service, as long as `epoch` is the same. Whoever names
     another epoch, or a number that was not given yet, means a log that is gone: the code 4409 says to begin with 0, or
-    without a number.
+    without a number. The code 4410 says so too: what followed that number is too old to be kept. Number 0 begins with
+    what is.
 
     Each message is JSON: `seq`, `epoch`, `run`, `at` (ISO 8601, UTC), `kind` and `data`: an event of the run's journal,
     or with the kind `tile` an attempt at a tile. The answer to the handshake tells the epoch, and after which number it
@@ -49,6 +50,9 @@ async def follow_events(
         return
     if begin > log.newest or epoch not in (None, log.epoch):
         await socket.close(BEGUN_ANEW)
+        return
+    if 0 < begin < log.forgotten:
+        await socket.close(FORGOTTEN)
         return
     with seats.taken(caller.name):
         hearing = asyncio.create_task(_until_gone(socket))

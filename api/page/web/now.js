@@ -5,7 +5,7 @@ import { get, url } from "./rest.js";
 const ASK_MS = 1000;
 const HIDDEN_MS = 5000; // while nobody looks
 const AGAIN_MS = 2000;
-const BEGUN_ANEW = 4409; // the numbers of the events, so ours says nothing any more
+const LOST = [4409, 4410]; // what followed our number: the numbers have begun anew, or it is too old
 const MOST_TILES = 120;
 const MOST_EVENTS = 100;
 
@@ -54,7 +54,7 @@ function listen() {
   const socket = new WebSocket(address);
   socket.onmessage = (message) => hear(JSON.parse(message.data));
   socket.onclose = ({ code }) => {
-    if (code === BEGUN_ANEW) Object.assign(now, { tiles: [], events: [], lastSeq: null, epoch: null });
+    if (LOST.includes(code)) Object.assign(now, { tiles: [], events: [], lastSeq: null, epoch: null });
     setTimeout(listen, AGAIN_MS);
   };
 }

@@ -33,7 +33,7 @@ URL = "/api/v1/events"
 @pytest.fixture(autouse=True)
 def attentive(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs of other processes are looked for more often than every 5 s."""
-    monkeypatch.setattr("api.events.collector.LOOK_AROUND_S", 0.2)
+    monkeypatch.setattr("api.events.collector.LOOK_AROUND_S", 0.4)
 
 
 @contextmanager
@@ -245,6 +245,48 @@ def test_a_log_of_before_there_were_epochs_gets_one_and_keeps_its_numbers(tmp_pa
         assert (log.newest, len(epoch := log.epoch)) == (1, 16)
     with closing(EventLog(tmp_path)) as log:
         assert log.epoch == epoch
+
+
+def test_what_is_very_old_is_forgotten_but_nothing_of_a_run_that_has_not_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.events.log.KEPT", 4)
+    monkeypatch.setattr("api.events.log.AT_ONCE", 3)
+    with closing(EventLog(tmp_path)) as log:
+        for run in ("old", "unended", "new"):
+            log.add(run, [Happened("events", number, "t", "paused", {}) for number in range(1, 7)])
+        for _ in range(9):
+            log.forget(lambda: ["unended", "of which nothing was heard"])
+        assert (log.forgotten, [each["seq"] for each in log.after(0, 1)]) == (6, [7])
+        for _ in range(9):
+            log.forget(tuple)
+        assert (log.newest, log.forgotten, [each["seq"] for each in log.after(0, 1)]) == (18, 12, [13])
+        assert log.known("old", "events") == 6  # and is not copied again
+    with closing(EventLog(tmp_path)) as log:
+        assert (log.newest, log.forgotten, log.known("old", "events")) == (18, 12, 6)
+
+
+def test_a_log_of_before_it_could_forget_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(EventLog(tmp_path)) as log:
+        log.add("a", [Happened("events", number, "t", "paused", {}) for number in range(1, 4)])
+    with closing(sqlite3.connect(tmp_path / "events.db")) as db:
+        db.executescript("DROP TABLE copied; DROP TABLE forgotten")
+    with closing(EventLog(tmp_path)) as log:
+        assert (log.known("a", "events"), log.known("a", "tiles"), log.forgotten) == (3, 0, 0)
+
+
+def test_a_number_that_is_too_old_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.events.log.KEPT", 4)
+    monkeypatch.setattr("api.events.log.REMEMBERED", 1)
+    monkeypatch.setattr("api.events.log.AT_ONCE", 1)
+    monkeypatch.setattr("api.events.collector.LOOK_AROUND_S", 0.4)
+    with serving(tmp_path, PlayedWork()) as client:
+        run_job(client)
+        eventually(lambda: client.app.state.events.forgotten == 2)  # type: ignore[attr-defined]
+        with client.websocket_connect(f"{URL}?after=1") as socket, pytest.raises(WebSocketDisconnect) as refusal:
+            socket.receive_json()
+        assert refusal.value.code == events.FORGOTTEN
+        assert [hear(client, 1, after=after)[0]["seq"] for after in (0, 2)] == [3, 3]
 
 
 def test_who_is_cut_off_before_the_first_event_misses_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
