@@ -23,7 +23,7 @@ export default {
         <legend>Region, µm</legend>
         <p v-if="!draft.region" class="hint">Draw it on the map with <b>Draw region</b> or <b>Draw polygon</b>, or <button type="button" class="plain" @click="$emit('some')">begin with numbers</button>.</p>
         <template v-else-if="draft.region.polygon">
-          <textarea v-model.lazy="corners" :rows="Math.min(draft.region.polygon.length + 1, 8)" aria-label="Corners, x and y in each line" spellcheck="false"></textarea>
+          <textarea v-model.lazy="corners" :rows="Math.min(draft.region.polygon.length, 3)" aria-label="Corners, x and y in each line" spellcheck="false"></textarea>
           <button type="button" class="plain" @click="draft.region = around(draft.region)">The rectangle around it</button>
         </template>
         <div v-else class="numbers">

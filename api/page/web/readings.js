@@ -12,8 +12,8 @@ export default {
         <div v-if="focus !== undefined"><dt>focus, µm</dt><dd>{{ number(focus, 2) }}</dd></div>
         <div v-if="force !== undefined"><dt>force, nN</dt><dd>{{ number(force, 0) }}</dd></div>
         <div v-if="tile"><dt>sharpness</dt><dd>{{ tile.focus_score === null ? "–" : Number(tile.focus_score.toPrecision(3)) }}</dd></div>
-        <div v-if="overlap" class="wide"><dt>overlap, x / y, after row {{ overlap.row }}</dt><dd :class="{ off: isOff }">{{ overlap.overlap.map(percent).join(" / ") }}<small>band {{ overlap.band.map(percent).join(" to ") }}</small></dd></div>
         <div v-if="tile"><dt>tile</dt><dd>{{ tile.tile }}<small>{{ tile.verdict }}</small></dd></div>
+        <div v-if="overlap" class="wide"><dt>overlap, x / y, after row {{ overlap.row }}</dt><dd :class="{ off: isOff }">{{ overlap.overlap.map(percent).join(" / ") }}<small>band {{ overlap.band.map(percent).join(" to ") }}</small></dd></div>
       </dl>
       <p v-if="line" class="hint">Sharpness of the last tiles</p>
       <svg v-if="line" viewBox="0 0 120 24" preserveAspectRatio="none" role="img" aria-label="Sharpness of the last tiles"><polyline :points="line" /></svg>

@@ -28,12 +28,12 @@ export default {
           <button :class="{ on: mode === 'draw' }" :aria-pressed="mode === 'draw'" @click="mode = mode === 'draw' ? 'look' : 'draw'">Draw region</button>
           <button :class="{ on: mode === 'polygon' }" :aria-pressed="mode === 'polygon'" @click="mode = mode === 'polygon' ? 'look' : 'polygon'">Draw polygon</button>
           <button @click="$refs.map.fit()">Whole travel</button>
-          <label>Shown below <select v-model="below"><option value="">nothing</option><option v-for="run in toShow" :key="run.id" :value="run.id">{{ run.name }}, {{ time(run.created_at) }}</option></select></label>
-          <span v-if="mode !== 'look'" class="hint">{{ hint[mode] }}</span>
+          <label>Below <select v-model="below"><option value="">nothing</option><option v-for="run in toShow" :key="run.id" :value="run.id">{{ run.name }}, {{ time(run.created_at) }}</option></select></label>
         </div>
         <SpecimenMap ref="map" :travel="travel" :run="below" :mosaic="state.mosaic" left="raw" :grows="grows" :placed="now.status.progress?.placed" :outlines="outlines" :region="draft.region"
                      :mode="mode" fit-to="travel" @region="drew">
-          <p v-if="!below && !draft.region" class="invitation">Nothing was scanned here yet. Draw the region that you want.</p>
+          <p v-if="mode !== 'look'" class="told" role="status">{{ hint[mode] }}</p>
+          <p v-else-if="!below && !draft.region" class="invitation">Nothing was scanned here yet. Draw the region that you want.</p>
         </SpecimenMap>
       </section>
       <div class="side">
