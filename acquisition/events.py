@@ -52,6 +52,7 @@ KINDS: Mapping[str, Class] = {
     "focus_refused": Class.NOTE,
     "drift_measured": Class.NOTE,
     "drift_refused": Class.NOTE,
+    "overlap_measured": Class.NOTE,
     "overlap_corrected": Class.NOTE,
     "overlap_kept": Class.NOTE,
     "overlap_unknown": Class.NOTE,

@@ -73,7 +73,11 @@ class OverlapControl:
             return False
         field = self._store.field_as_measured()
         found = self._measure(row, tiles, field)
-        if found is None or not self._controlled or not self._is_off(field, found):
+        if found is None or not self._controlled:
+            return False
+        seen = mean_overlap(tiles, row, field.seen_as(found.matrix_um))
+        self._note("overlap_measured", row=row, overlap=seen, band=self._store.plan.tiles.overlap_band)
+        if not self._is_off(field, found):
             return False
         return self._correct(row, tiles, field, found)
 

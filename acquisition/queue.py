@@ -179,6 +179,12 @@ class Queue:
             _set(connection, job_id, state=JobState.RUNNING, owner=owner, run=run, started_at=began, error=None)
             return _job(connection, job_id)
 
+    def unended_runs(self) -> list[str]:
+        """Those under way, and those that are to be gone on with."""
+        with self._database.reading() as connection:
+            going_on = JOBS.c.state.in_((JobState.RUNNING, JobState.INTERRUPTED)) & JOBS.c.run.is_not(None)
+            return list(connection.execute(select(JOBS.c.run).where(going_on)).scalars())
+
     def running(self, owner: str) -> list[Job]:
         """The jobs that `owner` has claimed and not given back: after it has died, those that it left behind."""
         with self._database.reading() as connection:

@@ -11,6 +11,7 @@ from api.access.access import Access
 from api.access.gate import Gate
 from api.access.roles import API
 from api.bell import Bell
+from api.drawn_tiles import DrawnTiles
 from api.events.collector import Collector
 from api.events.log import EventLog
 from api.live_view import LiveView
@@ -43,7 +44,7 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
                 closing(Restorations(service.folder)) as restorations,
                 closing(LiveView(service, app.state.pictures.ring)) as live,
                 closing(EventLog(service.folder.path, app.state.news.ring)) as log,
-                Collector(log, service.folder.runs, service.running),
+                Collector(log, service.folder.runs, service.running, service.queue.unended_runs),
             ):
                 app.state.restorations, app.state.live, app.state.previews = restorations, live, previews
                 app.state.events, app.state.metrics = log, Metrics(service, log)
@@ -53,7 +54,7 @@ def create_app(service: Service, access: Access | None = None) -> FastAPI:
 
     app = FastAPI(title="nanoraster", version=version("nanoraster"), lifespan=alive, docs_url=None, redoc_url=None)
     app.state.service, app.state.access, app.state.is_ending = service, access, False
-    app.state.listeners, app.state.watchers = Seats(), Seats()
+    app.state.listeners, app.state.watchers, app.state.drawn_tiles = Seats(), Seats(), DrawnTiles()
     app.add_middleware(Gate, access=access)
     app.include_router(health.router)
     app.include_router(login.router)

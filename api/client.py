@@ -171,20 +171,26 @@ class Client:
         """Let jobs begin again, also after a stop of everything."""
         self._connection.ask("POST", "/queue/release")
 
-    def stop_everything(self) -> None:
+    def stop_everything(self, reason: str = "") -> None:
         """Stop now, retract the probe, and let no job begin until `release`. No lease keeps anybody from it."""
-        self._connection.ask("POST", "/stop")
+        self._connection.ask("POST", "/stop", {"reason": reason})
 
-    def events(self, after: int | None = None, patience_s: float = PATIENCE_S) -> Iterator[Event]:
+    def events(
+        self, after: int | None = None, epoch: str | None = None, patience_s: float = PATIENCE_S
+    ) -> Iterator[Event]:
         """What happens in the runs, each event once and in order, without end.
 
         A line that is cut is taken up again after the event heard last.
 
         Args:
             after: begin with what followed this number, 0 with the first run of all; None: only what comes.
+            epoch: of the event with that number.
             patience_s: for a service that does not answer.
+
+        Raises:
+            NanorasterError: while one listens, also if the service has lost its events, and counts them anew.
         """
-        return follow(self._connection.url, self._connection.headers, after, patience_s)
+        return follow(self._connection.url, self._connection.headers, after, epoch, patience_s)
 
     def runs(self) -> list["Run"]:
         """Every run, the newest first."""

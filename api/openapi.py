@@ -63,8 +63,8 @@ TOKEN = {
 }
 ABOUT = """Lengths are micrometres, times seconds, forces nanonewton unless a name says otherwise.
 
-`WS /api/v1/events?after=SEQ` sends what happens in the runs, a JSON object a message: `seq`, `run`, `at`, `kind`, and
-`data`."""
+`WS /api/v1/events?after=SEQ&epoch=EPOCH` sends what happens in the runs, a JSON object a message: `seq`, `epoch`,
+`run`, `at`, `kind`, and `data`."""
 
 
 def describe(app: FastAPI) -> None:

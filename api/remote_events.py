@@ -4,11 +4,13 @@ import json
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from pydantic import BaseModel
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.sync.client import connect
 
+from api.events.log import AFTER_HEADER, EPOCH_HEADER
 from api.remote import API, NanorasterError
 
 AGAIN_S = 0.5
@@ -18,6 +20,7 @@ REFUSED = {
     1008: "the token was revoked",
     1013: "too many listen already",
     4409: "their numbers have begun anew; ask with after=0, or without a number",
+    4410: "what followed that number is not kept any more; ask with after=0, or without a number",
 }
 
 
@@ -25,24 +28,33 @@ class Event(BaseModel):
     """Something that happened in a run; an attempt at a tile has the kind `tile`."""
 
     seq: int
+    epoch: str
     run: str
     at: str
     kind: str
     data: dict[str, Any]
 
 
-def follow(url: str, headers: Mapping[str, str], after: int | None, patience_s: float) -> Iterator[Event]:
+def follow(
+    url: str, headers: Mapping[str, str], after: int | None, epoch: str | None, patience_s: float
+) -> Iterator[Event]:
     """Each event once, in order, without end; see `Client.events`.
 
     Raises:
-        NanorasterError: one is not let in, or no service has answered for `patience_s`.
+        NanorasterError: one is not let in, no service has answered for `patience_s`, or the numbers have begun anew.
     """
     address = "ws" + url.removeprefix("http") + API + "/events"
     heard_s = time.monotonic()
     while True:
         try:
-            wanted = address if after is None else f"{address}?after={after}"
-            with connect(wanted, additional_headers=headers, max_size=LARGEST_BYTES, close_timeout=GOODBYE_S) as socket:
+            with connect(
+                _from(address, after, epoch),
+                additional_headers=headers,
+                max_size=LARGEST_BYTES,
+                close_timeout=GOODBYE_S,
+            ) as socket:
+                assert socket.response is not None
+                after, epoch = int(socket.response.headers[AFTER_HEADER]), socket.response.headers[EPOCH_HEADER]
                 for message in socket:
                     event = Event.model_validate(json.loads(message))
                     after, heard_s = event.seq, time.monotonic()
@@ -58,6 +70,11 @@ def follow(url: str, headers: Mapping[str, str], after: int | None, patience_s: 
             if time.monotonic() - heard_s > patience_s:
                 raise NanorasterError(f"{address}: {str(error) or type(error).__name__}") from error
         time.sleep(AGAIN_S)
+
+
+def _from(address: str, after: int | None, epoch: str | None) -> str:
+    asked = {"after": after, "epoch": epoch}
+    return f"{address}?{urlencode({name: value for name, value in asked.items() if value is not None})}"
 
 
 def _refuse_if_told(code: int | None) -> None:

@@ -19,6 +19,7 @@ from acquisition.queue import utc_clock
 from acquisition.queue_errors import JobRefused, NotRunning, QueueError
 from acquisition.readiness import InterlocksStand, interlocks_now
 from acquisition.states import Outcome, State
+from api.about_to_resume import about_to_resume
 from api.data_folder import DataFolder, Occupied
 from api.errors import UsageError, in_one_line, say
 from api.halt import Halt
@@ -91,12 +92,14 @@ class Service:
                 error.add_note(self._rigs.give_up())
                 raise
             self._opened = opening.pop_all()
+        self._halt = Halt(folder.stopped)
+        about = about_to_resume(self.queue, self._hold.name, self._halt, clock())
+        self._resuming = RunningJob(about, self.by_hand.heard) if about else None  # until the first look is over
         self._end = threading.Event()
         self._leave_by = float("inf")
         self._changing = threading.Lock()
         self._holding = threading.Lock()  # a release waits for a hold that was told before it, and is written after it
         self._running: RunningJob | None = None
-        self._halt = Halt(folder.stopped)
         self._wishes = Wishes(folder.wishes)
         self._turn = JobTurn(folder, self._rigs, self._wishes, work, world_url)
         self._held: str | None = None  # as the queue says
@@ -143,10 +146,10 @@ class Service:
 
     def status(self) -> dict[str, Any]:
         """What goes on now. Reads memory alone: it may be asked as often as anybody likes."""
-        running = self._running
+        shown = self._running or self._resuming
         return {
-            "state": running.state if running else State.IDLE,
-            **(running.facts() if running else NOTHING_RUNS),
+            "state": shown.state if shown else State.IDLE,
+            **(shown.facts() if shown else NOTHING_RUNS),
             "held": self._halt.reason or self._held,
             "troubles": self._in_the_way(),
             "rig": self.rig,
@@ -165,8 +168,8 @@ class Service:
 
     def doing(self, job: Job) -> State:
         """What a job does at this moment."""
-        running = self._running
-        return running.state if running and running.job.id == job.id else State.IDLE
+        shown = self._running or self._resuming
+        return shown.state if shown and shown.job.id == job.id else State.IDLE
 
     def tell(self, job_id: int, verb: Verb, after: PauseAfter = "tile", reason: str = "") -> None:
         """Tell the running job something; what outlives the tile under way outlives the service by the time it returns.
@@ -304,6 +307,12 @@ class Service:
     def _take_next(self) -> bool:
         """Run the next due job, if there is one; whether there was something to do."""
         try:
+            return self._look_for_next()
+        finally:
+            self._resuming = None
+
+    def _look_for_next(self) -> bool:
+        try:
             self._rigs.see_to(left_behind=partial(self.queue.running, self._hold.name))
         except Exception:
             with suppress(QueueError):  # the rig is what people are told of; this is tried again
@@ -352,7 +361,7 @@ class Service:
     def _run(self, running: RunningJob, stops: int) -> None:
         """Run a job that was claimed; gives it back if everything has been stopped more than `stops` times by now."""
         with self._changing:
-            self._running = running
+            self._running, self._resuming = running, None
             halted = self._halt.stops > stops
         if running.ending is None and (halted or self._end.is_set()):  # a mosaic moves nothing
             running.interrupt("stopped before it began")

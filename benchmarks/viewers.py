@@ -2,11 +2,12 @@
 
     python -m benchmarks.viewers [--viewers 50] [--side-um 90] [--rounds 1] [--json]
 
-One service on one twin takes a plan alone, with viewers, and alone again. Each viewer has a page open: the live stream,
+One service on one twin takes a plan alone, with viewers, with as many who look at a bare server of the same bytes
+(`benchmarks.bare_server`), and alone again. Each viewer has a page open: the live stream,
 the events, a look at the mosaic every 2 s and two of its tiles a second. Beside them are some that have gone dead (a
 stream that nobody reads) and some that are slow (1 kB a second). The overhead of a tile is above physics, by the
 world's own clock (see `benchmarks.overhead`); CPU is what the service used per tile. Viewers are a process of their
-own, but they share the machine: look at ratios where it has few cores.
+own, but they share the machine: where it has few cores, what the bare server takes is the least that there is to wait.
 """
 
 import argparse
@@ -29,10 +30,12 @@ from typing import Any
 
 import numpy as np
 import psutil
+import uvloop
 from websockets.asyncio.client import connect
 
 from acquisition.run_store import RunStore
 from api.twin import Twin, running_twin
+from benchmarks.bare_server import answering, answers_of
 from benchmarks.overhead import above_physics_ms, facts_of
 from hardware_sim.settings import load_world
 
@@ -55,16 +58,24 @@ def main() -> int:
     plan = {"region": {"x_um": region, "y_um": region}, "camera": {"exposure_ms": 10.0}}
     with running_twin(["--world", "lab"]) as twin, tempfile.TemporaryDirectory() as folder:
         found = measured(twin, plan, Path(folder), options.viewers, options.rounds)
-    alone, seen = found["alone"], found["watched"]
-    met = seen["p99_ms"] <= P99_MS and found["tile_ms"]["p95"] <= TILE_P95_MS and found["grown_mb"] <= MOST_GROWN_MB
+    alone, seen, elsewhere = found["alone"], found["watched"], found["elsewhere"]
+    tile_ms, bare_ms = found["tile_ms"], found["bare_tile_ms"]
+    met = seen["p99_ms"] <= P99_MS and tile_ms["p95"] <= TILE_P95_MS and found["grown_mb"] <= MOST_GROWN_MB
     if options.json:
         print(json.dumps(found | {"met": met}))
         return 0 if met else 1
     print("overhead of a tile, ms    p50    p99  longest   CPU of the service per tile, ms")
-    for name, row in (("alone", alone), (f"{options.viewers} viewers", seen)):
+    rows = ("alone", alone), (f"{options.viewers} viewers", seen), ("viewers elsewhere", elsewhere)
+    for name, row in rows:
         print(f"{name:22} {row['p50_ms']:6.2f} {row['p99_ms']:6.2f} {row['longest_ms']:8.2f}   {row['cpu_ms']:6.1f}")
-    print(f"{'ratio':22} {seen['p50_ms'] / alone['p50_ms']:6.2f} {seen['p99_ms'] / alone['p99_ms']:6.2f}")
-    print(f"tiles of the mosaic: {found['tile_ms']}, pictures {found['pictures']}, events {found['events']}")
+    for name, row in (("ratio to alone", alone), ("ratio to elsewhere", elsewhere)):
+        print(f"{name:22} {seen['p50_ms'] / row['p50_ms']:6.2f} {seen['p99_ms'] / row['p99_ms']:6.2f}")
+    print(f"tiles of the mosaic: {tile_ms}, pictures {found['pictures']}, events {found['events']}")
+    ratios = ", ".join(f"{name} {tile_ms[name] / bare_ms[name]:.2f}" for name in ("p50", "p95", "p99"))
+    print(f"of a bare server: {bare_ms}, pictures {found['bare_pictures']}; ratio {ratios}")
+    print(
+        f"CPU of the viewers: {found['viewers_cpu']:.0%} of a core, at the bare server {found['bare_viewers_cpu']:.0%}"
+    )
     print(f"CPU of the service while idle: {found['idle_cpu']:.1%} of a core, watched {found['idle_watched_cpu']:.1%}")
     print(f"memory of the service +{found['grown_mb']:.0f} MB")
     return 0 if met else 1
@@ -75,7 +86,7 @@ def measured(twin: Twin, plan: dict[str, Any], folder: Path, viewers: int, round
     with ExitStack() as opened:
         url, process = opened.enter_context(serving(twin.rig, folder))
         world, own = load_world("lab"), psutil.Process(process)
-        runs: dict[str, list[tuple[Path, float]]] = {"alone": [], "watched": []}
+        runs: dict[str, list[tuple[Path, float]]] = {"alone": [], "watched": [], "elsewhere": []}
         acquire(url, folder, plan, own)  # opens what is opened once
         memory_mb, found = own.memory_info().rss / 1e6, {}
         idle = used(own, SETTLE_S)
@@ -84,8 +95,20 @@ def measured(twin: Twin, plan: dict[str, Any], folder: Path, viewers: int, round
             with watching(url, viewers) as told:
                 time.sleep(SETTLE_S)
                 found["idle_watched_cpu"] = used(own, SETTLE_S)
+                began_s = time.monotonic()
                 runs["watched"].append(acquire(url, folder, plan, own))
+                took_s = time.monotonic() - began_s
             found |= told
+            run = runs["watched"][-1][0]
+            with closing(RunStore(run)) as store:
+                tiles_per_s = len(store.tiles()) / took_s
+            with (
+                answering(answers_of(url, run.name, tiles_per_s)) as (bare_url, events_url),
+                watching(bare_url, viewers, events_url) as told,
+            ):
+                time.sleep(SETTLE_S)
+                runs["elsewhere"].append(acquire(url, folder, plan, own))
+            found |= {f"bare_{name}": value for name, value in told.items()}
             runs["alone"].append(acquire(url, folder, plan, own))
         for name, taken in runs.items():
             overheads = np.concatenate([above_physics_ms(twin, world, run) for run, _ in taken])
@@ -124,11 +147,12 @@ def used(own: psutil.Process, seconds: float) -> float:
 
 
 @contextmanager
-def watching(url: str, viewers: int) -> Iterator[dict[str, Any]]:
+def watching(url: str, viewers: int, events_url: str = "") -> Iterator[dict[str, Any]]:
     """Have people look on; filled with what they saw, once they have gone."""
+    events_url = events_url or f"ws{url.removeprefix('http')}{API}/events"
     told: dict[str, Any] = {}
     here, there = multiprocessing.get_context("spawn").Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=look_on, args=(url, viewers, there))
+    process = multiprocessing.get_context("spawn").Process(target=look_on, args=(url, events_url, viewers, there))
     process.start()
     here.recv()
     try:
@@ -139,17 +163,17 @@ def watching(url: str, viewers: int) -> Iterator[dict[str, Any]]:
         process.join()
 
 
-def look_on(url: str, viewers: int, line: Connection) -> None:
+def look_on(url: str, events_url: str, viewers: int, line: Connection) -> None:
     """Be the viewers, until told that it is enough."""
     os.nice(5)
-    asyncio.run(Audience(url).be(viewers, line))
+    uvloop.run(Audience(url, events_url).be(viewers, line))
 
 
 class Audience:
     """All that they saw."""
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, events_url: str) -> None:
+        self.events_url = events_url
         host, port = url.removeprefix("http://").split(":")
         self.address = host, int(port)
         self.tile_ms: list[float] = []
@@ -165,14 +189,17 @@ class Audience:
         tasks += [asyncio.create_task(self.live(read_bytes=0)) for _ in range(DEAD)]
         tasks += [asyncio.create_task(self.live(read_bytes=1024)) for _ in range(SLOW)]
         line.send("here")
+        began_s, spent_s = time.monotonic(), time.process_time()
         await enough.wait()
+        viewers_cpu = (time.process_time() - spent_s) / (time.monotonic() - began_s)
         for task in tasks:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         broken = [repr(each) for each in ended if isinstance(each, Exception)]
         p50, p95, p99 = (round(float(each), 1) for each in np.percentile(self.tile_ms or [0.0], [50, 95, 99]))
         tile_ms = {"answers": len(self.tile_ms), "drawn": self.drawn, "p50": p50, "p95": p95, "p99": p99}
-        line.send({"tile_ms": tile_ms, "pictures": self.pictures, "events": self.events, "broken": broken[:5]})
+        seen = {"pictures": self.pictures, "events": self.events, "viewers_cpu": viewers_cpu, "broken": broken[:5]}
+        line.send({"tile_ms": tile_ms} | seen)
 
     async def live(self, read_bytes: int = 2**16) -> None:
         """Have the live stream open; the dead one reads nothing, the slow one a little a second."""
@@ -191,7 +218,7 @@ class Audience:
             writer.close()
 
     async def hear(self) -> None:
-        async with connect(f"ws{self.url.removeprefix('http')}{API}/events") as socket:
+        async with connect(self.events_url) as socket:
             async for _ in socket:
                 self.events += 1
 

@@ -23,7 +23,13 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu"]
 DESK, TABLET = {"width": 1280, "height": 800}, {"width": 820, "height": 1180}
 REGION = {"x_um": [12.0, 62.0], "y_um": [10.0, 50.0]}
 FIRST = {"name": "pads, die 4", "region": REGION, "reconstruction": {"model": "nlm"}, "camera": {"exposure_ms": 2}}
-SECOND = {"name": "vias, die 5", "region": {"x_um": [10, 90], "y_um": [10, 90]}, "camera": {"exposure_ms": 400}}
+SECOND = {
+    "name": "vias, die 5",
+    "region": {"x_um": [10, 90], "y_um": [10, 90]},
+    "tiles": {"overlap": 0.2, "overlap_band": [0.1, 0.4]},
+    "camera": {"exposure_ms": 400},
+}
+CORNERS = ((0.25, 0.62), (0.42, 0.55), (0.75, 0.6), (0.7, 0.85), (0.45, 0.75))  # of the map
 LATER = [{"name": name, "region": REGION} for name in ("lamellae, overnight", "Siemens star")]
 SHOWN_S = 240.0
 QUALITY = 88
@@ -71,6 +77,8 @@ def pictures(page: Page, url: str, folder: Path, run: str) -> None:
     page.locator(".preview dd").first.wait_for()
     page.wait_for_function("document.querySelector('.live img')?.naturalWidth > 8")
     shoot(page, folder, "scan")
+    draw_polygon(page)
+    shoot(page, folder, "polygon")
     page.goto(f"{url}/ui/#/mosaic/{run}")
     page.get_by_label("beside").select_option("restored")
     page.locator(".specimen .canvas").focus()
@@ -93,11 +101,37 @@ def pictures(page: Page, url: str, folder: Path, run: str) -> None:
     shoot(page, folder, "rig")
 
 
+def draw_polygon(page: Page) -> None:
+    page.get_by_role("button", name="Draw polygon").click()
+    box = page.locator(".specimen .canvas").bounding_box()
+    assert box is not None
+    for x, y in (*CORNERS, CORNERS[0]):
+        page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        page.wait_for_timeout(300)  # or it were a double click
+    page.locator(".preview dd").first.wait_for()
+
+
+def take_again(page: Page, url: str, folder: Path) -> None:
+    page.goto(f"{url}/ui/#/mosaic")
+    page.locator(".leaflet-left-pane img").first.wait_for()
+    page.get_by_label("Tiles", exact=True).check()
+    box = page.locator(".specimen .canvas").bounding_box()
+    assert box is not None
+    while not page.locator(".history").count():  # it has grown meanwhile
+        page.locator(".specimen .canvas").click(position={"x": box["width"] / 2, "y": box["height"] / 2})
+        page.wait_for_timeout(300)
+    page.get_by_label("Exposure").select_option(index=2)
+    page.get_by_role("button", name="Take again").click()
+    page.locator(".history .hint[role=status]").wait_for()
+    shoot(page, folder, "retake")
+
+
 def pictures_of_a_run(page: Page, url: str, folder: Path) -> None:
     page.goto(f"{url}/ui/#/queue", wait_until="domcontentloaded")
     page.locator(".jobs li").nth(2).wait_for()
     shoot(page, folder, "queue")
     page.goto(f"{url}/ui/#/scan")
+    page.locator(".readings .wide").wait_for()  # the overlap, once a row has ended
     shoot(page, folder, "scan_running")
 
 
@@ -114,7 +148,9 @@ def main() -> None:
         for plan in LATER:
             ask(f"{url}/api/v1/jobs", {"plan": plan, "start_at": "2099-01-01T22:00:00Z"})
         until(lambda: (ask(f"{url}/api/v1/status")["progress"] or {"placed": 0})["placed"] > 20)
-        pictures_of_a_run(browser.new_page(viewport=DESK), url, folder)
+        desk = browser.new_page(viewport=DESK)
+        pictures_of_a_run(desk, url, folder)
+        take_again(desk, url, folder)
         dark = browser.new_page(viewport=DESK, color_scheme="dark")
         dark.goto(f"{url}/ui/#/mosaic", wait_until="domcontentloaded")
         dark.locator(".leaflet-left-pane img").first.wait_for()

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from reconstruction.canvas import BLOCK_PX
 from reconstruction.opened_array import opened_array
-from reconstruction.whole_shard import CHUNK_PX
+from reconstruction.whole_shard import CHUNK_PX, read_chunk
 
 TILE_PX = CHUNK_PX  # what a reader gets at the price of one read
 BLOCK_TILES = BLOCK_PX // TILE_PX  # tiles along a side of what is drawn at a time
 MOST_OPEN = 64  # levels of mosaics
+MOST_DESCRIBED = 512  # files of 1 kB
 
 
 def layers(mosaic: Path) -> dict[str, list[dict[str, Any]]]:
@@ -24,7 +25,7 @@ def layers(mosaic: Path) -> dict[str, list[dict[str, Any]]]:
     The origin is the centre of the first pixel. Sizes are None where they are not known. Empty: there is no mosaic.
     """
     try:
-        names = json.loads((mosaic / "OME" / "zarr.json").read_text())["attributes"]["ome"]["series"]
+        names = _description(mosaic / "OME")["attributes"]["ome"]["series"]
         return {name: _levels(mosaic / name) for name in names}
     except FileNotFoundError:  # there is none yet, or it gives way to a larger one at this moment
         return {}
@@ -47,40 +48,68 @@ def version_of_tile(mosaic: Path, layer: str, level: int, row: int, column: int)
         return None
 
 
-def tile(mosaic: Path, layer: str, level: int, row: int, column: int) -> NDArray[Any] | None:
-    """The pixels of a tile, `TILE_PX` each way, 0 beyond the rim; None: nothing was drawn there yet."""
-    if version_of_tile(mosaic, layer, level, row, column) is None:
-        return None
+def tile(mosaic: Path, layer: str, level: int, row: int, column: int, may_wait: bool = True) -> NDArray[Any] | None:
+    """The pixels of a tile, `TILE_PX` each way, 0 beyond the rim; None: nothing was drawn there yet.
+
+    Raises:
+        BlockingIOError: without `may_wait`, and it is not in memory.
+    """
+    array, shard = mosaic / layer / str(level), _shard(mosaic, layer, level, row, column)
     try:
-        array = _opened(mosaic / layer / str(level))
+        known = _description(array)
+        rows, columns = known["shape"]
+        if row * TILE_PX >= rows or column * TILE_PX >= columns:
+            return None
+        found = _read(array, shard, np.dtype(known["data_type"]).newbyteorder("<"), row, column, may_wait)
     except FileNotFoundError:
         return None
-    top, left = row * TILE_PX, column * TILE_PX
-    rows, columns = array.shape
-    if top >= rows or left >= columns:
-        return None
-    found = np.asarray(array[top : min(top + TILE_PX, rows), left : min(left + TILE_PX, columns)].read().result())
-    if not found.any():
-        return None
-    whole = np.zeros((TILE_PX, TILE_PX), found.dtype)
-    whole[: found.shape[0], : found.shape[1]] = found
-    return whole
+    found[rows - row * TILE_PX :] = 0
+    found[:, columns - column * TILE_PX :] = 0
+    return found if found.any() else None
+
+
+def _read(array: Path, shard: Path, dtype: np.dtype[Any], row: int, column: int, may_wait: bool) -> NDArray[Any]:
+    try:
+        return read_chunk(shard, dtype, row % BLOCK_TILES, column % BLOCK_TILES, may_wait)
+    except ValueError:  # an older one, or another program's
+        if not may_wait:
+            raise BlockingIOError from None
+        shard.stat()
+        opened = _opened(array)
+        top, left = row * TILE_PX, column * TILE_PX
+        rows, columns = (min(side, TILE_PX) for side in (opened.shape[0] - top, opened.shape[1] - left))
+        whole = np.zeros((TILE_PX, TILE_PX), dtype)
+        whole[:rows, :columns] = opened[top : top + rows, left : left + columns].read().result()
+        return whole
 
 
 def _levels(image: Path) -> list[dict[str, Any]]:
-    multiscale = json.loads((image / "zarr.json").read_text())["attributes"]["ome"]["multiscales"][0]
+    multiscale = _description(image)["attributes"]["ome"]["multiscales"][0]
     is_sized = "unit" in multiscale["axes"][0]
     levels = []
     for dataset in multiscale["datasets"]:
         scale, translation = (step[step["type"]] for step in dataset["coordinateTransformations"])
         levels.append(
             {
-                "shape_px": json.loads((image / dataset["path"] / "zarr.json").read_text())["shape"],
+                "shape_px": _description(image / dataset["path"])["shape"],
                 "pixel_size_um": scale[0] if is_sized else None,
                 "origin_um": translation if is_sized else None,
             }
         )
     return levels
+
+
+def _description(node: Path) -> Any:
+    """Of a group or array; not to be changed."""
+    file = node / "zarr.json"
+    there = file.stat()
+    return _read_description(file, there.st_ino, there.st_mtime_ns, there.st_size)
+
+
+@lru_cache(MOST_DESCRIBED)
+def _read_description(file: Path, inode: int, mtime_ns: int, size: int) -> Any:
+    """Read once what all who look at a mosaic ask for again and again; another one in its place is another file."""
+    return json.loads(file.read_text())
 
 
 def _shard(mosaic: Path, layer: str, level: int, row: int, column: int) -> Path:

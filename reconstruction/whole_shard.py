@@ -42,6 +42,37 @@ def write_shard(path: Path, image: NDArray[Any], also: Sequence[Path] = ()) -> N
         _replace(other, lambda fresh: _link(path, fresh, data))
 
 
+def read_chunk(path: Path, dtype: np.dtype[Any], row: int, column: int, may_wait: bool = True) -> NDArray[Any]:
+    """One chunk (y, x) of a shard that was written like that, by its place in it.
+
+    Args:
+        may_wait: for the disk.
+
+    Raises:
+        ValueError: it was written in another way.
+        BlockingIOError: one would have to wait for the disk.
+        OSError: there is none, or it cannot be read.
+    """
+    chunk = np.empty((CHUNK_PX, CHUNK_PX), dtype)
+    file = os.open(path, os.O_RDONLY)
+    try:
+        if os.fstat(file).st_size != PAGE + BLOCK_PX**2 * dtype.itemsize:
+            raise ValueError(f"{path}: not a whole shard")
+        if may_wait:
+            os.posix_fadvise(file, 0, 0, os.POSIX_FADV_WILLNEED)  # who looks at one looks at its neighbours next
+        offset = PAGE + (row * PER_SIDE + column) * chunk.nbytes
+        read = os.preadv(file, [chunk.data], offset, 0 if may_wait else os.RWF_NOWAIT)
+    except OSError as error:
+        if not may_wait and error.errno in NOT_DIRECT:
+            raise BlockingIOError(error.errno, f"{path}: nobody knows whether it is in memory") from error
+        raise
+    finally:
+        os.close(file)
+    if read < chunk.nbytes:
+        raise BlockingIOError(errno.EAGAIN, f"{path}: only {read} bytes of a chunk are at hand")
+    return chunk
+
+
 def _encoded(image: NDArray[Any]) -> mmap.mmap:
     """Lay an image out as a shard, in a buffer of this thread that begins on a page."""
     dtype = image.dtype.newbyteorder("<")

@@ -25,6 +25,8 @@ class Caller:
     name: str
     role: Role | None
     token: Token | None = None
+    session: str | None = None
+    """Cookie of the browser that was logged in, where it was by that."""
 
 
 ANYBODY = Caller("anybody", None)
@@ -130,6 +132,8 @@ class Access:
         """Whether who was let in still would be; for what goes on for long."""
         try:
             tokens = self.tokens.all()
+            if caller.session is not None:
+                return self._sessions.owner_of(caller.session, tokens) == caller.token
         except TokenFileError:
             return False
         return caller.token in tokens if caller.token else not tokens and not self._tokens_required
@@ -180,7 +184,7 @@ class Access:
         token = self._sessions.owner_of(cookie, self.tokens.all())
         if token is None:
             raise Refused(HTTPStatus.UNAUTHORIZED, "the session is over; log in again", ASK_FOR_TOKEN)
-        return Caller(token.name, token.role, token)
+        return Caller(token.name, token.role, token, cookie)
 
     def _refuse_unfit(self, caller: Caller, rule: Rule) -> None:
         if rule.role is not None and (caller.role is None or not caller.role.includes(rule.role)):

@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from api.access.access import Access, Caller
 from api.access.asked import Asked
 from api.access.body import read_body, replayed
+from api.access.open_socket import POLICY_VIOLATION, while_let_in
 from api.access.refused import Refused
 from api.access.roles import LOGIN, READING, Rule, is_of_page, rule_for
 from api.access.turns import Turns
@@ -17,7 +18,6 @@ from api.problems import problem
 
 SHORT_BYTES = 4096  # of a body that takes no time to read
 LOGGED_CHARACTERS = 2000  # of a body: a move whole, of a plan its beginning; the queue has the rest
-POLICY_VIOLATION = 1008  # RFC 6455; before it was accepted, a WebSocket that is closed answers 403
 
 
 class Gate:
@@ -38,6 +38,8 @@ class Gate:
         except Refused as refusal:
             return await _refuse(refusal, asked, scope, receive, send)
         scope["caller"] = caller
+        if asked.is_websocket:
+            return await while_let_in(self._app, scope, receive, send, lambda: self._access.lets_in(caller))
         if asked.method in READING:
             return await self._app(scope, receive, send)
         rule, receive = rule_for(asked.method, asked.path), replayed(body, receive)

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -21,11 +21,18 @@ LOOK_AROUND_S = 5.0  # at all others: somebody may go on with one from the comma
 class Collector:
     """A thread of its own, from entering to leaving."""
 
-    def __init__(self, log: EventLog, runs: Path, running: Callable[[], RunningJob | None]) -> None:
-        """Follow the runs in a folder; `running` tells which job goes on."""
+    def __init__(
+        self,
+        log: EventLog,
+        runs: Path,
+        running: Callable[[], RunningJob | None],
+        unended: Callable[[], Collection[str]] = tuple,
+    ) -> None:
+        """Follow the runs in a folder; `running` tells which job goes on, `unended` which runs have not ended."""
         self._log = log
         self._runs = runs
         self._running = running
+        self._unended = unended
         self._seen: dict[str, tuple[int, ...]] = {}
         self._trouble = ""
         self._over = threading.Event()
@@ -52,6 +59,7 @@ class Collector:
             try:
                 if rounds % round(LOOK_AROUND_S / LOOK_S) == 0:
                     self.look()
+                    self._log.forget(self._unended)
                 elif (running := self._running()) is not None and self._is_made(running.job.run):
                     self._follow(str(running.job.run))
                 self._trouble = ""

@@ -14,7 +14,15 @@ from api.night.words import day_and_clock, duration, flat, moment, table
 MOST_ROWS = 300  # of a table; the journal holds them all
 SECONDS_A_DAY = 86_400
 ROUTINE = frozenset(
-    {"focus_measured", "drift_measured", "force_measured", "force_engaged", "worker_started", "still_paused"}
+    {
+        "focus_measured",
+        "drift_measured",
+        "force_measured",
+        "force_engaged",
+        "overlap_measured",
+        "worker_started",
+        "still_paused",
+    }
 )
 """Events that come tile by tile or in every run; the charts show them."""
 SHOWN_ELSEWHERE = frozenset({"faults", "lost_time_details", "lost_time_s", "outcome", "model"})

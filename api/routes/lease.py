@@ -1,5 +1,6 @@
 """The control lease: taken, renewed and given up."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -26,7 +27,8 @@ USUAL = Wish()
 @router.post("")
 async def take_lease(access: AccessOf, caller: CallerOf, wish: Wish = USUAL) -> dict[str, Any]:
     """Be the only one who moves and changes things, or go on being so; 409 while somebody else is."""
-    access.lease.take(caller.name, wish.seconds, partial(access.lets_in, caller))
+    owner = replace(caller, session=None)  # other pages, with the same token, may go on with it
+    access.lease.take(caller.name, wish.seconds, partial(access.lets_in, owner))
     return {"lease": access.lease.facts()}
 
 

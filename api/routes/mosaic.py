@@ -1,31 +1,26 @@
 """The mosaic of a run, to be zoomed into while it grows and after."""
 
 import re
-from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
-import numpy as np
 from fastapi import APIRouter, Header, HTTPException, Request, Response
 from fastapi import Path as InPath
-from numpy.typing import NDArray
 
-from api.display_range import as_shown, display_range, range_of
+from api.display_range import display_range
+from api.drawn_tiles import DrawnTiles, Tile, black
 from api.existing_run import existing_run
 from api.restorations import Restorations
 from api.routes.service_of import ServiceOf
 from api.service import Service
-from reconstruction.mosaic_tiles import BLOCK_TILES, TILE_PX, layers, tile, version_of_tile, versions_of_blocks
+from reconstruction.mosaic_tiles import BLOCK_TILES, TILE_PX, layers, version_of_tile, versions_of_blocks
 
 router = APIRouter(prefix="/runs/{name}/mosaic")
 
 MOSAIC = "mosaic.zarr"
-QUALITY = 85  # of 100; beyond that a JPEG of camera noise doubles in size
 LAST = 2**31
 TAG = re.compile(r'"[^"]*"')
-MOST_KEPT = 512  # JPEGs of some 20 kB
 
 Layer = Annotated[str, InPath(pattern=r"^[a-z]+(@[a-z0-9_-]+)?$", examples=["raw", "restored@nlm"])]
 Number = Annotated[int, InPath(ge=0, le=LAST, examples=[0])]
@@ -68,7 +63,7 @@ def get_drawn_blocks(name: str, layer: Layer, level: Number, service: ServiceOf,
 
 
 @router.get("/{layer}/{level}/{row}/{col}.jpg", responses=JPEG, response_class=Response)
-def get_mosaic_tile(
+async def get_mosaic_tile(
     name: str,
     layer: Layer,
     level: Number,
@@ -85,29 +80,20 @@ def get_mosaic_tile(
     headers = {"ETag": f'"{version}"', "Cache-Control": "no-cache"}
     if version is not None and _has(if_none_match, headers["ETag"]):
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    shown = display_range(service.folder.run(name))
-    jpeg = None if version is None or shown is None else _drawn(mosaic, layer, (level, row, col), version, shown)
+    jpeg = None
+    if version is not None:
+        drawn: DrawnTiles = request.app.state.drawn_tiles
+        jpeg = await drawn.get(Tile(service.folder.run(name), mosaic, layer, level, row, col, version))
     if jpeg is None:
         if not blank:
             raise HTTPException(HTTPStatus.NOT_FOUND, "nothing was drawn there yet")
-        jpeg = _jpeg(np.zeros((TILE_PX, TILE_PX), np.uint8))
+        jpeg = black()
     return Response(jpeg, media_type="image/jpeg", headers=headers)
 
 
 def _has(if_none_match: str | None, tag: str) -> bool:
     """Whether `If-None-Match` names a tag, weakly or among others, or any (RFC 9110, 13.1.2)."""
     return if_none_match is not None and (if_none_match.strip() == "*" or tag in TAG.findall(if_none_match))
-
-
-@lru_cache(MOST_KEPT)
-def _drawn(mosaic: Path, layer: str, place: tuple[int, int, int], version: str, shown: tuple[int, int]) -> bytes | None:
-    """A tile as it is sent, made once for all who look; `version` tells it from what was there before."""
-    pixels = tile(mosaic, layer, *place)
-    return None if pixels is None else _jpeg(as_shown(pixels, *range_of(layer, *shown)))
-
-
-def _jpeg(grey: NDArray[np.uint8]) -> bytes:
-    return cv2.imencode(".jpg", grey, [cv2.IMWRITE_JPEG_QUALITY, QUALITY])[1].tobytes()
 
 
 def _mosaic_of(name: str, layer: str, service: Service, request: Request) -> tuple[Path, str]:

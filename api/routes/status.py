@@ -8,11 +8,12 @@ from fastapi import APIRouter, Request
 from api.access.access_of import AccessOf, CallerOf
 from api.hand import readings
 from api.health import health
+from api.routes.reason import DESCRIBED, reason_in
 from api.routes.service_of import ServiceOf
 
 router = APIRouter()
 
-HELD = "held over HTTP"
+HELD, STOPPED = "held over HTTP", "stopped over HTTP"
 
 
 @router.get("/status")
@@ -27,15 +28,17 @@ async def status(request: Request, service: ServiceOf, access: AccessOf, caller:
     return service.status() | parts | {"devices": readings.health(service.by_hand)}
 
 
-@router.post("/stop", status_code=202)
-async def stop(service: ServiceOf) -> dict[str, Any]:
+@router.post("/stop", status_code=202, openapi_extra=DESCRIBED)
+async def stop(request: Request, service: ServiceOf) -> dict[str, Any]:
     """Stop everything now and retract the probe; no job begins until `queue/release`.
 
+    A `reason` that is given stands in the journal of the run, in its report, and where `held` is told.
     Whoever operates may, whatever the lease, the queue and the rate of requests; who only views may not.
     While no job runs, the answer tells whether the rig could be reached; the queue is held either way. What is answered
     outlives the service, unless `troubles` say that it could not be written down.
     """
-    running = service.stop("stopped over HTTP")
+    reason = reason_in(await request.body())
+    running = service.stop(f"{STOPPED}: {reason}" if reason else STOPPED)
     try:
         if not running:
             await asyncio.to_thread(service.make_safe)

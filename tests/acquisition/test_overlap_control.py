@@ -94,7 +94,8 @@ def control(store: RunStore, told: Instructions | None = None, wait_s: float = 0
 
 
 def kinds(store: RunStore) -> list[str]:
-    return [event.kind for event in store.journal.events()]
+    """What was told besides the overlap itself."""
+    return [event.kind for event in store.journal.events() if event.kind != "overlap_measured"]
 
 
 @pytest.fixture
@@ -131,6 +132,19 @@ def test_the_third_row_overlaps_as_planned(new_store: NewStore, scale: float, de
     assert kinds(store).count("calibration_doubtful") == 1
     assert true == pytest.approx(planned, abs=0.01)  # of a field: what the issue asks for
     assert min(overlap for overlap in true if overlap is not None) > 0.3 - 0.01
+
+
+def test_the_overlap_is_told_as_it_is_measured_after_each_row(new_store: NewStore) -> None:
+    store = new_store()
+    matrix = truth(0.95, 1.0)
+    scan, judge = Scan(store, matrix, landing_px=1.0), control(store)
+    for row in (0, 1):
+        scan.take(row)
+        true = mean_overlap(store.tiles(), row, store.field.seen_as(matrix))
+        judge.after_row(row)
+        told = store.journal.events(kind="overlap_measured")[-1].data
+        assert (told["row"], told["band"]) == (row, list(store.plan.tiles.overlap_band or ()))
+        assert told["overlap"] == pytest.approx(true, abs=0.01)
 
 
 def test_a_good_calibration_is_left_alone(new_store: NewStore) -> None:

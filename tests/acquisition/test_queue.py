@@ -280,6 +280,16 @@ def test_each_service_finds_the_jobs_that_it_left_behind(queue: Queue) -> None:
     assert [job.id for job in queue.running("another")] == [others]
 
 
+def test_runs_that_have_not_ended_are_those_under_way_and_those_to_be_gone_on_with(queue: Queue) -> None:
+    done, interrupted, running, _ = add(queue, "a", "b", "c", "d")
+    for job_id in (done, interrupted, running):
+        assert run_one(queue) == job_id
+        if job_id == done:
+            queue.finish(job_id, Outcome.COMPLETED)
+    queue.interrupt(interrupted, "the power went")
+    assert sorted(queue.unended_runs()) == [f"run-{interrupted}", f"run-{running}"]
+
+
 def test_what_a_running_job_does_is_noted_until_it_is_over(queue: Queue) -> None:
     add(queue, "a")
     job_id = run_one(queue)

@@ -1,5 +1,7 @@
 """The mosaic over HTTP: the pixels that are on the disk, shown alike from the first tile to the last."""
 
+import shutil
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -9,12 +11,14 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import zarr
 from fastapi.testclient import TestClient
 from numpy.typing import NDArray
 
 from acquisition.journal import Attempt, utc_now
 from acquisition.plan import Plan
 from acquisition.run_store import RunStore
+from api import drawn_tiles
 from api.app import create_app
 from api.data_folder import DataFolder
 from api.scan import field_of
@@ -94,6 +98,38 @@ def test_tiles_show_the_pixels_of_the_mosaic_at_every_level(client: TestClient, 
     rim = picture(client.get(f"{URL}/raw/0/4/5.jpg"))
     assert np.abs(rim[:70, :14] - expected(image[1024:, 1280:])[:70, :14]).max() < 3 * JPEG_OFF  # it rings at the rim
     assert rim[96:, 32:].max() == 0
+
+
+def test_tiles_are_shown_of_a_mosaic_that_was_packed_by_another_program(client: TestClient, run: Path) -> None:
+    image = smooth((600, 700))
+    mosaic_of(run, image)
+    level = run / "mosaic.zarr" / "raw" / "0"
+    shutil.rmtree(level)
+    packed = zarr.create_array(level, shape=image.shape, dtype=image.dtype, chunks=(256, 256), shards=(1024, 1024))
+    packed[:] = image
+    shown = picture(client.get(f"{URL}/raw/0/2/1.jpg"))
+    assert np.abs(shown[:80, :] - expected(image[512:, 256:512])[:80, :]).max() < 3 * JPEG_OFF
+    assert shown[96:].max() == 0
+
+
+def test_fifty_who_ask_for_a_tile_at_once_have_it_drawn_once(
+    client: TestClient, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mosaic_of(run, smooth((600, 700)))
+    draws: list[object] = []
+    draw = drawn_tiles._drawn
+
+    def slowly(*wanted: Any, **how: Any) -> bytes:
+        drawn = draw(*wanted, **how)  # or there is nothing in memory
+        draws.append(wanted)
+        time.sleep(0.05)
+        return drawn
+
+    monkeypatch.setattr(drawn_tiles, "_drawn", slowly)
+    with ThreadPoolExecutor(50) as pool:
+        answers = list(pool.map(lambda _: client.get(f"{URL}/raw/0/1/1.jpg"), range(50)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.content for answer in answers}) == len(draws) == 1
 
 
 def test_what_was_not_drawn_yet_is_not_found(client: TestClient, run: Path) -> None:

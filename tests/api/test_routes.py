@@ -283,6 +283,39 @@ def test_a_service_does_not_take_a_damaged_name_for_its_own(tmp_path: Path) -> N
         Service(DataFolder(tmp_path))
 
 
+def test_why_everything_is_stopped_is_told_and_logged(client: TestClient, played: PlayedWork, tmp_path: Path) -> None:
+    played.gate.clear()
+    job = added(client)
+    eventually(lambda: client.get("/api/v1/status").json()["state"] == "acquiring")
+    why = "stopped over HTTP: a hair"
+    assert client.post("/api/v1/stop", json={"reason": "a hair"}).json()["held"] == why
+    eventually(lambda: client.get(f"{JOBS}/{job['id']}").json()["state"] == "done")
+    assert client.get(f"{JOBS}/{job['id']}").json()["error"] == why  # what `run_stopped` says in the journal
+    begun = json.loads((tmp_path / "data" / "audit.jsonl").read_text().splitlines()[-2])
+    assert (begun["what"], json.loads(begun["body"])) == ("POST /api/v1/stop", {"reason": "a hair"})
+    played.gate.set()
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", ""),
+        (b"{", ""),
+        (b"[1]", ""),
+        (b"\xff", ""),
+        (b"[" * 100_000, ""),
+        (b'{"reason": 5}', ""),
+        (b'{"reason": null, "more": {}}', ""),
+        (b'{"reason": " a\\n hair\\u0000\\ud800 "}', ": a hair"),
+        (b'{"reason": "' + b"x" * 9000 + b'"}', ": " + 200 * "x"),
+    ],
+)
+def test_no_reason_keeps_anybody_from_stopping(client: TestClient, played: PlayedWork, body: bytes, why: str) -> None:
+    answer = client.post("/api/v1/stop", content=body, headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["held"]) == (202, f"stopped over HTTP{why}")
+    assert played.made_safe == 1
+
+
 def test_a_stop_without_a_job_makes_the_rig_safe(client: TestClient, played: PlayedWork) -> None:
     assert client.post("/api/v1/stop").status_code == 202
     assert played.made_safe == 1

@@ -1,8 +1,9 @@
 """The service: which job it runs, how it is told, and what it does after trouble, a stop, and its own death."""
 
+import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -376,6 +377,38 @@ def test_a_job_left_behind_by_a_killed_service_goes_on_first(bench: Bench) -> No
         bench.job(service, job_id, JobState.DONE)
     assert bench.played.scanned == ["left behind"]
     assert bench.played.made_safe == 1  # before: the probe may still have been down
+
+
+def test_a_job_that_is_about_to_go_on_is_told_from_the_first_answer_on(bench: Bench) -> None:
+    job_id = left_behind(bench, "the-run")
+    bench.played.gate.clear()
+    with closing(Service(bench.folder, bench.rig, None, None, bench.clock, bench.played.work)) as service:
+        status = service.status()
+        assert (status["state"], status["job"]["id"], status["job"]["run"]) == (State.PREPARING, job_id, "the-run")
+        assert service.doing(service.queue.get(job_id)) is State.PREPARING
+        service.begin()
+        assert eventually(lambda: (state := service.status()["state"]) is not State.PREPARING and state) == "acquiring"
+        bench.played.gate.set()
+        bench.job(service, job_id, JobState.DONE)
+        eventually(lambda: service.status()["state"] is State.IDLE)
+
+
+@pytest.mark.parametrize("why", ["told to end", "held", "stopped", "its window is closed", "a rig that is not safe"])
+def test_what_does_not_go_on_is_not_told_to(bench: Bench, why: str) -> None:
+    job_id = left_behind(bench, "the-run", Outcome.STOPPED if why == "told to end" else None)
+    with closing(open_queue(bench.folder, None, bench.clock)) as queue:
+        if why == "held":
+            queue.hold("no")
+        if why == "its window is closed":
+            queue.interrupt(job_id, why)
+            queue.edit(job_id, window=TimeWindow.parse("20:00-21:00 UTC"))
+    if why == "stopped":
+        (bench.folder.path / "stopped.json").write_text(json.dumps({"reason": "no", "job": None}))
+    bench.played.unsafe = DeviceTimeout("scanner", "gone") if why == "a rig that is not safe" else None
+    with closing(Service(bench.folder, bench.rig, None, None, bench.clock, bench.played.work)) as service:
+        assert (service.status()["state"] is State.PREPARING) == (bench.played.unsafe is not None)
+        service.begin()
+        eventually(lambda: service.status()["state"] is State.IDLE)
 
 
 def test_the_rig_is_made_safe_at_the_start_though_the_database_takes_no_writes(bench: Bench) -> None:

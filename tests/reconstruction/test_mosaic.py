@@ -1,7 +1,9 @@
 """The mosaic on disk: whole shards or none, odd sizes, layers of several scales on one grid."""
 
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from numpy.typing import NDArray
 from reconstruction.canvas import BLOCK_PX, Block, Canvas
 from reconstruction.mosaic import Mosaic
 from reconstruction.restore import NoRestorer
-from reconstruction.whole_shard import write_shard
+from reconstruction.whole_shard import read_chunk, write_shard
 from reconstruction.worker import follow
 from tests.reconstruction.scenes import scan
 from tests.reconstruction.test_worker import ignore, levels, made
@@ -57,6 +59,26 @@ def test_every_level_of_odd_sizes_is_that_of_a_plain_pyramid(
     draw(mosaic, image, [block for block in mosaic.canvas.blocks() if block[1] == 0])
     for found, expected in zip(levels(tmp_path / "m", "raw"), plain_pyramid(image), strict=True):
         assert np.array_equal(found, expected)
+
+
+def test_a_chunk_is_read_past_all_that_zarr_knows_and_never_waited_for_unasked(tmp_path: Path) -> None:
+    image = np.random.default_rng(1).integers(1, 2**16, (700, 1024), np.uint16)
+    path = tmp_path / "c" / "0" / "0"
+    write_shard(path, image)
+    for row, column in ((0, 0), (1, 3), (2, 2)):
+        wanted = np.zeros((256, 256), np.uint16)
+        part = image[256 * row : 256 * (row + 1), 256 * column : 256 * (column + 1)]
+        wanted[: part.shape[0]] = part
+        np.testing.assert_array_equal(read_chunk(path, image.dtype, row, column), wanted)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    with suppress(BlockingIOError):  # where the file lies in memory anyway, it is read
+        np.testing.assert_array_equal(read_chunk(path, image.dtype, 1, 3, may_wait=False), image[256:512, 768:])
+    with pytest.raises(ValueError, match="not a whole shard"):
+        read_chunk(path, np.dtype("uint8"), 0, 0)
+    with pytest.raises(FileNotFoundError):
+        read_chunk(path.with_name("1"), image.dtype, 0, 0)
 
 
 def test_readers_see_whole_shards_or_none_while_they_are_replaced(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import { get, url } from "./rest.js";
 const ASK_MS = 1000;
 const HIDDEN_MS = 5000; // while nobody looks
 const AGAIN_MS = 2000;
-const BEGUN_ANEW = 4409; // the numbers of the events, so ours says nothing any more
+const LOST = [4409, 4410]; // what followed our number: the numbers have begun anew, or it is too old
 const MOST_TILES = 120;
 const MOST_EVENTS = 100;
 
@@ -16,6 +16,7 @@ export const now = reactive({
   tiles: [], // attempts at tiles, the newest last
   events: [], // of the journals, the newest first
   lastSeq: null,
+  epoch: null, // of which log that number is
 });
 
 export const isRunning = () => Boolean(now.status?.job);
@@ -46,17 +47,20 @@ async function keepAsking() {
 function listen() {
   const address = new URL(url("/events"), window.location.href);
   address.protocol = address.protocol.replace("http", "ws");
-  if (now.lastSeq !== null) address.searchParams.set("after", now.lastSeq);
+  if (now.lastSeq !== null) {
+    address.searchParams.set("after", now.lastSeq);
+    address.searchParams.set("epoch", now.epoch);
+  }
   const socket = new WebSocket(address);
   socket.onmessage = (message) => hear(JSON.parse(message.data));
   socket.onclose = ({ code }) => {
-    if (code === BEGUN_ANEW) now.lastSeq = null;
+    if (LOST.includes(code)) Object.assign(now, { tiles: [], events: [], lastSeq: null, epoch: null });
     setTimeout(listen, AGAIN_MS);
   };
 }
 
 function hear(happened) {
-  now.lastSeq = happened.seq;
+  Object.assign(now, { lastSeq: happened.seq, epoch: happened.epoch });
   if (happened.kind === "tile") {
     now.tiles.push({ run: happened.run, ...happened.data });
     if (now.tiles.length > MOST_TILES) now.tiles.shift();

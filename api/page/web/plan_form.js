@@ -2,11 +2,17 @@
 import { get, post } from "./rest.js";
 import { askNow, isRunning, mayCommand, now, otherInControl } from "./now.js";
 import { attempt, say } from "./notices.js";
-import { draft, isWhole, planOf } from "./draft.js";
-import { bytes, duration, percent, plural } from "./words.js";
+import { around, cornersOf, draft, isWhole, planOf } from "./draft.js";
+import { bytes, duration, number, percent, plural } from "./words.js";
 
 const ROOMY_PX = 760;
 const WAIT_MS = 300; // after the last change, before it is looked over
+
+/** Of a line such as `20, 30.5`; what is missing is no number. */
+const corner = (line) => {
+  const [x, y] = line.trim().split(/[\s,;]+/);
+  return [Number(x), Number(y ?? NaN)];
+};
 
 export default {
   template: `
@@ -15,7 +21,11 @@ export default {
       <label class="wide">Name <input v-model.trim="draft.name" required maxlength="200"></label>
       <fieldset>
         <legend>Region, µm</legend>
-        <p v-if="!draft.region" class="hint">Draw it on the map with <b>Draw region</b>, or <button type="button" class="plain" @click="$emit('some')">begin with numbers</button>.</p>
+        <p v-if="!draft.region" class="hint">Draw it on the map with <b>Draw region</b> or <b>Draw polygon</b>, or <button type="button" class="plain" @click="$emit('some')">begin with numbers</button>.</p>
+        <template v-else-if="draft.region.polygon">
+          <textarea v-model.lazy="corners" :rows="Math.min(draft.region.polygon.length, 3)" aria-label="Corners, x and y in each line" spellcheck="false"></textarea>
+          <button type="button" class="plain" @click="draft.region = around(draft.region)">The rectangle around it</button>
+        </template>
         <div v-else class="numbers">
           <template v-for="axis in ['x', 'y']" :key="axis">
             <span>{{ axis }}</span>
@@ -23,6 +33,7 @@ export default {
             <span>to</span>
             <input type="number" step="any" v-model.number="draft.region[axis][1]" :aria-label="axis + ' to'" required>
           </template>
+          <button type="button" class="plain corners" @click="draft.region = { polygon: cornersOf(draft.region) }">Give corners</button>
         </div>
       </fieldset>
       <div class="pair">
@@ -66,6 +77,10 @@ export default {
       get: () => Math.round(1000 * draft.overlap) / 10,
       set: (value) => (draft.overlap = value / 100),
     },
+    corners: {
+      get: () => draft.region.polygon.map(([x, y]) => `${number(x)}, ${number(y)}`).join("\n"),
+      set: (text) => (draft.region = { polygon: text.split("\n").filter((line) => line.trim()).map(corner) }),
+    },
     isGood() {
       return this.found?.problems.length === 0;
     },
@@ -84,7 +99,9 @@ export default {
     clearTimeout(this.timer);
   },
   methods: {
+    around,
     bytes,
+    cornersOf,
     duration,
     percent,
     isRunning,
@@ -109,7 +126,8 @@ export default {
     },
     slip({ region, force, setPointNn, limitNn }) {
       if (!isWhole(region) || !(this.$el?.checkValidity?.() ?? true)) return "A number is missing, or outside its range.";
-      for (const axis of ["x", "y"]) {
+      if (region.polygon?.length < 3) return "A polygon has three corners at least.";
+      for (const axis of region.polygon ? [] : ["x", "y"]) {
         const [low, high] = region[axis];
         if (!(low < high)) return `Region: the first ${axis} must lie below the second.`;
       }

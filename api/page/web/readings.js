@@ -1,6 +1,6 @@
 // Where the rig stands, what the probe feels, how sharp it is: asked between two runs, of a run what its last tile found.
 import { isRunning, now } from "./now.js";
-import { number } from "./words.js";
+import { number, percent } from "./words.js";
 
 const POINTS = 60;
 
@@ -13,6 +13,7 @@ export default {
         <div v-if="force !== undefined"><dt>force, nN</dt><dd>{{ number(force, 0) }}</dd></div>
         <div v-if="tile"><dt>sharpness</dt><dd>{{ tile.focus_score === null ? "–" : Number(tile.focus_score.toPrecision(3)) }}</dd></div>
         <div v-if="tile"><dt>tile</dt><dd>{{ tile.tile }}<small>{{ tile.verdict }}</small></dd></div>
+        <div v-if="overlap" class="wide"><dt>overlap, x / y, after row {{ overlap.row }}</dt><dd :class="{ off: isOff }">{{ overlap.overlap.map(percent).join(" / ") }}<small>band {{ overlap.band.map(percent).join(" to ") }}</small></dd></div>
       </dl>
       <p v-if="line" class="hint">Sharpness of the last tiles</p>
       <svg v-if="line" viewBox="0 0 120 24" preserveAspectRatio="none" role="img" aria-label="Sharpness of the last tiles"><polyline :points="line" /></svg>
@@ -33,6 +34,14 @@ export default {
     focus() {
       return this.tile ? undefined : Object.values(this.reading("focus")?.position_um ?? {})[0];
     },
+    overlap() {
+      const found = this.tile && now.events.find((event) => event.kind === "overlap_measured" && event.run === this.tile.run);
+      return found ? found.data : null;
+    },
+    isOff() {
+      const [low, high] = this.overlap.band;
+      return this.overlap.overlap.some((part) => part !== null && (part < low || part > high));
+    },
     force() {
       return this.tile ? (this.tile.force_nn ?? undefined) : this.reading("force")?.force_nn;
     },
@@ -45,6 +54,7 @@ export default {
   },
   methods: {
     number,
+    percent,
     reading(name) {
       return this.devices.find((device) => device.name === name)?.reading;
     },

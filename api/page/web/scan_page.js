@@ -13,6 +13,10 @@ import SpecimenMap from "./specimen_map.js";
 import { time } from "./words.js";
 
 const READ_MS = 2000;
+const HINT = {
+  draw: "Drag over the map from corner to corner.",
+  polygon: "Click corner by corner; the first one again closes it.",
+};
 
 export default {
   components: { HandControls, LiveView, PlanForm, Readings, RunControls, SpecimenMap },
@@ -22,13 +26,14 @@ export default {
       <section class="stage card">
         <div class="bar">
           <button :class="{ on: mode === 'draw' }" :aria-pressed="mode === 'draw'" @click="mode = mode === 'draw' ? 'look' : 'draw'">Draw region</button>
+          <button :class="{ on: mode === 'polygon' }" :aria-pressed="mode === 'polygon'" @click="mode = mode === 'polygon' ? 'look' : 'polygon'">Draw polygon</button>
           <button @click="$refs.map.fit()">Whole travel</button>
-          <label>Shown below <select v-model="below"><option value="">nothing</option><option v-for="run in toShow" :key="run.id" :value="run.id">{{ run.name }}, {{ time(run.created_at) }}</option></select></label>
-          <span class="hint">{{ mode === "draw" ? "Drag over the map from corner to corner." : "" }}</span>
+          <label>Below <select v-model="below"><option value="">nothing</option><option v-for="run in toShow" :key="run.id" :value="run.id">{{ run.name }}, {{ time(run.created_at) }}</option></select></label>
         </div>
         <SpecimenMap ref="map" :travel="travel" :run="below" :mosaic="state.mosaic" left="raw" :grows="grows" :placed="now.status.progress?.placed" :outlines="outlines" :region="draft.region"
                      :mode="mode" fit-to="travel" @region="drew">
-          <p v-if="!below && !draft.region" class="invitation">Nothing was scanned here yet. Draw the region that you want.</p>
+          <p v-if="mode !== 'look'" class="told" role="status">{{ hint[mode] }}</p>
+          <p v-else-if="!below && !draft.region" class="invitation">Nothing was scanned here yet. Draw the region that you want.</p>
         </SpecimenMap>
       </section>
       <div class="side">
@@ -44,7 +49,7 @@ export default {
     const below = computed(() => choice.below);
     return { choice, ...mosaicOfRun(() => below.value) };
   },
-  data: () => ({ draft, now, rig: null, wrong: "", runs: [], devices: [], looks: false, mode: "look", found: null }),
+  data: () => ({ hint: HINT, draft, now, rig: null, wrong: "", runs: [], devices: [], looks: false, mode: "look", found: null }),
   computed: {
     below: {
       get() {

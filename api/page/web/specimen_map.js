@@ -1,7 +1,8 @@
 // The specimen in the scanner's frame (micrometre, y downwards): mosaics, and what is drawn on them.
 import { leaflet as L } from "nicegui-leaflet";
-import { isWhole } from "./draft.js";
+import { cornersOf, isWhole } from "./draft.js";
 import { LARGER, mosaicTiles } from "./mosaic_tiles.js";
+import { polygonTool } from "./polygon_tool.js";
 import { length, number } from "./words.js";
 
 const REFRESH_MS = 4000; // besides whenever a tile has come
@@ -21,8 +22,8 @@ const CHOSEN = { color: "#ffffff", weight: 3 };
 
 export default {
   template: `
-    <div class="specimen" :class="{ drawing: mode === 'draw' }">
-      <div ref="map" class="canvas" tabindex="0" @pointerdown="startDrawing" aria-label="Map of the specimen; arrow keys move it, plus and minus zoom"></div>
+    <div class="specimen" :class="{ drawing: mode !== 'look', corners: mode === 'polygon' }">
+      <div ref="map" class="canvas" tabindex="0" @pointerdown="startDrawing" @keydown="mode === 'polygon' && polygon.key($event.key)" aria-label="Map of the specimen; arrow keys move it, plus and minus zoom"></div>
       <div v-if="right" class="divider" :style="{ left: 100 * divider + '%' }" role="slider" tabindex="0" aria-label="Compare layers"
            :aria-valuenow="Math.round(100 * divider)" aria-valuemin="0" aria-valuemax="100"
            @pointerdown="grab" @keydown.left.prevent="$emit('divider', Math.max(divider - 0.02, 0))"
@@ -45,7 +46,7 @@ export default {
     outlines: { type: Array, default: () => [] }, // { id, kind, corners: [[x, y], ...] }
     chosen: [Number, String],
     region: Object,
-    mode: { type: String, default: "look" }, // or draw
+    mode: { type: String, default: "look" }, // or draw, or polygon
     fitTo: { type: String, default: "mosaic" }, // or travel
   },
   emits: ["region", "outline", "place", "divider"],
@@ -117,9 +118,17 @@ export default {
       this.drawn = L.layerGroup().addTo(this.map);
       this.map.on("move zoom", this.clip);
       this.map.on("moveend zoomend", this.measure);
-      this.map.on("mousemove", (event) => (this.pointer = event.latlng));
+      this.map.on("mousemove", ({ latlng }) => {
+        this.pointer = latlng;
+        if (this.mode === "polygon") this.polygon.move(latlng);
+      });
+      this.polygon = polygonTool(this.map, this.keptCorner, (polygon) => this.$emit("region", { polygon }, true));
+      this.map.on("dblclick", () => this.mode === "polygon" && this.polygon.close());
       this.map.on("mouseout", () => (this.pointer = null));
-      this.map.on("click", (event) => this.mode === "look" && this.$emit("place", this.spot(event.latlng)));
+      this.map.on("click", ({ latlng }) => {
+        if (this.mode === "polygon") this.polygon.click(latlng);
+        else if (this.mode === "look") this.$emit("place", this.spot(latlng));
+      });
       if (view) this.map.fitBounds(view, { animate: false });
       else this.fit();
       this.tiles = {};
@@ -192,11 +201,13 @@ export default {
       this.regionShape?.remove();
       this.regionShape = null;
       if (!this.region || !isWhole(this.region) || !this.drawn) return;
-      const { x, y } = this.region;
-      this.regionShape = L.rectangle([[y[0], x[0]], [y[1], x[1]]], { ...STYLES.region, renderer: this.canvas }).addTo(this.drawn);
+      const corners = cornersOf(this.region).map(([x, y]) => [y, x]);
+      this.regionShape = L.polygon(corners, { ...STYLES.region, renderer: this.canvas }).addTo(this.drawn);
     },
     setMode() {
       for (const handler of [this.map.dragging, this.map.touchZoom]) this.mode === "draw" ? handler.disable() : handler.enable();
+      this.mode === "polygon" ? this.map.doubleClickZoom.disable() : this.map.doubleClickZoom.enable();
+      this.polygon.clear();
     },
     startDrawing(down) {
       if (this.mode !== "draw" || down.target.closest(".leaflet-control")) return;
@@ -213,9 +224,14 @@ export default {
       canvas.addEventListener("pointerup", end, { once: true });
       canvas.addEventListener("pointercancel", end, { once: true });
     },
+    kept(axis, value) {
+      return Math.min(Math.max(value, this.travel?.[axis][0] ?? -Infinity), this.travel?.[axis][1] ?? Infinity);
+    },
+    keptCorner({ lat, lng }) {
+      return [this.kept("x", lng), this.kept("y", lat)];
+    },
     between(from, to) {
-      const kept = (axis, value) => Math.min(Math.max(value, this.travel?.[axis][0] ?? -Infinity), this.travel?.[axis][1] ?? Infinity);
-      const span = (axis) => [from[axis], to[axis]].map((value) => kept(axis, value)).sort((a, b) => a - b);
+      const span = (axis) => [from[axis], to[axis]].map((value) => this.kept(axis, value)).sort((a, b) => a - b);
       return { x: span("x"), y: span("y") };
     },
     measure() {

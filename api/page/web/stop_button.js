@@ -33,7 +33,7 @@ export default {
     async stop() {
       this.isTold = true;
       try {
-        const found = await post("/stop"); // of a run, answered before it has ended; else once the rig is safe
+        const found = await post("/stop", { reason: now.status ? `by ${now.status.caller.name} on the page` : "on the page" }); // of a run, answered before it has ended; else once the rig is safe
         this.isEnding = found.job !== null;
         say(this.isEnding ? "Stopping: the run ends, and the probe is retracted." : STOPPED);
       } catch (problem) {

@@ -7,7 +7,7 @@ import { length, number, time } from "./words.js";
 const LONGER = [1, 2, 4, 8]; // times the exposure of the plan
 
 const FIELDS = [
-  ["place", (each) => `${number(each.actual_x_um, 3)}, ${number(each.actual_y_um, 3)} µm`],
+  ["place", (each) => `${number(each.actual_x_um)}, ${number(each.actual_y_um)} µm`],
   ["off target", (each) => (each.actual_x_um === null ? "–" : length(Math.hypot(each.actual_x_um - each.target_x_um, each.actual_y_um - each.target_y_um)))],
   ["force", (each) => (each.force_nn === null ? "–" : `${number(each.force_nn, 0)} nN`)],
   ["sharpness", (each) => (each.focus_score === null ? "–" : Number(each.focus_score.toPrecision(3)))],

@@ -1,5 +1,6 @@
 """The log of commands outlives whoever writes it."""
 
+import gzip
 import json
 import stat
 import subprocess
@@ -8,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from api.access import audit, old_audits
 from api.access.audit import AuditLog
+from tests.api.service_bench import eventually
 
 WRITE_FOR_EVER = """
 import sys
@@ -54,3 +57,59 @@ def test_a_log_that_cannot_be_written_is_told_and_stops_nobody(
     AuditLog(tmp_path).write("mia", "POST /stop", "done")
     assert "audit.jsonl" in (said := capsys.readouterr().err)
     assert "POST /stop" in said
+
+
+def parts(folder: Path) -> list[Path]:
+    return sorted(folder.glob("audit-*"))
+
+
+def read(part: Path) -> list[str]:
+    text = gzip.decompress(part.read_bytes()).decode() if part.suffix == ".gz" else part.read_text()
+    return [json.loads(line)["what"] for line in text.splitlines()]
+
+
+def packed(folder: Path, but: int) -> bool:
+    return [part.suffix for part in parts(folder)].count(".jsonl") == but and not list(folder.glob("*.partial"))
+
+
+def test_a_full_log_is_put_aside_and_packed_and_no_line_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "FULL_BYTES", 1000)
+    log = AuditLog(tmp_path)
+    for number in range(100):
+        log.write("mia", f"POST /{number}", "done")
+    eventually(lambda: packed(tmp_path, but=1))
+    *packs, last = parts(tmp_path)
+    assert len(packs) > 5
+    assert {part.suffix for part in packs} == {".gz"}
+    found = [what for part in (*packs, last, *tmp_path.glob("audit.jsonl")) for what in read(part)]
+    assert found == [f"POST /{number}" for number in range(100)]
+    assert {stat.S_IMODE(part.stat().st_mode) for part in packs} == {0o600}
+
+
+def test_that_the_oldest_part_was_removed_stands_in_the_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "FULL_BYTES", 200)
+    monkeypatch.setattr(old_audits, "MOST", 3)
+    log = AuditLog(tmp_path)
+    for number in range(40):
+        log.write("mia", f"POST /{number}", "done")
+        eventually(lambda: packed(tmp_path, but=min(len(parts(tmp_path)), 1)))
+    assert len(parts(tmp_path)) == 3
+    text = "".join(gzip.decompress(part.read_bytes()).decode() for part in parts(tmp_path) if part.suffix == ".gz")
+    assert "is the oldest of too many, and was removed" in text
+
+
+def test_a_log_that_cannot_be_put_aside_grows_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(audit, "FULL_BYTES", 1)
+
+    def fail(self: Path, target: Path) -> Path:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "rename", fail)
+    for what in ("a", "b"):
+        AuditLog(tmp_path).write("mia", what, "done")
+    assert read(tmp_path / "audit.jsonl") == ["a", "b"]
+    assert "Permission denied; it is full, and grows on" in capsys.readouterr().err

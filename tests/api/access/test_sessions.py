@@ -2,16 +2,21 @@
 
 import json
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import uvicorn
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
-from starlette.websockets import WebSocketDisconnect
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from api.access.access import Access
+from api.access.gate import Gate
+from api.access.open_socket import POLICY_VIOLATION
 from api.access.rate import Rate, Rates
 from api.access.roles import Role
 from api.access.sessions import COOKIE, LONGEST_S, Sessions
@@ -19,7 +24,7 @@ from api.access.tokens import Tokens
 from api.app import create_app
 from api.data_folder import DataFolder
 from api.service import Service
-from tests.api.service_bench import PlayedWork, rig_file
+from tests.api.service_bench import SOON_S, PlayedWork, listening, rig_file
 from tests.api.test_routes import refused
 
 OWN = {"Origin": "http://testserver"}
@@ -200,6 +205,68 @@ def test_a_cookie_that_was_logged_out_of_lets_nobody_in_nor_after_a_new_start(
     again = Sessions(tmp_path, lambda: now_s)
     assert again.owner_of(kept, [token]) is None
     assert again.owner_of(again.begin(token), [token]) == token
+
+
+END: dict[str, Callable[[TestClient], object]] = {
+    "its time is over": lambda client: setattr(access_of(client)._sessions, "_clock", lambda: time.time() + LONGEST_S),
+    "logged out": lambda client: client.post("/ui/logout", headers=OWN),
+    "revoked": lambda client: access_of(client).tokens.revoke("mia"),
+}
+
+
+@pytest.mark.parametrize("how", END)
+def test_what_a_session_has_open_ends_with_it(client: TestClient, how: str) -> None:
+    log_in(client, Role.VIEW)
+    with client.websocket_connect("/api/v1/events", headers=OWN) as socket:
+        END[how](client)
+        with pytest.raises(WebSocketDisconnect) as ending:
+            socket.receive_json()
+    assert ending.value.code == POLICY_VIOLATION
+
+
+@pytest.mark.parametrize("how", END)
+def test_the_live_view_of_a_session_ends_with_it(tmp_path: Path, how: str) -> None:
+    service = Service(DataFolder(tmp_path), rig_file(tmp_path), work=PlayedWork().work)
+    app = create_app(service, Access(tmp_path, tokens_required=True))
+    with listening(uvicorn.Config(app, log_level="error")) as (host, port):
+        client = TestClient(app, follow_redirects=False)  # beside it: the same access
+        log_in(client, Role.VIEW)
+        asked = urllib.request.Request(
+            f"http://{host}:{port}/api/v1/live.mjpg", headers={"Cookie": f"{COOKIE}={client.cookies[COOKIE]}"}
+        )
+        with urllib.request.urlopen(asked, timeout=SOON_S) as stream:
+            END[how](client)
+            stream.read()  # to its end
+
+
+def test_whatever_socket_one_has_open_ends_with_ones_token(tmp_path: Path) -> None:
+    access, gone = Access(tmp_path, tokens_required=True), list[int]()
+
+    async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+        socket = WebSocket(scope, receive, send)
+        await socket.accept()
+        try:
+            while True:
+                await socket.send_text(await socket.receive_text())
+        except WebSocketDisconnect as ending:
+            gone.append(ending.code)
+
+    header = {"Authorization": f"Bearer {access.tokens.create('mia', Role.VIEW)}"}
+    client = TestClient(Gate(echo, access))
+    with client.websocket_connect("/ui/_nicegui_ws/socket.io/", headers=header) as socket:
+        socket.send_text("a")
+        assert socket.receive_text() == "a"
+        access.tokens.revoke("mia")
+        with pytest.raises(WebSocketDisconnect) as ending:
+            socket.receive_text()
+    assert [ending.value.code, *gone] == [POLICY_VIOLATION, POLICY_VIOLATION]
+
+
+def test_the_lease_outlives_the_session_in_which_it_was_taken(client: TestClient) -> None:
+    log_in(client, Role.OPERATE)
+    client.post("/api/v1/lease", json={"seconds": 60}, headers=OWN)
+    client.post("/ui/logout", headers=OWN)
+    assert (access_of(client).lease.facts() or {})["holder"] == "mia"
 
 
 def test_where_no_token_is_asked_for_there_is_no_login(tmp_path: Path) -> None:

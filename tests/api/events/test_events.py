@@ -1,5 +1,7 @@
 """Events over a WebSocket: each once, in order, and from where one was cut off."""
 
+import asyncio
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -7,20 +9,31 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import uvicorn
+from fastapi import WebSocket
 from fastapi.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from acquisition.journal import Journal
+from api.access.open_socket import POLICY_VIOLATION
 from api.access.roles import Role
 from api.app import create_app
 from api.data_folder import DataFolder
 from api.events.collector import Collector
 from api.events.log import EventLog, Happened
+from api.remote import NanorasterError
+from api.remote_events import follow
 from api.routes import events
 from api.service import Service
-from tests.api.service_bench import PlayedWork, eventually, plan, rig_file
+from tests.api.service_bench import SOON_S, PlayedWork, eventually, listening, plan, rig_file
 
 URL = "/api/v1/events"
+
+
+@pytest.fixture(autouse=True)
+def attentive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of other processes are looked for more often than every 5 s."""
+    monkeypatch.setattr("api.events.collector.LOOK_AROUND_S", 0.4)
 
 
 @contextmanager
@@ -37,8 +50,17 @@ def run_job(client: TestClient) -> str:
 
 
 def hear(client: TestClient, count: int, **query: Any) -> list[dict[str, Any]]:
-    with client.websocket_connect(f"{URL}?{'&'.join(f'{key}={value}' for key, value in query.items())}") as socket:
+    with client.websocket_connect(url(**query)) as socket:
         return [socket.receive_json() for _ in range(count)]
+
+
+def url(**query: Any) -> str:
+    return f"{URL}?{'&'.join(f'{key}={value}' for key, value in query.items())}"
+
+
+def mark(message: dict[str, Any]) -> dict[str, Any]:
+    """To go on after a message."""
+    return {"after": message["seq"], "epoch": message["epoch"]}
 
 
 def test_each_event_comes_once_and_one_goes_on_after_the_last_that_one_saw(tmp_path: Path) -> None:
@@ -155,7 +177,7 @@ def test_a_listener_whose_token_is_revoked_is_cut_off(tmp_path: Path) -> None:
             tokens.revoke("mia")
             with pytest.raises(WebSocketDisconnect) as ending:
                 socket.receive_json()
-        assert ending.value.code == events.REVOKED
+        assert ending.value.code == POLICY_VIOLATION
 
 
 def test_listeners_are_counted_and_those_that_leave_are_forgotten(
@@ -194,6 +216,96 @@ def test_a_number_of_a_log_that_is_gone_is_refused(tmp_path: Path) -> None:
         assert refusal.value.code == events.BEGUN_ANEW
         with client.websocket_connect(f"{URL}?after=0"):
             pass
+
+
+def test_a_number_of_another_log_is_refused_though_this_one_has_given_it_too(tmp_path: Path) -> None:
+    with serving(tmp_path, PlayedWork()) as client:
+        run_job(client)
+        third = hear(client, 3, after=0)[-1]
+    with serving(tmp_path, PlayedWork()) as client:  # the same log: the same numbers
+        assert hear(client, 1, **mark(third))[0]["seq"] == 4
+    for lost in tmp_path.glob("events.db*"):
+        lost.unlink()
+    with serving(tmp_path, PlayedWork()) as client:
+        anew = hear(client, 6, after=0)
+        assert anew[-1]["seq"] > third["seq"]
+        assert {message["epoch"] for message in anew} != {third["epoch"]}
+        with client.websocket_connect(url(**mark(third))) as socket, pytest.raises(WebSocketDisconnect) as refusal:
+            socket.receive_json()
+        assert refusal.value.code == events.BEGUN_ANEW
+        assert hear(client, 1, **mark(anew[0]))[0] == anew[1]
+
+
+def test_a_log_of_before_there_were_epochs_gets_one_and_keeps_its_numbers(tmp_path: Path) -> None:
+    with closing(EventLog(tmp_path)) as log:
+        log.add("a", [Happened("events", 1, "t", "paused", {})])
+    with closing(sqlite3.connect(tmp_path / "events.db")) as db:
+        db.execute("DROP TABLE epoch")
+    with closing(EventLog(tmp_path)) as log:
+        assert (log.newest, len(epoch := log.epoch)) == (1, 16)
+    with closing(EventLog(tmp_path)) as log:
+        assert log.epoch == epoch
+
+
+def test_what_is_very_old_is_forgotten_but_nothing_of_a_run_that_has_not_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api.events.log.KEPT", 4)
+    monkeypatch.setattr("api.events.log.AT_ONCE", 3)
+    with closing(EventLog(tmp_path)) as log:
+        for run in ("old", "unended", "new"):
+            log.add(run, [Happened("events", number, "t", "paused", {}) for number in range(1, 7)])
+        for _ in range(9):
+            log.forget(lambda: ["unended", "of which nothing was heard"])
+        assert (log.forgotten, [each["seq"] for each in log.after(0, 1)]) == (6, [7])
+        for _ in range(9):
+            log.forget(tuple)
+        assert (log.newest, log.forgotten, [each["seq"] for each in log.after(0, 1)]) == (18, 12, [13])
+        assert log.known("old", "events") == 6  # and is not copied again
+    with closing(EventLog(tmp_path)) as log:
+        assert (log.newest, log.forgotten, log.known("old", "events")) == (18, 12, 6)
+
+
+def test_a_log_of_before_it_could_forget_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with closing(EventLog(tmp_path)) as log:
+        log.add("a", [Happened("events", number, "t", "paused", {}) for number in range(1, 4)])
+    with closing(sqlite3.connect(tmp_path / "events.db")) as db:
+        db.executescript("DROP TABLE copied; DROP TABLE forgotten")
+    with closing(EventLog(tmp_path)) as log:
+        assert (log.known("a", "events"), log.known("a", "tiles"), log.forgotten) == (3, 0, 0)
+
+
+def test_a_number_that_is_too_old_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.events.log.KEPT", 4)
+    monkeypatch.setattr("api.events.log.REMEMBERED", 1)
+    monkeypatch.setattr("api.events.log.AT_ONCE", 1)
+    monkeypatch.setattr("api.events.collector.LOOK_AROUND_S", 0.4)
+    with serving(tmp_path, PlayedWork()) as client:
+        run_job(client)
+        eventually(lambda: client.app.state.events.forgotten == 2)  # type: ignore[attr-defined]
+        with client.websocket_connect(f"{URL}?after=1") as socket, pytest.raises(WebSocketDisconnect) as refusal:
+            socket.receive_json()
+        assert refusal.value.code == events.FORGOTTEN
+        assert [hear(client, 1, after=after)[0]["seq"] for after in (0, 2)] == [3, 3]
+
+
+def test_who_is_cut_off_before_the_first_event_misses_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tell, cuts = events._tell, list[int]()
+
+    async def cut_once(socket: WebSocket, log: EventLog, *more: Any) -> None:
+        if cuts:
+            return await tell(socket, log, *more)
+        cuts.append(1)
+        await socket.close(1012)
+        return await asyncio.to_thread(log.add, "a", [Happened("events", 1, "t", "paused", {})])
+
+    monkeypatch.setattr(events, "_tell", cut_once)
+    app = create_app(Service(DataFolder(tmp_path), rig_file(tmp_path), work=PlayedWork().work))
+    with listening(uvicorn.Config(app, log_level="error")) as (host, port):
+        heard = next(follow(f"http://{host}:{port}", {}, None, None, SOON_S))
+        assert (heard.run, heard.kind, cuts) == ("a", "paused", [1])
+        with pytest.raises(NanorasterError, match="begun anew"):
+            next(follow(f"http://{host}:{port}", {}, heard.seq, "another", SOON_S))
 
 
 @pytest.mark.parametrize("after", ["-1", "x", "1e3", "99999999999999999999"])
