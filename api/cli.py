@@ -24,6 +24,7 @@ from api.errors import BAD_INPUT, DevicesFailed, UsageError, lines
 from api.evaluate import evaluate
 from api.models import list_models
 from api.modules import module_command
+from api.results_told import edges_told, places_told
 from api.serve_command import serve
 from api.show import bars, progress_line, result, show_check
 from api.train import train
@@ -220,10 +221,8 @@ def reconstruct(
         summary = reconstruct_source(source, out, model, device, pixel_nm, fusion, shown.placed, shown.warn)
     stitch = summary["stitch"]
     text = [
-        f"mosaic    {out / 'mosaic.zarr'}",
-        f"picture   {out / 'report' / 'preview.png'}",
-        f"report    {out / 'report' / 'report.html'}",
-        f"edges     {stitch['accepted']} of {stitch['edges']} accepted, {stitch['residual_px_rms']:.2f} px rms left",
+        *places_told(out),
+        edges_told(stitch),
     ]
     result(as_json, {**where(out), "summary": summary}, text)
 
@@ -345,10 +344,8 @@ def report_run(run: Path, outcome: Outcome, summary: dict[str, Any], as_json: bo
     tiles, stitch = summary["tiles"], summary["stitch"]
     text = [
         f"{outcome}: {tiles['ok']} of {tiles['planned']} tiles",
-        f"mosaic    {run / 'mosaic.zarr'}",
-        f"picture   {run / 'report' / 'preview.png'}",
-        f"report    {run / 'report' / 'report.html'}",
-        f"edges     {stitch['accepted']} of {stitch['edges']} accepted, {stitch['residual_px_rms']:.2f} px rms left",
+        *places_told(run),
+        edges_told(stitch),
     ]
     if truth := summary.get("truth"):
         text += [

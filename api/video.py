@@ -11,6 +11,7 @@ from acquisition.run_store import ensure_empty
 from api.errors import UsageError
 from api.folders import LOCK, writing_in
 from api.reconstruct import refuse_pixel_size
+from api.results_told import edges_told, places_told
 from reconstruction.errors import InputError
 from reconstruction.report import write_report
 from reconstruction.restore import restorer
@@ -149,10 +150,8 @@ def video_lines(out: Path, summary: dict[str, Any]) -> list[str]:
             doubts.append(f"row       {name}: its place was not found, it lies where it was told or guessed")
     left_out = ", ".join(f"{count} {reason}" for reason, count in rejected.most_common()) or "none"
     return [
-        f"mosaic    {out / 'mosaic.zarr'}",
-        f"picture   {out / 'report' / 'preview.png'}",
-        f"report    {out / 'report' / 'report.html'}",
+        *places_told(out),
         f"frames    {found['chosen']} chosen of {found['frames']}; left out: {left_out}",
-        f"edges     {stitch['accepted']} of {stitch['edges']} accepted, {stitch['residual_px_rms']:.2f} px rms left",
+        edges_told(stitch),
         *doubts,
     ]

@@ -1,6 +1,6 @@
 """A folder of tiles and the list of where the stage took them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,8 @@ from reconstruction.sources import BATCH, Tile
 from reconstruction.tile_defects import defects
 from reconstruction.tile_files import read_grey
 from reconstruction.tile_lists import listed_tiles
+
+MOST_NAMED = 5  # tiles that match nobody, in lines of their own
 
 
 class TileFolder:
@@ -54,11 +56,12 @@ class TileFolder:
     def _put_right(self, usable: list[Tile]) -> list[Tile]:
         """Give tiles that turned out to belong elsewhere, at the place where they belong."""
         found = mislaid(usable, list(self._edges.values()), self.left_out, self.pixels)
-        again = [moved(self._tiles[index], place) for index, place in sorted(found.items())]
+        again = [moved(self._tiles[index], place) for index, place in sorted(found.belongs.items())]
         for tile in again:
-            shown, name = found[tile.index].name, self.path / tile.name
+            shown, name = found.belongs[tile.index].name, self.path / tile.name
             self.remarks.append(f"{name}: shows what belongs at the place of {shown}, and matches there; put there")
             self._tiles[tile.index] = tile
+        self.remarks += _told(self.path, found.lost, len(self._tiles))
         return again
 
     def pixels(self, tile: Tile) -> NDArray[Any]:
@@ -70,3 +73,18 @@ class TileFolder:
     def report_edge(self, edge: Edge) -> None:
         """Remember it for `remarks`; a folder of tiles belongs to its user, so that nothing is written there."""
         self._edges[edge.a, edge.b] = edge
+
+
+def _told(path: Path, lost: Sequence[tuple[Tile, Tile | None]], of: int) -> list[str]:
+    """Say which tiles match nobody, in a line each or, of many, in one."""
+    there = "drawn where the list says"
+    if len(lost) > MOST_NAMED:
+        names = ", ".join(tile.name for tile, _ in lost[:MOST_NAMED])
+        many = f"{len(lost)} of {of} tiles match none of their neighbours ({names}, ...)"
+        return [f"{path}: {many}; {there}: is it in the order in which they were taken?"]
+    return [
+        f"{path / tile.name}: "
+        + (f"shows the same field as {like.name}" if like else "matches none of its neighbours")
+        + f"; {there}"
+        for tile, like in lost
+    ]

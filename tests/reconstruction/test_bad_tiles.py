@@ -1,7 +1,7 @@
 """A folder with a tile that cannot be used, or that lies under a wrong name: named, and the others as good as ever."""
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
@@ -123,6 +123,58 @@ def test_exchanged_tiles_are_found_and_put_where_they_belong(folder: Path, scene
     assert [remark.split(": ")[0] for remark in source.remarks] == [str(first), str(second)]
     rows[pair[0]], rows[pair[1]] = rows[pair[1]], rows[pair[0]]
     assert worst_px(rows, scene, set()) < GOOD_PX
+
+
+def written(folder: Path, scene: Scan, order: Sequence[int]) -> None:
+    """Write tiles and their list, each with the frame of another one."""
+    folder.mkdir()
+    rows = [f"{tile.name},{tile.x_px},{tile.y_px}\n" for tile in scene.tiles]
+    (folder / "tiles.csv").write_text("file,x_px,y_px\n" + "".join(rows))
+    for tile, shown in zip(scene.tiles, order, strict=True):
+        tifffile.imwrite(folder / tile.name, scene.frames[shown])
+
+
+@pytest.mark.parametrize(
+    ("shape", "order"),
+    [
+        ((1, 4), [0, 2, 1, 3]),
+        ((5, 1), [0, 3, 2, 1, 4]),
+        ((4, 4), [0, 1, 2, 3, 7, 6, 5, 4, 8, 9, 10, 11, 15, 14, 13, 12]),  # a serpentine, taken for a raster
+    ],
+)
+def test_wherever_tiles_are_exchanged_all_are_put_right(
+    tmp_path: Path, shape: tuple[int, int], order: list[int]
+) -> None:
+    scene = scan("grains", 0.2, size=128, rows=shape[0], columns=shape[1], seed=4)
+    written(tmp_path / "tiles", scene, order)
+    source = TileFolder(tmp_path / "tiles")
+    made = follow(source, tmp_path / "out", restorer("none"), lambda progress: None, live=False)
+    found = np.array([(tile.x_px, tile.y_px) for tile in made.placement.tiles.values()])
+    assert errors_px(found, scene.truth_px[order]).max() < 0.5
+    exchanged = [scene.tiles[i].name for i, shown in enumerate(order) if i != shown]
+    assert [Path(remark.split(": ")[0]).name for remark in source.remarks] == exchanged
+
+
+def test_tiles_that_match_nobody_are_named(tmp_path: Path) -> None:
+    scene = scan("grains", 0.2, size=128, rows=3, columns=4, seed=4)
+    rng = np.random.default_rng(1)
+    again = scene.frames[5] + rng.normal(0, 200, scene.tile_shape)  # the stage was stuck
+    scene.frames[6] = np.clip(np.rint(again), 0, 65535).astype(np.uint16)
+    scene.frames[0] = np.ascontiguousarray(scene.frames[0][::-1])
+    written(tmp_path / "tiles", scene, range(12))
+    source = TileFolder(tmp_path / "tiles")
+    follow(source, tmp_path / "out", restorer("none"), lambda progress: None, live=False)
+    names = [scene.tiles[index].name for index in (0, 6, 5)]
+    assert source.remarks == [
+        f"{tmp_path}/tiles/{names[0]}: matches none of its neighbours; drawn where the list says",
+        f"{tmp_path}/tiles/{names[1]}: shows the same field as {names[2]}; drawn where the list says",
+    ]
+    scene.frames[:] = [np.rot90(frame).copy() for frame in scene.frames]
+    written(tmp_path / "turned", scene, range(12))
+    source = TileFolder(tmp_path / "turned")
+    follow(source, tmp_path / "out2", restorer("none"), lambda progress: None, live=False)
+    assert len(source.remarks) == 1
+    assert "tiles match none of their neighbours" in source.remarks[0]
 
 
 def test_a_tile_under_the_name_of_a_lost_one_goes_to_its_place(folder: Path, scene: Scan) -> None:

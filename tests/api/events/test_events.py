@@ -28,6 +28,7 @@ from api.service import Service
 from tests.api.service_bench import SOON_S, PlayedWork, eventually, listening, plan, rig_file
 
 URL = "/api/v1/events"
+OF_A_RUN = 7  # events: of six tiles, and that it is complete
 
 
 @pytest.fixture(autouse=True)
@@ -67,14 +68,16 @@ def test_each_event_comes_once_and_one_goes_on_after_the_last_that_one_saw(tmp_p
     with serving(tmp_path, PlayedWork()) as client:
         first = run_job(client)
         heard = hear(client, 3, after=0)
-        heard += hear(client, 3, after=heard[-1]["seq"])
-        assert [message["seq"] for message in heard] == [1, 2, 3, 4, 5, 6]
-        assert [message["data"]["tile"] for message in heard] == list(range(6))
-        assert {(message["run"], message["kind"]) for message in heard} == {(first, "tile")}
+        heard += hear(client, 4, after=heard[-1]["seq"])
+        assert [message["seq"] for message in heard] == list(range(1, 1 + OF_A_RUN))
+        assert {message["run"] for message in heard} == {first}
+        tiles = [message["data"]["tile"] for message in heard if message["kind"] == "tile"]
+        assert sorted(tiles) == list(range(6))
+        assert [message["kind"] for message in heard if message["kind"] != "tile"] == ["run_completed"]
     with serving(tmp_path, PlayedWork()) as client:  # numbers outlive the service
         second = run_job(client)
-        later = hear(client, 6, after=6)
-        assert [message["seq"] for message in later] == [7, 8, 9, 10, 11, 12]
+        later = hear(client, OF_A_RUN, after=OF_A_RUN)
+        assert [message["seq"] for message in later] == list(range(1 + OF_A_RUN, 1 + 2 * OF_A_RUN))
         assert {message["run"] for message in later} == {second}
 
 
@@ -82,11 +85,11 @@ def test_who_listens_hears_what_comes(tmp_path: Path) -> None:
     played = PlayedWork()
     with serving(tmp_path, played) as client:
         run_job(client)
-        eventually(lambda: client.app.state.events.newest == 6)  # type: ignore[attr-defined]
+        eventually(lambda: client.app.state.events.newest == OF_A_RUN)  # type: ignore[attr-defined]
         with client.websocket_connect(URL) as socket:
             run = run_job(client)
             assert (first := socket.receive_json())["run"] == run
-            assert first["seq"] == 7
+            assert first["seq"] == OF_A_RUN + 1
 
 
 def test_the_events_of_a_journal_are_among_them(tmp_path: Path) -> None:
@@ -94,7 +97,7 @@ def test_the_events_of_a_journal_are_among_them(tmp_path: Path) -> None:
         run = run_job(client)
         with closing(Journal(tmp_path / "runs" / run / "journal.db")) as journal:  # as another process would
             journal.add_event("tile_skipped", tile=3)
-        told = hear(client, 7, after=0)[-1]
+        told = hear(client, OF_A_RUN + 1, after=0)[-1]
         assert (told["kind"], told["data"]) == ("tile_skipped", {"tile": 3})
 
 
@@ -147,7 +150,7 @@ def test_a_damaged_run_is_told_and_keeps_no_other_from_being_heard(
     (tmp_path / "events.db").unlink()
     log = EventLog(tmp_path)
     Collector(log, tmp_path / "runs", lambda: None).look()
-    assert log.newest == 6
+    assert log.newest == OF_A_RUN
     log.close()
     assert str(damaged) in capsys.readouterr().err
 
