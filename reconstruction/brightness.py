@@ -20,6 +20,7 @@ from reconstruction.sources import Tile
 
 USUAL = {1: 0.03, 2: 0.2, 3: 0.03, 4: 0.03}  # size of a coefficient by its order: overlaps alone tell some poorly apart
 USUAL_EXPOSURE = 0.1  # standard deviation of the logarithm of a factor, until it is known
+MOST_EXPOSURE = 1.0  # of that
 ROUNDS = 4  # of weighing down overlaps that do not fit
 TOLERATED = 2.0  # standard deviations
 LEAST_SHADING = 0.003  # between the brightest and the darkest place of a tile; below, nothing is taken out
@@ -95,7 +96,7 @@ def _scatter(gains: NDArray[Any], places_px: NDArray[Any]) -> float:
     if freedom < 1:
         return USUAL_EXPOSURE
     left = gains - plane @ np.linalg.lstsq(plane, gains)[0]
-    return float(np.clip(np.sqrt(left @ left / freedom), LEAST_EXPOSURE, USUAL_EXPOSURE))
+    return float(np.clip(np.sqrt(left @ left / freedom), LEAST_EXPOSURE, MOST_EXPOSURE))
 
 
 def _range(shading: NDArray[Any]) -> float:

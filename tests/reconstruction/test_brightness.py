@@ -67,6 +67,15 @@ def test_a_tilt_of_the_light_is_not_taken_for_exposures_that_rise(overlap: float
     assert np.ptp(left / left.mean()) < 0.01
 
 
+@pytest.mark.parametrize("spread", [0.1, 0.5])
+def test_exposures_that_differ_much_are_not_taken_for_shading(spread: float) -> None:
+    scene = scan("grains", 0.3, size=200, rows=4, columns=4, seed=2)
+    exposures = np.exp(np.random.default_rng(2).normal(0, spread, 16))
+    found = matched(scene, seams(unevenly_lit(scene, exposures / exposures.max(), np.ones(scene.tile_shape))))
+    assert not found.shading
+    assert np.std(np.log([found.gains[i] for i in range(16)]) - np.log(exposures)) < 0.005
+
+
 def test_even_light_is_left_alone() -> None:
     scene = scan("grains", 0.15, size=256, rows=3, columns=4, seed=2)
     assert matched(scene, seams(scene)) == Brightness()
