@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access.access import Access, Caller
 from api.access.asked import Asked
-from api.access.body import read_body, replayed
+from api.access.body import glance_at_body, read_body, replayed
 from api.access.open_socket import POLICY_VIOLATION, while_let_in
 from api.access.refused import Refused
 from api.access.roles import LOGIN, READING, Rule, is_of_page, rule_for
@@ -32,9 +32,10 @@ class Gate:
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
         asked = Asked.of(scope)
+        rule = rule_for(asked.method, asked.path)
         try:
             caller = self._access.admit(asked)
-            body = b"" if asked.method in READING else await read_body(receive)
+            body = b"" if asked.method in READING else await _body(rule, receive)
         except Refused as refusal:
             return await _refuse(refusal, asked, scope, receive, send)
         scope["caller"] = caller
@@ -42,7 +43,7 @@ class Gate:
             return await while_let_in(self._app, scope, receive, send, lambda: self._access.lets_in(caller))
         if asked.method in READING:
             return await self._app(scope, receive, send)
-        rule, receive = rule_for(asked.method, asked.path), replayed(body, receive)
+        receive = replayed(body, receive)
         try:
             async with self._turn(rule, caller, body):
                 if not rule.is_command:
@@ -80,6 +81,10 @@ class Gate:
         except Exception as error:
             self._access.audit.write(who, what, "failed", command=command, status=500, reason=str(error))
             raise
+
+
+async def _body(rule: Rule, receive: Receive) -> bytes:
+    return await (read_body if rule.waits_for_body else glance_at_body)(receive)
 
 
 async def _refuse(refusal: Refused, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
