@@ -35,7 +35,7 @@ class Gate:
         rule = rule_for(asked.method, asked.path)
         try:
             caller = self._access.admit(asked)
-            body = b"" if asked.method in READING else await _body(rule, receive)
+            body = b"" if asked.method in READING else await self._body(rule, caller, asked, receive)
         except Refused as refusal:
             return await _refuse(refusal, asked, scope, receive, send)
         scope["caller"] = caller
@@ -51,6 +51,16 @@ class Gate:
                 return await self._logged(asked, caller, body, scope, receive, send)
         except Refused as refusal:
             return await _refuse(refusal, asked, scope, receive, send)
+
+    async def _body(self, rule: Rule, caller: Caller, asked: Asked, receive: Receive) -> bytes:
+        if not rule.waits_for_body:
+            return await glance_at_body(receive)
+        try:
+            return await read_body(receive)
+        except Refused as refusal:
+            if rule.role is not None:  # else strangers could fill the log
+                self._access.log_refusal(caller, asked, refusal)
+            raise
 
     def _turn(self, rule: Rule, caller: Caller, body: bytes) -> AbstractAsyncContextManager[None]:
         """Of those who look and of those who command: neither waits for the other."""
@@ -81,10 +91,6 @@ class Gate:
         except Exception as error:
             self._access.audit.write(who, what, "failed", command=command, status=500, reason=str(error))
             raise
-
-
-async def _body(rule: Rule, receive: Receive) -> bytes:
-    return await (read_body if rule.waits_for_body else glance_at_body)(receive)
 
 
 async def _refuse(refusal: Refused, asked: Asked, scope: Scope, receive: Receive, send: Send) -> None:
