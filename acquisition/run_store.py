@@ -26,7 +26,7 @@ from pydantic import ValidationError
 
 from acquisition.durable import make_folders, sync, write_durably
 from acquisition.field import Field, as_matrix
-from acquisition.frame_array import EncodedFrame, FrameArray
+from acquisition.frame_array import DESCRIPTION, EncodedFrame, FrameArray
 from acquisition.journal import TOLD, Attempt, Journal, JournalError, utc_now
 from acquisition.layout import Correction, layout
 from acquisition.overlap import PlannedTile
@@ -57,8 +57,10 @@ class RunStore:
             self.seed: int | None = run["seed"]
             self._plan_hash = run["plan_hash"]
             self._plan_as_it_is = hash_of(run["plan"])
-            self.raw = FrameArray(path / RAW)
+            self.raw = _frames_of(path)
             self.journal = Journal(path / JOURNAL)
+        except RunError:
+            raise
         except JournalError as error:
             raise RunError(f"{path}: damaged run: {error}") from error
         except OSError as error:
@@ -288,6 +290,13 @@ def _with_frame(attempt: Attempt, number: int, frame: EncodedFrame) -> Attempt:
     sd = frame.sd if attempt.sd is None else attempt.sd
     score = frame.focus_score if attempt.focus_score is None else attempt.focus_score
     return replace(attempt, frame=number, mean=mean, sd=sd, focus_score=score)
+
+
+def _frames_of(path: Path) -> FrameArray:
+    try:
+        return FrameArray(path / RAW)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise RunError(f"{path / RAW / DESCRIPTION}: damaged, it cannot be read") from error
 
 
 def _field(noted: Mapping[str, Any]) -> Field:

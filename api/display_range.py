@@ -8,7 +8,9 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from acquisition.frame_array import DESCRIPTION
 from acquisition.run_folder import RAW
+from reconstruction.damage import named
 from reconstruction.restore import deviation_steps
 
 DARKEST, BRIGHTEST = 0.1, 99.9  # percentiles of the first frame
@@ -51,8 +53,10 @@ class _NoFrame(Exception):
 @lru_cache(MOST_KNOWN)
 def _known_range(run: Path) -> tuple[int, int]:
     try:
-        array = zarr.open_array(run / RAW, mode="r")
-        first = np.asarray(array[0])[::EVERY, ::EVERY] if array.shape[0] else np.zeros(0)
+        with named(run / RAW / DESCRIPTION, run):
+            array = zarr.open_array(run / RAW, mode="r")
+        with named(run / RAW, run):
+            first = np.asarray(array[0])[::EVERY, ::EVERY] if array.shape[0] else np.zeros(0)
     except FileNotFoundError:
         raise _NoFrame from None
     if not first.any():

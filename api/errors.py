@@ -11,6 +11,7 @@ from api.hand.errors import BeyondLimits, HandRefused, NoSuchDevice, RigTaken
 from devices.errors import DeviceError, Stopped
 from devices.model import FileError
 from devices.rig_lock import RigInUse
+from reconstruction.damage import DamagedFile
 from reconstruction.errors import InputError
 
 
@@ -64,6 +65,7 @@ STATUS: dict[type[Exception], HTTPStatus] = {
     PlanError: HTTPStatus.UNPROCESSABLE_ENTITY,
     UsageError: HTTPStatus.UNPROCESSABLE_ENTITY,
     InputError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    DamagedFile: HTTPStatus.SERVICE_UNAVAILABLE,
     QueueError: HTTPStatus.SERVICE_UNAVAILABLE,
     FileError: HTTPStatus.INTERNAL_SERVER_ERROR,  # the rig's, which is not the asker's
     RunError: HTTPStatus.INTERNAL_SERVER_ERROR,

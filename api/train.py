@@ -89,6 +89,9 @@ def _refuse_taken(out: Path, resume: bool, force: bool) -> None:
     from reconstruction.model_card import CARD, WEIGHTS
     from reconstruction.training.checkpoint import NAME
 
+    for part in (out, *out.absolute().parents):
+        if part.exists() and not part.is_dir():
+            raise UsageError(f"--out {out}: {part} is a file, not a folder")
     begun = (out / NAME).exists()
     if resume and force:
         raise UsageError("--resume and --force: one goes on with a training, the other begins anew")

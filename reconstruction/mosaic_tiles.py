@@ -1,7 +1,7 @@
 """A mosaic on disk as a viewer asks for it: which layers there are, and a tile at a time, also while it grows."""
 
 import json
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from reconstruction.canvas import BLOCK_PX
+from reconstruction.damage import named
 from reconstruction.opened_array import opened_array
 from reconstruction.whole_shard import CHUNK_PX, read_chunk
 
 TILE_PX = CHUNK_PX  # what a reader gets at the price of one read
 BLOCK_TILES = BLOCK_PX // TILE_PX  # tiles along a side of what is drawn at a time
+DESCRIPTION = "zarr.json"
 MOST_OPEN = 64  # levels of mosaics
 MOST_DESCRIBED = 512  # files of 1 kB
 
@@ -23,10 +25,14 @@ def layers(mosaic: Path) -> dict[str, list[dict[str, Any]]]:
     """Of each image its levels, from full resolution on: `shape_px` (y, x), `pixel_size_um`, and `origin_um` (y, x).
 
     The origin is the centre of the first pixel. Sizes are None where they are not known. Empty: there is no mosaic.
+
+    Raises:
+        DamagedFile: names it.
     """
     try:
-        names = _description(mosaic / "OME")["attributes"]["ome"]["series"]
-        return {name: _levels(mosaic / name) for name in names}
+        with _described(mosaic, mosaic / "OME"):
+            names = list(_description(mosaic / "OME")["attributes"]["ome"]["series"])
+        return {name: _levels(mosaic, name) for name in names}
     except FileNotFoundError:  # there is none yet, or it gives way to a larger one at this moment
         return {}
 
@@ -53,14 +59,18 @@ def tile(mosaic: Path, layer: str, level: int, row: int, column: int, may_wait: 
 
     Raises:
         BlockingIOError: without `may_wait`, and it is not in memory.
+        DamagedFile: names it.
     """
     array, shard = mosaic / layer / str(level), _shard(mosaic, layer, level, row, column)
     try:
-        known = _description(array)
-        rows, columns = known["shape"]
+        with _described(mosaic, array):
+            known = _description(array)
+            rows, columns = known["shape"]
+            dtype = np.dtype(known["data_type"]).newbyteorder("<")
         if row * TILE_PX >= rows or column * TILE_PX >= columns:
             return None
-        found = _read(array, shard, np.dtype(known["data_type"]).newbyteorder("<"), row, column, may_wait)
+        with named(shard, mosaic.parent):
+            found = _read(mosaic, array, shard, dtype, row, column, may_wait)
     except FileNotFoundError:
         return None
     found[rows - row * TILE_PX :] = 0
@@ -68,14 +78,17 @@ def tile(mosaic: Path, layer: str, level: int, row: int, column: int, may_wait: 
     return found if found.any() else None
 
 
-def _read(array: Path, shard: Path, dtype: np.dtype[Any], row: int, column: int, may_wait: bool) -> NDArray[Any]:
+def _read(
+    mosaic: Path, array: Path, shard: Path, dtype: np.dtype[Any], row: int, column: int, may_wait: bool
+) -> NDArray[Any]:
     try:
         return read_chunk(shard, dtype, row % BLOCK_TILES, column % BLOCK_TILES, may_wait)
     except ValueError:  # an older one, or another program's
         if not may_wait:
             raise BlockingIOError from None
         shard.stat()
-        opened = _opened(array)
+        with _described(mosaic, array):
+            opened = _opened(array)
         top, left = row * TILE_PX, column * TILE_PX
         rows, columns = (min(side, TILE_PX) for side in (opened.shape[0] - top, opened.shape[1] - left))
         whole = np.zeros((TILE_PX, TILE_PX), dtype)
@@ -83,25 +96,36 @@ def _read(array: Path, shard: Path, dtype: np.dtype[Any], row: int, column: int,
         return whole
 
 
-def _levels(image: Path) -> list[dict[str, Any]]:
-    multiscale = _description(image)["attributes"]["ome"]["multiscales"][0]
-    is_sized = "unit" in multiscale["axes"][0]
-    levels = []
-    for dataset in multiscale["datasets"]:
-        scale, translation = (step[step["type"]] for step in dataset["coordinateTransformations"])
-        levels.append(
-            {
-                "shape_px": _description(image / dataset["path"])["shape"],
-                "pixel_size_um": scale[0] if is_sized else None,
-                "origin_um": translation if is_sized else None,
-            }
-        )
+def _levels(mosaic: Path, name: str) -> list[dict[str, Any]]:
+    image, levels = mosaic / name, []
+    with _described(mosaic, image):
+        multiscale = _description(image)["attributes"]["ome"]["multiscales"][0]
+        is_sized = "unit" in multiscale["axes"][0]
+        for dataset in multiscale["datasets"]:
+            scale, translation = (step[step["type"]] for step in dataset["coordinateTransformations"])
+            levels.append(
+                {
+                    "shape_px": _shape_px(mosaic, image / dataset["path"]),
+                    "pixel_size_um": scale[0] if is_sized else None,
+                    "origin_um": translation if is_sized else None,
+                }
+            )
     return levels
+
+
+def _shape_px(mosaic: Path, array: Path) -> Any:
+    with _described(mosaic, array):
+        return _description(array)["shape"]
+
+
+def _described(mosaic: Path, node: Path) -> AbstractContextManager[None]:
+    """Blame the description of a group or array for whatever cannot be found in it."""
+    return named(node / DESCRIPTION, mosaic.parent)
 
 
 def _description(node: Path) -> Any:
     """Of a group or array; not to be changed."""
-    file = node / "zarr.json"
+    file = node / DESCRIPTION
     there = file.stat()
     return _read_description(file, there.st_ino, there.st_mtime_ns, there.st_size)
 
@@ -122,7 +146,7 @@ def _version(shard: Path) -> str:
 
 
 def _opened(array: Path) -> Any:
-    there = (array / "zarr.json").stat()
+    there = (array / DESCRIPTION).stat()
     return _opened_as(array, there.st_ino, there.st_mtime_ns)
 
 

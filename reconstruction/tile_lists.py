@@ -5,7 +5,7 @@ import math
 import re
 from pathlib import Path
 
-from reconstruction.errors import InputError
+from reconstruction.errors import InputError, no_folder
 
 Entry = tuple[str, float, float]  # file, x_px, y_px
 CSV_NAME = "tiles.csv"
@@ -24,7 +24,7 @@ def listed_tiles(folder: Path, pixel_size_um: float | None) -> list[Entry]:
         InputError: no folder, no list, no tiles, or a line that cannot be read.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+        raise InputError(no_folder(folder))
     if (folder / CSV_NAME).is_file():
         path = folder / CSV_NAME
         entries = _from_csv(path, pixel_size_um)

@@ -79,11 +79,14 @@ class Access:
             self._refuse_unfit(caller, rule)
         except Refused as refusal:
             if refusal.status is not HTTPStatus.TOO_MANY_REQUESTS:
-                self.audit.write(
-                    caller.name, asked.what, "refused", status=refusal.status, reason=str(refusal), client=asked.client
-                )
+                self.log_refusal(caller, asked, refusal)
             raise
         return caller
+
+    def log_refusal(self, caller: Caller, asked: Asked, refusal: Refused) -> None:
+        """Keep that somebody asked in vain, and why."""
+        why = {"status": refusal.status, "reason": str(refusal), "client": asked.client}
+        self.audit.write(caller.name, asked.what, "refused", **why)
 
     def log_in(self, asked: Asked, secret: str) -> str:
         """The cookie of a new session, for whoever shows a token.
@@ -99,9 +102,7 @@ class Access:
             raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, f"nobody is let in: {error}") from error
         except Refused as refusal:
             _refuse_haste(self._strangers.take(asked.client))
-            self.audit.write(
-                ANYBODY.name, asked.what, "refused", status=refusal.status, reason=str(refusal), client=asked.client
-            )
+            self.log_refusal(ANYBODY, asked, refusal)
             raise
         self.audit.write(token.name, asked.what, "done", role=token.role, client=asked.client)
         return cookie

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.access.access import Access, Caller
 from api.access.asked import Asked
-from api.access.body import read_body, replayed
+from api.access.body import glance_at_body, read_body, replayed
 from api.access.open_socket import POLICY_VIOLATION, while_let_in
 from api.access.refused import Refused
 from api.access.roles import LOGIN, READING, Rule, is_of_page, rule_for
@@ -32,9 +32,10 @@ class Gate:
         if scope["type"] not in ("http", "websocket"):
             return await self._app(scope, receive, send)
         asked = Asked.of(scope)
+        rule = rule_for(asked.method, asked.path)
         try:
             caller = self._access.admit(asked)
-            body = b"" if asked.method in READING else await read_body(receive)
+            body = b"" if asked.method in READING else await self._body(rule, caller, asked, receive)
         except Refused as refusal:
             return await _refuse(refusal, asked, scope, receive, send)
         scope["caller"] = caller
@@ -42,7 +43,7 @@ class Gate:
             return await while_let_in(self._app, scope, receive, send, lambda: self._access.lets_in(caller))
         if asked.method in READING:
             return await self._app(scope, receive, send)
-        rule, receive = rule_for(asked.method, asked.path), replayed(body, receive)
+        receive = replayed(body, receive)
         try:
             async with self._turn(rule, caller, body):
                 if not rule.is_command:
@@ -50,6 +51,16 @@ class Gate:
                 return await self._logged(asked, caller, body, scope, receive, send)
         except Refused as refusal:
             return await _refuse(refusal, asked, scope, receive, send)
+
+    async def _body(self, rule: Rule, caller: Caller, asked: Asked, receive: Receive) -> bytes:
+        if not rule.waits_for_body:
+            return await glance_at_body(receive)
+        try:
+            return await read_body(receive)
+        except Refused as refusal:
+            if rule.role is not None:  # else strangers could fill the log
+                self._access.log_refusal(caller, asked, refusal)
+            raise
 
     def _turn(self, rule: Rule, caller: Caller, body: bytes) -> AbstractAsyncContextManager[None]:
         """Of those who look and of those who command: neither waits for the other."""

@@ -34,6 +34,8 @@ class Rule:
     is_limited: bool = True
     takes_long: bool = False
     """However little is asked, so it waits for its turn."""
+    waits_for_body: bool = True
+    """Else it is carried out whatever becomes of its body."""
 
 
 OPEN = Rule(None, is_command=False, needs_control=False)
@@ -41,7 +43,7 @@ VIEWING = Rule(Role.VIEW, is_command=False, needs_control=False)
 PREVIEWING = Rule(Role.VIEW, is_command=False, needs_control=False, takes_long=True)
 OPERATING = Rule(Role.OPERATE, is_command=True, needs_control=True)
 LEASING = Rule(Role.OPERATE, is_command=True, needs_control=False)
-STOPPING = Rule(Role.OPERATE, is_command=True, needs_control=False, is_limited=False)
+STOPPING = Rule(Role.OPERATE, is_command=True, needs_control=False, is_limited=False, waits_for_body=False)
 
 EXCEPTIONS = {
     ("GET", "/healthz"): OPEN,

@@ -1,6 +1,7 @@
 """What was acquired, read from the run directories themselves."""
 
 import json
+import os
 from contextlib import closing
 from dataclasses import asdict
 from itertools import islice
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, HTTPException, Query
 from fastapi.responses import FileResponse
 
-from acquisition.run_store import RunStore
+from acquisition.run_store import RunError, RunStore
 from acquisition.summary import run_facts
 from api.existing_run import existing_run
 from api.routes.service_of import ServiceOf
@@ -37,7 +38,7 @@ def list_runs(service: ServiceOf) -> dict[str, Any]:
 def get_run(name: str, service: ServiceOf) -> dict[str, Any]:
     """One run: its plan, and what came of it so far."""
     path = existing_run(service.folder, name)
-    with closing(RunStore(path)) as store:
+    with closing(_opened(path)) as store:
         field = {"pixel_size_um": store.field.pixel_size_um, "field_corners_um": store.field.corners_um()}
         head = {**_head(path), "has_report": _report(path).exists(), "plan": store.plan.model_dump(mode="json")}
         return {**head, **field, **run_facts(store)}
@@ -51,7 +52,7 @@ def get_tiles(
     limit: Annotated[int, Query(ge=1, le=MOST_TILES)] = MOST_TILES,
 ) -> dict[str, Any]:
     """Attempts at tiles in the order in which they ended, those after number `after`; ask again from `last` on."""
-    with closing(RunStore(existing_run(service.folder, name))) as store:
+    with closing(_opened(existing_run(service.folder, name))) as store:
         found = list(islice(store.journal.attempts(after), limit))
     return {
         "tiles": [{"number": number, **asdict(attempt)} for number, attempt in found],
@@ -73,6 +74,14 @@ def get_report(name: str, service: ServiceOf) -> FileResponse:
     if not report.exists():
         raise HTTPException(404, "no report was written yet")
     return FileResponse(report, media_type="text/html", headers={"Content-Security-Policy": ALONE})
+
+
+def _opened(path: Path) -> RunStore:
+    """Open a run; what is damaged in it is told from its name on, not from where the data lie."""
+    try:
+        return RunStore(path)
+    except RunError as error:
+        raise RunError(str(error).replace(f"{path.parent}{os.sep}", "")) from error
 
 
 def _report(path: Path) -> Path:

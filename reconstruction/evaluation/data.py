@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from reconstruction.errors import InputError
+from reconstruction.errors import InputError, no_folder
 from reconstruction.fei_tiff import is_fei, read_fei
 from reconstruction.metrics.images import range_of_bits
 from reconstruction.tile_files import read_grey
@@ -59,7 +59,7 @@ def read_data(folder: Path, pixel_nm: float | None = None, align: bool = True) -
         InputError: nothing there, a file is missing, unreadable or too small, or two do not pair.
     """
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+        raise InputError(no_folder(folder))
     pairs = list(_pairs(folder))
     singles = [] if pairs else [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES]
     if not pairs and not singles:
@@ -96,7 +96,7 @@ def _pairs(folder: Path) -> Iterator[tuple[Path, Path]]:
 
 def _names(folder: Path) -> set[str]:
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+        raise InputError(no_folder(folder))
     return {path.name for path in folder.iterdir() if path.suffix.lower() in SUFFIXES}
 
 

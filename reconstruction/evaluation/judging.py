@@ -20,6 +20,7 @@ from reconstruction.restore import Restorer, UncertainRestorer, deviation_steps
 
 BORDER_PX = 16
 LEAST_INSIDE_PX = 32
+EQUAL = "infinite, the images are equal; left out of the mean"
 KEPT = 8  # cases whose images are kept for pictures
 
 
@@ -190,12 +191,14 @@ def _restored(restorer: Restorer, frame: NDArray[Any]) -> tuple[NDArray[Any], ND
 
 def _value(made: Evaluation, metric: Metric, judged: Judged, case: Case) -> float:
     try:
-        return metric.compute(judged)
+        value = metric.compute(judged)
+        why = EQUAL if metric.unit == "dB" and value == math.inf else ""
     except InputError as error:
-        remark = f"{metric.name}: {case.name}: {error}"
-        if remark not in made.remarks:
-            made.remarks.append(remark)
-        return math.nan
+        value, why = math.nan, str(error)
+    remark = f"{metric.name}: {case.name}: {why}"
+    if why and remark not in made.remarks:
+        made.remarks.append(remark)
+    return value
 
 
 def _columns(metrics: Sequence[Metric], has_truth: bool) -> list[Column]:

@@ -9,15 +9,19 @@ from numpy.typing import NDArray
 from reconstruction.metrics.fits import decibel, gain_fitted, inner, moved_by, shift_between_px
 from reconstruction.metrics.images import as_pair, checked_range
 
+ROUNDING = 1e-12  # of the range: what a fit leaves of equal images; of 16 bit, one pixel in 10^9 makes more
+
 
 def psnr_db(truth: NDArray[Any], estimate: NDArray[Any], data_range: float) -> float:
-    """Compute 10 log10(R² / MSE) in dB, higher is better; infinite for equal images. `data_range`: R, in grey values.
+    """Compute 10 log10(R² / MSE) in dB, higher is better; infinite for images that are equal but for rounding.
+
+    `data_range`: R, in grey values.
 
     Source: ITU-T J.340; agrees with scikit-image `peak_signal_noise_ratio`.
     """
     y, x = as_pair(truth, estimate)
     peak, error = checked_range(data_range), float(np.square(y - x).mean())
-    return decibel(peak**2 / error) if error > 0 else math.inf
+    return decibel(peak**2 / error) if error > (ROUNDING * peak) ** 2 else math.inf
 
 
 def gain_fitted_psnr_db(truth: NDArray[Any], estimate: NDArray[Any], data_range: float) -> float:

@@ -5,13 +5,27 @@ from pathlib import Path
 
 import torch
 
-from reconstruction.errors import InputError
+from reconstruction.errors import InputError, no_folder
 from reconstruction.model_card import NAME, box, folder_of, read
 from reconstruction.networks.network import Network
 from reconstruction.networks.registry import build
 from reconstruction.networks.unet_discriminator import MULTIPLE_OF
 from reconstruction.training.perceptual import encoder_of
-from reconstruction.training.recipe import Data, DrawnData, FilesData, NoisyData, OverlapsData, PairsData, Recipe
+from reconstruction.training.recipe import (
+    Data,
+    DrawnData,
+    FilesData,
+    NoisyData,
+    OverlapsData,
+    PairsData,
+    Recipe,
+    Specimen,
+    TwinData,
+)
+
+MOST_DRAWN_PX = 2**33  # of all scenes together, 32 GiB; they are kept in memory
+DRAWN_BY_THE_TWIN = ("chip", "alloy", "siemens", "blocks")
+PIXEL_NM_RANGE, MOST_DRAWN_NM = (0.1, 1e6), 1562.5  # of the twin; of a drawn specimen, 64 pixels wide at least
 
 
 def refuse_unfit(recipe: Recipe, folder: Path) -> None:
@@ -100,8 +114,13 @@ def _files(data: Data, folder: Path, crop_px: int) -> Iterator[str]:
     match data:
         case DrawnData() if data.side_px < crop_px:
             yield f"side_px: {data.side_px} is smaller than crop_px = {crop_px}"
-        case OverlapsData() if not (folder / data.source).exists():
-            yield f"source: {folder / data.source}: no such folder"
+        case DrawnData() if data.count * data.side_px**2 > MOST_DRAWN_PX:
+            yield f"count: {data.count} scenes of {data.side_px} px are more than memory holds, at most {_most(data)}"
+        case TwinData():
+            for number, specimen in enumerate(data.specimens):
+                yield from (f"specimens.{number}.{said}" for said in _specimen(specimen))
+        case OverlapsData() if not (folder / data.source).is_dir():
+            yield f"source: {no_folder(folder / data.source)}"
         case PairsData():
             counts = {pattern: len(paths_of(pattern, folder)) for pattern in (data.low, data.high)}
             yield from (f"{folder / pattern}: no such files" for pattern, count in counts.items() if not count)
@@ -109,6 +128,20 @@ def _files(data: Data, folder: Path, crop_px: int) -> Iterator[str]:
                 yield f"{data.low}, {data.high}: {counts[data.low]} and {counts[data.high]} files do not pair"
         case FilesData() | NoisyData() if not paths_of(data.files, folder):
             yield f"{folder / data.files}: no such files"
+
+
+def _most(data: DrawnData) -> int:
+    return MOST_DRAWN_PX // data.side_px**2
+
+
+def _specimen(specimen: Specimen) -> Iterator[str]:
+    """What the twin would refuse, one thing at a time and only once it is asked."""
+    is_drawn = specimen.name.partition(":")[0] in DRAWN_BY_THE_TWIN
+    if not is_drawn and not Path(specimen.name).is_file():
+        yield f"name: {specimen.name!r} is neither {' nor '.join(DRAWN_BY_THE_TWIN)} nor an image file"
+    least, most = PIXEL_NM_RANGE
+    if not least <= specimen.pixel_nm <= (MOST_DRAWN_NM if is_drawn else most):
+        yield f"pixel_nm: {specimen.pixel_nm:g} is outside {least:g}..{MOST_DRAWN_NM if is_drawn else most:g}"
 
 
 def _used(entries: tuple[Data, ...], folder: Path) -> set[Path]:

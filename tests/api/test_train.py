@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from api.cli import app
+from api.cli import app, main
 from api.errors import UsageError
 from api.show import bars
 from api.train import run_training
@@ -91,3 +91,15 @@ def test_what_cannot_be_trained_is_refused(recipe: Path, resume: bool, device: s
     with bars() as shown, pytest.raises(UsageError, match=said):
         run_training(str(recipe), recipe.parent / "model", resume, device, shown)
     assert not (recipe.parent / "model").exists()
+
+
+def test_an_output_that_is_no_folder_is_refused(
+    recipe: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (recipe.parent / "f").write_text("")
+    for out in ("f", "f/x", "f/x/y"):
+        wanted = recipe.parent / out
+        monkeypatch.setattr("sys.argv", ["nanoraster", "train", str(recipe), "--out", str(wanted), "--device", "cpu"])
+        assert main() == 2
+        said = capsys.readouterr().err.strip()
+        assert said == f"nanoraster: --out {wanted}: {recipe.parent / 'f'} is a file, not a folder"

@@ -122,7 +122,7 @@ export default {
         this.pointer = latlng;
         if (this.mode === "polygon") this.polygon.move(latlng);
       });
-      this.polygon = polygonTool(this.map, this.keptCorner, (polygon) => this.$emit("region", { polygon }, true));
+      this.polygon = polygonTool(this.map, this.keptCorner, (polygon) => this.$emit("region", { polygon }, true), this.polygon?.corners());
       this.map.on("dblclick", () => this.mode === "polygon" && this.polygon.close());
       this.map.on("mouseout", () => (this.pointer = null));
       this.map.on("click", ({ latlng }) => {
@@ -134,7 +134,7 @@ export default {
       this.tiles = {};
       this.showLayers();
       this.showOutlines();
-      this.setMode();
+      this.setHandlers();
       this.measure();
     },
     fit() {
@@ -205,9 +205,12 @@ export default {
       this.regionShape = L.polygon(corners, { ...STYLES.region, renderer: this.canvas }).addTo(this.drawn);
     },
     setMode() {
+      this.setHandlers();
+      this.polygon.clear();
+    },
+    setHandlers() {
       for (const handler of [this.map.dragging, this.map.touchZoom]) this.mode === "draw" ? handler.disable() : handler.enable();
       this.mode === "polygon" ? this.map.doubleClickZoom.disable() : this.map.doubleClickZoom.enable();
-      this.polygon.clear();
     },
     startDrawing(down) {
       if (this.mode !== "draw" || down.target.closest(".leaflet-control")) return;

@@ -1,5 +1,6 @@
 """The log of commands outlives whoever writes it."""
 
+import fcntl
 import gzip
 import json
 import stat
@@ -113,3 +114,48 @@ def test_a_log_that_cannot_be_put_aside_grows_on(
         AuditLog(tmp_path).write("mia", what, "done")
     assert read(tmp_path / "audit.jsonl") == ["a", "b"]
     assert "Permission denied; it is full, and grows on" in capsys.readouterr().err
+
+
+def test_files_that_others_named_alike_stay_as_they_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit, "FULL_BYTES", 400)
+    monkeypatch.setattr(old_audits, "MOST", 2)
+    names = ("audit-of-mine.jsonl", "audit-2024-copy.jsonl.gz", "audit-20240101T000000-000000Z-copy.jsonl")
+    for name in names:
+        (tmp_path / name).write_text(name)
+    log = AuditLog(tmp_path)
+    for number in range(40):
+        log.write("mia", f"POST /{number}", "done")
+        eventually(lambda: packed(tmp_path, but=min(len(parts(tmp_path)) - len(names), 1) + 2))  # two of `names`
+    assert len(parts(tmp_path)) == 2 + len(names)
+    assert [(tmp_path / name).read_text() for name in names] == list(names)
+
+
+WRITE_100 = """
+import sys, threading
+from pathlib import Path
+from api.access import audit
+audit.FULL_BYTES = 400
+log = audit.AuditLog(Path(sys.argv[1]))
+for number in range(100):
+    log.write(sys.argv[2], f"POST /{number}", "done")
+for thread in threading.enumerate()[1:]:
+    thread.join()
+"""
+
+
+def test_several_writers_pack_together_and_lose_nothing(tmp_path: Path) -> None:
+    commands = [[sys.executable, "-c", WRITE_100, str(tmp_path), name] for name in ("mia", "max", "root")]
+    writers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for command in commands]
+    assert [writer.communicate()[1] for writer in writers] == ["", "", ""]
+    found = [what for part in (*parts(tmp_path), *tmp_path.glob("audit.jsonl")) for what in read(part)]
+    assert sorted(found) == sorted(f"POST /{number}" for number in range(100) for _ in writers)
+
+
+def test_what_another_process_packs_is_left_to_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    there, gone = (tmp_path / f"audit-2026112{day}T220000-000000Z.jsonl" for day in (1, 2))
+    there.write_text("{}\n")
+    with there.open() as theirs:
+        fcntl.flock(theirs, fcntl.LOCK_EX)
+        old_audits.OldAudits(tmp_path / "audit.jsonl")._pack([there, gone])
+    assert parts(tmp_path) == [there]
+    assert capsys.readouterr().err == ""

@@ -76,6 +76,16 @@ def test_a_body_is_bounded(tmp_path: Path, chunked: bool) -> None:
         assert client.post("/api/v1/jobs", content=padded, headers=JSON).status_code == 201
 
 
+def test_what_is_refused_for_its_body_is_logged(tmp_path: Path) -> None:
+    with serving(tmp_path) as client:
+        refused(client.post("/api/v1/jobs", content=b":" * 1001, headers=JSON), 413)
+        refused(client.post("/ui/login", content=b":" * 1001), 413)  # anybody could fill the log with it
+    keys = ("who", "what", "outcome", "status", "reason", "client")
+    assert [tuple(line[key] for key in keys) for line in log_of(tmp_path)] == [
+        ("local", "POST /api/v1/jobs", "refused", 413, "body: more than 1000 keys", "testclient"),
+    ]
+
+
 def test_a_body_that_never_comes_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(body, "LONGEST_S", 0.01)
 

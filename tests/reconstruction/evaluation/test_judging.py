@@ -214,3 +214,14 @@ def test_lines_are_not_measured_where_there_are_none() -> None:
     blind = replace(data, cases=tuple(replace(case, truth=None) for case in data.cases))
     with pytest.raises(InputError, match=r"lines: .* held against a truth, and there is none"):
         evaluate(blind, methods_for(blind, [], baselines=False), lines=True)
+
+
+def test_of_equal_images_no_psnr_counts_and_a_warning_says_so() -> None:
+    one, other = data_set((1, 2)).cases
+    assert one.truth is not None
+    data = DataSet("grains", (replace(one, frame=one.truth.astype(np.uint8)), other), 255.0, 4.0)
+    made = evaluate(data, [method for method in methods_for(data, []) if method.name == "input"])
+    for name in ("psnr_db", "psnr_gain_fitted_db", "psnr_shift_fitted_db"):
+        assert made.mean("input", name).images == 1
+        assert f"{name}: 0.png: infinite, the images are equal; left out of the mean" in made.remarks
+    assert not any(remark.startswith("psnr") for remark in made.remarks if "0.png" not in remark)

@@ -8,8 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
+from hardware_sim.errors import UsageError
+from hardware_sim.specimen import GENERATED, load_specimen
 from reconstruction.errors import InputError
-from reconstruction.training.checks import refuse_unfit
+from reconstruction.training.checks import DRAWN_BY_THE_TWIN, MOST_DRAWN_NM, refuse_unfit
 from reconstruction.training.recipe import SHIPPED, Recipe, load_recipe
 from tests.reconstruction.models import model
 
@@ -52,6 +54,8 @@ def folder(tmp_path: Path) -> Path:
         ({"crop_px": 128}, "data.0: side_px: 64 is smaller than crop_px = 128"),
         ({"data": [{"kind": "files", "files": "no*.png"}]}, "data.0: .*no.*png: no such files"),
         ({"data": [{"kind": "overlaps", "source": "night"}]}, "data.0: source: .*night: no such folder"),
+        ({"data": [{"kind": "overlaps", "source": "low_1.png"}]}, "data.0: source: .*png: is a file, not a folder"),
+        ({"data": [DRAWN | {"count": 10**12}]}, "data.0: count: 1000000000000 .* at most 2097152"),
         ({"data": [{"kind": "pairs", "low": "low_*", "high": "high_*"}]}, "2 and 1 files do not pair"),
         ({"held_out": [{"kind": "files", "files": "no*.png"}]}, "held_out.0: .*no such files"),
         (
@@ -107,3 +111,24 @@ def test_values_that_no_training_can_have_are_refused_with_the_file(tmp_path: Pa
         load_recipe(str(tmp_path / "bad.toml"))
     assert "name: String should match pattern" in str(refusal.value)  # and all else that is wrong
     assert "at least 1 item" not in str(refusal.value)  # of a list that has one, though a bad one
+
+
+def test_of_specimens_of_the_twin_all_is_said_at_once(folder: Path) -> None:
+    ones = [{"name": "chop", "pixel_nm": 1e9, "seed": 1}, {"name": "alloy", "pixel_nm": 1600, "seed": 1}]
+    said = refused(folder, data=[{"kind": "twin", "specimens": ones}])
+    assert "data.0: specimens.0.name: 'chop' is neither chip nor alloy nor siemens nor blocks nor an image file" in said
+    assert "data.0: specimens.0.pixel_nm: 1e+09 is outside 0.1..1e+06" in said
+    assert "data.0: specimens.1.pixel_nm: 1600 is outside 0.1..1562.5" in said
+    fit = [{"name": name, "pixel_nm": 1562.5, "seed": 1} for name in ("siemens:72", str(folder / "low_1.png"))]
+    assert refused(folder, data=[{"kind": "twin", "specimens": fit}]) == ""
+
+
+@pytest.mark.parametrize("name", DRAWN_BY_THE_TWIN)
+def test_what_the_twin_draws_is_known(name: str) -> None:
+    assert load_specimen(name, MOST_DRAWN_NM, 1).reflectance.shape == (64, 64)
+    with pytest.raises(UsageError, match="is outside"):
+        load_specimen(name, MOST_DRAWN_NM * 1.02, 1)
+
+
+def test_the_twin_draws_nothing_else() -> None:
+    assert tuple(GENERATED) == DRAWN_BY_THE_TWIN
