@@ -28,6 +28,9 @@ RIM_PX = 4  # of each size, where a denoiser sees one side alone, and where the 
 CUT_SHARE = 1e-3  # of pixels at the lowest or highest grey value, from which on noise is cut off there
 MOST_SPREAD = 3.0  # by which noise may be alike along lines; more is no noise
 MAD_TO_SIGMA = 1.4826
+ACROSS: NDArray[np.float64] = np.array([1.0, -2.0, 1.0]) / sqrt(
+    6
+)  # of lines: blind to what is wider than a few of them
 KERNEL: NDArray[np.float64] = np.asarray(cv2.getGaussianKernel(2 * 8 + 1, SIGMA_PX), np.float64)
 SQUARED = np.square(KERNEL)
 
@@ -142,9 +145,19 @@ def _cut(away: Image) -> Image:
 def _standing_out(left: Image, variance: Image, allowed: Image, gain: float) -> Image:
     """Average what is left (y, x); in deviations of the averaged noise, less what is allowed."""
     found, squared = _averaged(left, KERNEL), np.sqrt(_averaged(variance, SQUARED))
-    spread = MAD_TO_SIGMA * float(np.median(np.abs((found / squared)[::3, ::3])))
+    spread = _spread(left, variance)
     beyond = np.sign(found) * np.maximum(np.abs(found) - _averaged(allowed, KERNEL), 0)
     return _normal(beyond, squared, gain) / np.float32(np.clip(spread, 1.0, MOST_SPREAD))
+
+
+def _spread(left: Image, variance: Image) -> float:
+    """How much stronger noise is after averaging than it would be if it were not alike along lines.
+
+    Lines differ by noise, so that a misfit all over the frame, which is alike in neighbouring lines, does not count.
+    """
+    across = cv2.sepFilter2D(left, -1, KERNEL, ACROSS, borderType=cv2.BORDER_REFLECT_101)
+    white = cv2.sepFilter2D(variance, -1, SQUARED, np.square(ACROSS), borderType=cv2.BORDER_REFLECT_101)
+    return MAD_TO_SIGMA * float(np.median(np.abs(across / np.sqrt(white))))
 
 
 def _normal(beyond: Image, sd: Image, gain: float) -> Image:
