@@ -26,6 +26,8 @@ OUTLIER_QUANTA = 2.0  # beside those, for frames of few quanta
 EDGE_PX = 0.03  # by which an edge may be off
 RIM_PX = 4  # of each size, where a denoiser sees one side alone, and where the next tile tells
 CUT_SHARE = 1e-3  # of pixels at the lowest or highest grey value, from which on noise is cut off there
+WIDER = 4.0  # by how many times the share of cut pixels their frame's noise may be stronger than measured
+MOST_CUT = 0.2  # share of cut pixels; more says no more
 MOST_SPREAD = 3.0  # by which noise may be alike along lines; more is no noise
 MAD_TO_SIGMA = 1.4826
 ACROSS: NDArray[np.float64] = np.array([1.0, -2.0, 1.0]) / sqrt(
@@ -75,7 +77,7 @@ def local_misfit(frame: NDArray[Any], restored: NDArray[Any]) -> Misfit | None:
     """
     if min(frame.shape) < LEAST_PX:
         return None
-    noise = measure(frame)
+    noise = _widened(measure(frame), frame)
     mean = float(frame.mean())
     should, _ = expected(frame, restored, sqrt(max(noise.gain * mean + noise.offset, LEAST_VARIANCE)))
     variance = np.maximum(noise.gain * should + noise.offset, LEAST_VARIANCE).astype(np.float32)
@@ -112,6 +114,19 @@ def highest_of_noise(shape: tuple[int, int], share: float = FALSE_ALARMS) -> flo
         single = len(sides) * 0.5 * erfc(level / sqrt(2)) * exp(level**2 / 2)
         level = sqrt(2 * log(max(2 * (area * level + rim + single) / share, 1.01)))
     return level
+
+
+def _widened(noise: NoiseModel, frame: NDArray[Any]) -> NoiseModel:
+    """Take noise for stronger where bright areas are cut off: calm patches alone are left to measure it there.
+
+    A line through these is too flat, and too low in dark areas; shot noise begins at the darkest pixel at the latest.
+    """
+    share = float((frame == frame.max()).mean())
+    if not CUT_SHARE < share < 1:
+        return noise
+    wider = 1 + WIDER * min(share, MOST_CUT)
+    gain = noise.gain * wider
+    return NoiseModel(gain, max(noise.offset * wider, -gain * float(frame.min())))
 
 
 def _without_outliers(left: Image, variance: Image, noise: NoiseModel) -> Image:

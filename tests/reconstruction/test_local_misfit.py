@@ -163,6 +163,20 @@ def test_what_is_no_error_of_content_is_not_doubted(change: str) -> None:
     assert alarms <= 1
 
 
+@pytest.mark.parametrize("quanta", [2, 20])
+def test_the_truth_is_hardly_doubted_where_bright_areas_are_cut_off(quanta: int) -> None:
+    """A tenth of all pixels at the end of 8 bits: calm patches alone are left there to measure noise."""
+    alarms = 0
+    for seed in range(60):
+        random = np.random.default_rng([seed, quanta])
+        field = ndimage.gaussian_filter(random.normal(size=(64, 64)), 6.0)
+        truth = np.clip(0.5 + 0.2 * field / field.std(), 0.05, 1.2)
+        frame = random.poisson(truth * quanta) * (200 / quanta) + random.normal(20, 2, truth.shape)
+        shown, restored = (np.clip(np.rint(grey), 0, 255).astype(np.uint8) for grey in (frame, 200 * truth + 20))
+        alarms += told(shown, restored).stands_out
+    assert alarms <= 3
+
+
 def test_a_truthful_denoiser_is_hardly_doubted() -> None:
     """Non-local means is none: it loses weak contrast, and is told of it."""
     found, truthful = [], restorer("sem_denoise", "cpu")
