@@ -5,6 +5,7 @@ single invented particle on a plain field would be explained away by no contrast
 """
 
 from dataclasses import dataclass
+from math import inf, sqrt
 from typing import Any
 
 import cv2
@@ -16,6 +17,8 @@ GAINS = (0.5, 2.0)  # of contrast, at most
 BLOCK_PX = 32
 TRIMMED = 0.25  # of the blocks: those that gain most by the fit have no say in it
 FITTED_PX = 1024  # of the middle, along each axis: the point spread is the same elsewhere
+LEAST_SHARED = 5.0  # errors of a gain, above nothing: with less, frame and restored share no structure to fit to
+GAIN_ERRORS = 3.0  # by which a gain may be beyond what is allowed
 CONVINCING = 30.0  # by how much a fit has to explain more, in squares of the noise: chance explains a few
 ROUNDING = 0.5  # grey values, by which a plain area may be off; a fit to that would be one to nothing
 
@@ -62,29 +65,42 @@ def _fit(frame: Image, made: Image, noise_sd: float) -> Fit:
     for blur_px in BLURS_PX:
         gain, shift, explained = _line(wanted, _blurred(given, blur_px), plain)
         if explained <= most:
-            if blur_px > 0:
+            if blur_px > 0 and explained:
                 break
-            continue
+            continue  # what shares nothing while sharp may share much once blurred
         most = explained + CONVINCING
         best = Fit(blur_px, gain, shift * noise_sd + level * (1 - gain))
     return best
 
 
 def _line(wanted: Image, given: Image, plain: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Fit gain and offset in the blocks that gain least; and how much more than `plain` that explains of them."""
+    """Fit gain and offset in the blocks that gain least; and how much more than `plain` that explains of them.
+
+    Nothing, where they share too little structure to tell.
+    """
     x, y, xx, xy, yy = map(_blocks, (given, wanted, given * given, given * wanted, wanted * wanted))
     use = np.ones(x.shape, bool)
     gain = shift = explained = 0.0
+    shared = True
     for _ in range(2):
         power = float((xx[use] - x[use].mean() ** 2).sum())
         together = float((xy[use] - x[use].mean() * y[use].mean()).sum())
         gain = float(np.clip(together / power, *GAINS)) if power > 0 else 1.0
+        shared = _shared(power * BLOCK_PX**2, together * BLOCK_PX**2)
         shift = float(y[use].mean() - gain * x[use].mean())
         left = yy - 2 * gain * xy - 2 * shift * y + gain**2 * xx + 2 * gain * shift * x + shift**2
         gained = plain - left
         explained = float(gained[use].sum()) * BLOCK_PX**2
         use = gained <= np.quantile(gained, 1 - TRIMMED)
-    return gain, shift, explained
+    return gain, shift, explained if shared else 0.0
+
+
+def _shared(power: float, together: float) -> bool:
+    """Whether structure that both show asks for a gain in `GAINS`, within its error: squares of the noise."""
+    error = 1 / sqrt(power) if power > 0 else inf
+    gain = together / power if power > 0 else 0.0
+    low, high = GAINS
+    return gain > LEAST_SHARED * error and low - GAIN_ERRORS * error <= gain <= high + GAIN_ERRORS * error
 
 
 def _blocks(image: Image) -> NDArray[np.float64]:

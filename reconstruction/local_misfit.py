@@ -26,8 +26,13 @@ OUTLIER_QUANTA = 2.0  # beside those, for frames of few quanta
 EDGE_PX = 0.03  # by which an edge may be off
 RIM_PX = 4  # of each size, where a denoiser sees one side alone, and where the next tile tells
 CUT_SHARE = 1e-3  # of pixels at the lowest or highest grey value, from which on noise is cut off there
+WIDER = 4.0  # by how many times the share of cut pixels their frame's noise may be stronger than measured
+MOST_CUT = 0.2  # share of cut pixels; more says no more
 MOST_SPREAD = 3.0  # by which noise may be alike along lines; more is no noise
 MAD_TO_SIGMA = 1.4826
+ACROSS: NDArray[np.float64] = np.array([1.0, -2.0, 1.0]) / sqrt(
+    6
+)  # of lines: blind to what is wider than a few of them
 KERNEL: NDArray[np.float64] = np.asarray(cv2.getGaussianKernel(2 * 8 + 1, SIGMA_PX), np.float64)
 SQUARED = np.square(KERNEL)
 
@@ -72,7 +77,7 @@ def local_misfit(frame: NDArray[Any], restored: NDArray[Any]) -> Misfit | None:
     """
     if min(frame.shape) < LEAST_PX:
         return None
-    noise = measure(frame)
+    noise = _widened(measure(frame), frame)
     mean = float(frame.mean())
     should, _ = expected(frame, restored, sqrt(max(noise.gain * mean + noise.offset, LEAST_VARIANCE)))
     variance = np.maximum(noise.gain * should + noise.offset, LEAST_VARIANCE).astype(np.float32)
@@ -111,6 +116,19 @@ def highest_of_noise(shape: tuple[int, int], share: float = FALSE_ALARMS) -> flo
     return level
 
 
+def _widened(noise: NoiseModel, frame: NDArray[Any]) -> NoiseModel:
+    """Take noise for stronger where bright areas are cut off: calm patches alone are left to measure it there.
+
+    A line through these is too flat, and too low in dark areas; shot noise begins at the darkest pixel at the latest.
+    """
+    share = float((frame == frame.max()).mean())
+    if not CUT_SHARE < share < 1:
+        return noise
+    wider = 1 + WIDER * min(share, MOST_CUT)
+    gain = noise.gain * wider
+    return NoiseModel(gain, max(noise.offset * wider, -gain * float(frame.min())))
+
+
 def _without_outliers(left: Image, variance: Image, noise: NoiseModel) -> Image:
     most = OUTLIER * np.sqrt(variance) + np.float32(OUTLIER_QUANTA * noise.gain)
     return np.clip(left, -most, most)
@@ -142,9 +160,19 @@ def _cut(away: Image) -> Image:
 def _standing_out(left: Image, variance: Image, allowed: Image, gain: float) -> Image:
     """Average what is left (y, x); in deviations of the averaged noise, less what is allowed."""
     found, squared = _averaged(left, KERNEL), np.sqrt(_averaged(variance, SQUARED))
-    spread = MAD_TO_SIGMA * float(np.median(np.abs((found / squared)[::3, ::3])))
+    spread = _spread(left, variance)
     beyond = np.sign(found) * np.maximum(np.abs(found) - _averaged(allowed, KERNEL), 0)
     return _normal(beyond, squared, gain) / np.float32(np.clip(spread, 1.0, MOST_SPREAD))
+
+
+def _spread(left: Image, variance: Image) -> float:
+    """How much stronger noise is after averaging than it would be if it were not alike along lines.
+
+    Lines differ by noise, so that a misfit all over the frame, which is alike in neighbouring lines, does not count.
+    """
+    across = cv2.sepFilter2D(left, -1, KERNEL, ACROSS, borderType=cv2.BORDER_REFLECT_101)
+    white = cv2.sepFilter2D(variance, -1, SQUARED, np.square(ACROSS), borderType=cv2.BORDER_REFLECT_101)
+    return MAD_TO_SIGMA * float(np.median(np.abs(across / np.sqrt(white))))
 
 
 def _normal(beyond: Image, sd: Image, gain: float) -> Image:

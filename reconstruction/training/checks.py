@@ -10,6 +10,8 @@ from reconstruction.model_card import NAME, box, folder_of, read
 from reconstruction.networks.network import Network
 from reconstruction.networks.registry import build
 from reconstruction.networks.unet_discriminator import MULTIPLE_OF
+from reconstruction.training.origins import origins
+from reconstruction.training.paths import paths_of
 from reconstruction.training.perceptual import encoder_of
 from reconstruction.training.recipe import (
     Data,
@@ -44,12 +46,6 @@ def model_path(name_or_path: str, folder: Path) -> str:
     return name_or_path if at_hand else str(folder / name_or_path)
 
 
-def paths_of(pattern: str, folder: Path) -> list[Path]:
-    """Find files by their pattern, sorted; none is an error of whoever asked."""
-    whole = folder / pattern
-    return sorted(path for path in whole.parent.glob(whole.name) if path.is_file())
-
-
 def _problems(recipe: Recipe, folder: Path) -> Iterator[str]:
     network = None
     try:
@@ -68,7 +64,7 @@ def _problems(recipe: Recipe, folder: Path) -> Iterator[str]:
     for key, entries in (("data", recipe.data), ("held_out", recipe.held_out)):
         for number, data in enumerate(entries):
             yield from (f"{key}.{number}: {said}" for said in _files(data, folder, recipe.crop_px))
-    if both := sorted(_used(recipe.data, folder) & _used(recipe.held_out, folder)):
+    if both := sorted(origins(recipe.data, folder) & origins(recipe.held_out, folder)):
         yield f"held_out: {both[0]} is also trained on"
 
 
@@ -142,15 +138,3 @@ def _specimen(specimen: Specimen) -> Iterator[str]:
     least, most = PIXEL_NM_RANGE
     if not least <= specimen.pixel_nm <= (MOST_DRAWN_NM if is_drawn else most):
         yield f"pixel_nm: {specimen.pixel_nm:g} is outside {least:g}..{MOST_DRAWN_NM if is_drawn else most:g}"
-
-
-def _used(entries: tuple[Data, ...], folder: Path) -> set[Path]:
-    """Every file that data are made of."""
-    patterns: list[str] = []
-    for data in entries:
-        match data:
-            case PairsData():
-                patterns += [data.low, data.high]
-            case FilesData() | NoisyData():
-                patterns.append(data.files)
-    return {path.resolve() for pattern in patterns for path in paths_of(pattern, folder)}

@@ -13,12 +13,12 @@ from reconstruction.fei_tiff import is_fei, read_fei
 from reconstruction.metrics.images import range_of_bits
 from reconstruction.sources import FrameSource
 from reconstruction.tile_files import read_grey
-from reconstruction.training.checks import paths_of
 from reconstruction.training.degradation import degraded
 from reconstruction.training.examples import CleanImages, Examples, Mixture, NoisyImages, NoisyPairs, PairedImages
 from reconstruction.training.low_definition import Recording, any_recording, record
 from reconstruction.training.overlaps import overlaps
 from reconstruction.training.pairs import registered
+from reconstruction.training.paths import paths_of
 from reconstruction.training.recipe import (
     Data,
     DrawnData,

@@ -16,6 +16,7 @@ from reconstruction.training.recipe import SHIPPED, Recipe, load_recipe
 from tests.reconstruction.models import model
 
 DRAWN = {"kind": "drawn", "count": 1, "side_px": 64, "seed": 1}
+TWIN = {"kind": "twin", "specimens": [{"name": "alloy", "pixel_nm": 80, "seed": 7}]}
 RECIPE: dict[str, Any] = {
     "name": "tiny",
     "steps": 4,
@@ -62,6 +63,12 @@ def folder(tmp_path: Path) -> Path:
             {"data": [{"kind": "noisy", "files": "low_*"}], "held_out": [{"kind": "files", "files": "low_2.png"}]},
             "held_out: .*low_2.png is also trained on",
         ),
+        ({"held_out": [DRAWN | {"count": 9, "side_px": 96}]}, "held_out: drawn scenes of seed 1 is also trained on"),
+        ({"data": [TWIN], "held_out": [TWIN]}, "held_out: twin alloy of 80 nm, seed 7 is also trained on"),
+        (
+            {"data": [{"kind": "overlaps", "source": "."}], "held_out": [{"kind": "files", "files": "low_2.png"}]},
+            "held_out: .*low_2.png is also trained on",
+        ),
         ({"start": "nowhere"}, "start: model: .*nowhere' is not one of"),
         ({"start": "plain"}, "start: plain is not the network of the recipe, preview"),
         ({"adversarial": {"features": "plain"}}, "adversarial.features: a .* has no encoder"),
@@ -85,6 +92,12 @@ def test_paths_of_models_are_meant_from_the_recipe(folder: Path) -> None:
     assert refused(folder, **whole, start="sem_denoise") == ""
     assert refused(folder, start="../" + folder.name + "/plain").startswith("recipe tiny: start: ../")
     assert refused(folder, start=str(folder / "plain")) != ""
+
+
+def test_other_seeds_and_specimens_may_be_held_out(folder: Path) -> None:
+    specimen = {"name": "alloy", "pixel_nm": 80, "seed": 8}
+    held_out = [DRAWN | {"seed": 2}, {"kind": "twin", "specimens": [specimen]}]
+    assert refused(folder, data=[DRAWN, TWIN], held_out=held_out) == ""
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in SHIPPED.glob("*.toml")))
