@@ -20,6 +20,8 @@ FIRST_WAIT_S = 0.1
 LONGEST_WAIT_S = 60.0
 """A rig at which tile after tile fails gets minutes to come back by itself before `consecutive` of them are spent."""
 
+MOST_DOUBLINGS = 20  # of a wait: it has long been at its longest
+
 COMES_BACK = ("timeout", "protocol", "lost")
 """Causes that a device has which is without power for a while; one that answers and refuses needs somebody."""
 FIRST_COME_BACK_S, LONGEST_COME_BACK_S = 60.0, 600.0
@@ -129,7 +131,11 @@ class Failures:
         if not self._may_come_back(failure):
             self._told.pause("now", str(failure))
             return
-        wait_s = min(FIRST_COME_BACK_S * 2.0**self._tries, LONGEST_COME_BACK_S, self._on_failure.come_back_s - away_s)
+        wait_s = min(
+            FIRST_COME_BACK_S * 2.0 ** min(self._tries, MOST_DOUBLINGS),
+            LONGEST_COME_BACK_S,
+            self._on_failure.come_back_s - away_s,
+        )
         self._away_since_s = time.monotonic() - away_s
         self._tries += 1
         self._told.pause_for(wait_s, f"{failure}; tries again by itself in {wait_s:.0f} s")
@@ -208,7 +214,7 @@ def cause_of(failure: DeviceError) -> str:
 
 
 def _wait_s(times: int) -> float:
-    return float(min(FIRST_WAIT_S * 2 ** (times - 1), LONGEST_WAIT_S))
+    return float(min(FIRST_WAIT_S * 2.0 ** min(times - 1, MOST_DOUBLINGS), LONGEST_WAIT_S))
 
 
 def _action(word: str) -> Action:

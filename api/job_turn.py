@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from acquisition.job import Job
@@ -17,7 +18,11 @@ from api.safe_rig import make_rig_safe
 from api.scan import needs_somebody, opened_for, resume, scan
 from api.untold import tell_unbegun
 from api.wishes import Wishes
+from devices.errors import DeviceError
 from devices.rig import RigSettings
+
+
+RESUMED = partial(resume, waits_for_rig=True)
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class RigWork:
     """What is done with a rig; tests put something quicker in its place."""
 
     scan: Callable[..., tuple[Outcome, Mapping[str, Any]]] = scan
-    resume: Callable[..., tuple[Outcome, Mapping[str, Any]]] = resume
+    resume: Callable[..., tuple[Outcome, Mapping[str, Any]]] = RESUMED
     make_safe: Callable[[RigSettings], None] = make_rig_safe
 
 
@@ -61,7 +66,11 @@ class JobTurn:
             with by_hand.away(taken_by), by_hand.heard.asking():
                 outcome = self._begin_or_go_on(running, settings)
             return outcome, (running.told.why_ends or None) if outcome is not Outcome.COMPLETED else None
-        except InterlocksStand:
+        except InterlocksStand as stands:
+            if isinstance(
+                stands.__cause__, DeviceError
+            ):  # the rig is away: made safe before anything else, if it is back
+                self._rigs.suspect(settings)
             raise
         except Exception as error:
             self._rigs.suspect(settings)
@@ -84,11 +93,12 @@ class JobTurn:
         if (why := self._wishes.of(job.run).pause) is not None:
             running.told.pause("now", why)
         if (run / "run.json").exists():
-            if (reason := needs_somebody(run)) is not None:
+            if (reason := self._wishes.lost(job.run) or needs_somebody(run)) is not None:
                 running.told.pause("now", reason)
             outcome, _ = self._work.resume(run, settings, running.told, running.watcher(), world_url=self._world_url)
             return outcome
         self._folder.clear(job.run)
+        self._wishes.begin(job.run)
         plan = Plan.model_validate(job.plan)
         outcome, _ = self._work.scan(plan, settings, run, running.told, running.watcher(), world_url=self._world_url)
         return outcome

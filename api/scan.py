@@ -4,13 +4,14 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from acquisition import engine as engine_module
+from acquisition.failures import COMES_BACK, cause_of
 from acquisition.field import Field
 from acquisition.heartbeat import Heartbeat
 from acquisition.instructions import Instructions
@@ -30,6 +31,7 @@ from api.foreseen_plan import findings
 from api.guardian_process import guarded
 from api.night.report import mosaic_picture, write_night_report
 from api.worker_process import WorkerFailed, WorkerProcess
+from devices.errors import DeviceError
 from devices.model import FileError
 from devices.rig import Rig, RigFileError, RigSettings, open_rig
 from devices.rig_lock import holding
@@ -115,12 +117,14 @@ def resume(
     watcher: Watcher,
     world_url: str | None = None,
     mend: bool = False,
+    waits_for_rig: bool = False,
 ) -> tuple[Outcome, dict[str, Any]]:
     """Go on with an interrupted run, with the order, settings and calibration that it began with.
 
     Args:
         settings: of a rig whose devices answer elsewhere now; None: the run's own.
         mend: take frames again that the journal names and the disk has lost.
+        waits_for_rig: a rig that is away, and may come back, stands in the way as an interlock does.
 
     Raises:
         RunError, RigFileError: no run, one that another process acquires, or another rig; nothing was moved.
@@ -142,12 +146,30 @@ def resume(
             closing(Troubles()) as troubles,
             troubles.noted_by(store.journal.note),
             holding(rig_now),
-            open_rig(rig_now, leave_out=NOT_FOR_TILES) as rig,
+            _opened(rig_now, waits_for_rig and store.plan.on_failure.come_back_s > 0) as rig,
         ):
             ready = check_rest(store.plan, store.field, left, rig_now, rig, path)
             ready.refuse()
             _warn([*warnings, *ready.warnings], store, watcher)
             return _acquire(store, rig, told, watcher, world_url)
+
+
+@contextmanager
+def _opened(settings: RigSettings, waits: bool) -> Iterator[Rig]:
+    """Open a rig for tiles.
+
+    Raises:
+        InterlocksStand: it `waits`, and the rig does not answer at this moment.
+        DeviceError: it does not answer, or refuses.
+    """
+    with ExitStack() as opening:
+        try:
+            rig = opening.enter_context(open_rig(settings, leave_out=NOT_FOR_TILES))
+        except DeviceError as error:
+            if waits and cause_of(error) in COMES_BACK:
+                raise InterlocksStand([f"the rig is away, and is asked again: {error}"]) from error
+            raise
+        yield rig
 
 
 @contextmanager
@@ -215,15 +237,16 @@ def lacks_its_mosaic(path: Path) -> bool:
 
 def _is_acquired(path: Path) -> bool:
     with closing(RunStore(path)) as store:
-        return _turns(store)[-1:] == ["run_completed"]
+        return _turns(store)[-1:] == ["run_completed"] or not store.missing()
 
 
 def _is_reported_complete(path: Path) -> bool:
-    summary = path / "report" / "summary.json"
-    if not summary.exists():
+    """A damaged summary is none; one of an earlier session tells how that one ended."""
+    try:
+        summary = json.loads((path / "report" / "summary.json").read_text())
+    except (FileNotFoundError, ValueError, RecursionError):
         return False
-    # one of an earlier session tells how that one ended
-    return bool(json.loads(summary.read_text()).get("outcome") == Outcome.COMPLETED)
+    return isinstance(summary, dict) and summary.get("outcome") == Outcome.COMPLETED
 
 
 def needs_somebody(path: Path) -> str | None:

@@ -225,6 +225,9 @@ class Service:
     def write_down_stop(self) -> None:
         """Return once a new start would know of the last stop; `troubles` say if none would."""
         self._halt.write_down()
+        if (running := self._running) is not None and running.ending is not None and running.job.run is not None:
+            # beyond a release, which lets others begin
+            self._wishes.keep(running.job.run, Wish(running.ending, running.told.needs_somebody))
 
     def make_safe(self) -> None:
         """Stop and retract the rig of the last job, or the service's own if none has run yet; as long as no job does.
@@ -330,6 +333,7 @@ class Service:
         run = job.run or self.folder.new_run(job.name, self._clock())
         claimed = self._claim(job, run)
         if claimed is not None:
+            self._wishes.move(_unbegun(job), to=run)
             self._run(RunningJob(claimed, self.by_hand.heard), stops)
         return True
 
@@ -390,6 +394,7 @@ class Service:
         if (self.folder.run(job.run) / "run.json").exists():
             self.queue.interrupt(job.id, reason)
         else:
+            self._wishes.move(job.run, to=_unbegun(job))
             self.queue.give_back(job.id, reason)
             self.folder.clear(job.run)
 
@@ -425,3 +430,8 @@ class Service:
             self._held = self.queue.held()
         self._halt.forget_if_known(self.queue)
         return False
+
+
+def _unbegun(job: Job) -> str:
+    """What stands for the run of a job that was given back, until it has another."""
+    return f"job {job.id}"

@@ -4,7 +4,6 @@ import json
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from acquisition.durable import write_durably
 from acquisition.states import Outcome
@@ -28,17 +27,34 @@ class Wishes:
         self._memory, self._disk = threading.Lock(), threading.Lock()
         self.trouble: UsageError | None = None
         """Why a wish would not outlive the service, or did not."""
+        self._lost: str | None = None  # why some of what was wished is not known
         self._wishes = self._read()
+        self._known = set(self._wishes)  # runs of which all is known, whatever was lost
 
     def of(self, run: str | None) -> Wish:
         """What was wished of a run."""
         return self._wishes.get(run or "", Wish())
 
+    def lost(self, run: str | None) -> str | None:
+        """Why nobody knows what was wished of a run that an earlier service had begun; None: it is known."""
+        return None if run in self._known else self._lost
+
+    def begin(self, run: str) -> None:
+        """Take note of a run of which nothing can have been lost."""
+        self._known.add(run)
+
     def keep(self, run: str, wish: Wish) -> None:
         """Return once a wish would outlive the service, or `trouble` says why it would not."""
+        self.begin(run)
         with self._memory:
             self._wishes = {**self._wishes, run: wish}
         self._write_down()
+
+    def move(self, run: str, to: str) -> None:
+        """Let what was wished of a run hold of another name."""
+        if (wish := self.of(run)) != Wish():
+            self.keep(to, wish)  # at no moment of neither
+            self.forget(run)
 
     def forget(self, run: str | None) -> None:
         """Take away what was wished of a run that is over."""
@@ -61,15 +77,26 @@ class Wishes:
                 self.trouble = UsageError(f"{self._path}: {error.strerror}; {words}")
 
     def _read(self) -> dict[str, Wish]:
+        """Give what can be read; of all other runs, the wishes are lost."""
+        found: dict[str, Wish] = {}
         try:
-            found: dict[str, dict[str, Any]] = json.loads(self._path.read_text())
-            return {run: _wish(**said) for run, said in found.items()}
+            for run, said in json.loads(self._path.read_text()).items():
+                try:
+                    found[run] = _wish(**said)
+                except (ValueError, TypeError):
+                    self._miss()
         except FileNotFoundError:
-            return {}
-        except (OSError, ValueError, TypeError, AttributeError):
-            self.trouble = UsageError(f"{self._path}: damaged; how jobs were told to end or to wait is lost")
-            return {}
+            pass
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+            self._miss()
+        return found
+
+    def _miss(self) -> None:
+        self._lost = f"{self._path}: damaged; how jobs were told to end or to wait is lost"
+        self.trouble = UsageError(self._lost)
 
 
 def _wish(ending: str | None, pause: str | None) -> Wish:
+    if not isinstance(pause, str | None):
+        raise TypeError
     return Wish(None if ending is None else Outcome(ending), pause)

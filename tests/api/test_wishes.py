@@ -5,16 +5,19 @@ import sqlite3
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
 from acquisition.job import JobState
+from acquisition.readiness import InterlocksStand
 from acquisition.states import Outcome, State
 from api.app import create_app
+from api.job_turn import RigWork
 from api.service import Service
 from api.wishes import Wish, Wishes
-from tests.api.service_bench import eventually, plan
+from tests.api.service_bench import SOON_S, eventually, plan
 from tests.api.test_service import TILES, Bench
 
 AfterPowerCut = Callable[[], Bench]
@@ -123,3 +126,86 @@ def test_a_damaged_file_of_wishes_is_said_and_holds_nobody_up(tmp_path: Path) ->
     wishes.keep("b-run", Wish(Outcome.STOPPED, "a hair"))
     assert wishes.trouble is None
     assert Wishes(path).of("b-run") == Wish(Outcome.STOPPED, "a hair")
+
+
+def test_of_damaged_wishes_what_can_be_read_counts_and_the_others_wait_for_somebody(tmp_path: Path) -> None:
+    path = tmp_path / "wishes.json"
+    path.write_text(
+        '{"a": {"ending": "stopped", "pause": null}, "b": {"ending": "never", "pause": null}, "c": {"x": 1}}'
+    )
+    wishes = Wishes(path)
+    assert wishes.of("a") == Wish(Outcome.STOPPED)
+    assert wishes.lost("a") is None
+    assert "damaged" in str(wishes.lost("b"))
+    assert "damaged" in str(wishes.lost("of-an-earlier-service"))
+    wishes.begin("new")
+    assert wishes.lost("new") is None
+    path.write_text("[" * 100_000)
+    assert Wishes(path).lost("a")
+
+
+def test_a_job_that_everything_was_stopped_under_stays_stopped_though_others_are_let_begin(
+    bench: Bench, after_power_cut: AfterPowerCut
+) -> None:
+    bench.played.gate.clear()
+    with bench.running() as service:
+        job_id = service.queue.add("a", plan()).id
+        bench.begun(service)
+        with closing(sqlite3.connect(bench.folder.database, isolation_level=None)) as locker:
+            locker.execute("BEGIN EXCLUSIVE")
+            service.stop("a fire")
+            service.write_down_stop()
+            later = after_power_cut()
+        bench.played.gate.set()
+    service = Service(later.folder, later.rig, None, None, later.clock, later.played.work)
+    service.release()  # before anything of what was left was looked at
+    with service:
+        assert later.job(service, job_id, JobState.DONE).outcome is Outcome.STOPPED
+    assert later.played.scanned == later.played.resumed == []
+
+
+def test_a_pause_while_a_run_prepares_holds_though_an_interlock_gives_the_job_back(bench: Bench) -> None:
+    stands = [True]
+
+    def scan(*args: Any, **options: Any) -> Any:
+        if stands:
+            bench.played.preflight.wait(SOON_S)
+            raise InterlocksStand(["interlock door: open"])
+        return bench.played._scan(*args, **options)
+
+    bench.played.work = RigWork(scan, bench.played.work.resume, bench.played.work.make_safe)
+    bench.played.preflight.clear()
+    with bench.running() as service:
+        job_id = service.queue.add("a", plan()).id
+        eventually(lambda: service.queue.get(job_id).doing is State.PREPARING)
+        service.tell(job_id, "pause", reason="look first")
+        bench.played.preflight.set()
+        eventually(lambda: service.queue.get(job_id).state is JobState.QUEUED)
+        stands.clear()
+        eventually(lambda: service.status()["state"] is State.PAUSED)
+        assert service.status()["waits_because"] == "look first"
+        service.tell(job_id, "resume")
+        assert bench.job(service, job_id, JobState.DONE).outcome is Outcome.COMPLETED
+        eventually(lambda: not bench.folder.wishes.exists())
+
+
+@pytest.mark.parametrize("summary", ["", "[]", "[" * 100_000])
+def test_a_damaged_report_is_made_again_and_keeps_no_other_job_waiting(
+    bench: Bench, after_power_cut: AfterPowerCut, summary: str
+) -> None:
+    bench.played.mosaic.clear()
+    with bench.running() as service:
+        first, second = service.queue.add("a", plan()).id, service.queue.add("b", plan()).id
+        eventually(lambda: service.status()["state"] is State.FINISHING)
+        service.stop("a door")
+        service.write_down_stop()
+        eventually(lambda: service.queue.get(first).ending and service.queue.held())
+        later = after_power_cut()
+        bench.played.mosaic.set()
+    run = next(later.folder.runs.iterdir())
+    (run / "report").mkdir(exist_ok=True)
+    (run / "report" / "summary.json").write_text(summary)
+    with later.running() as service:
+        service.release()
+        assert later.job(service, first, JobState.DONE).outcome is Outcome.COMPLETED
+        assert later.job(service, second, JobState.DONE).outcome is Outcome.COMPLETED
