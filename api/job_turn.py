@@ -21,7 +21,6 @@ from api.wishes import Wishes
 from devices.errors import DeviceError
 from devices.rig import RigSettings
 
-
 RESUMED = partial(resume, waits_for_rig=True)
 
 
