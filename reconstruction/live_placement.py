@@ -3,7 +3,6 @@
 The places of a finished scan are those of `place`, whatever was shown before.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -27,7 +26,7 @@ class LivePlacement:
     def __init__(self) -> None:
         self._tiles: dict[int, Tile] = {}
         self._edges: dict[Key, Edge] = {}
-        self._neighbours: dict[int, set[int]] = defaultdict(set)
+        self._neighbours: dict[int, tuple[int, ...]] = {}
         self._placement: Placement | None = None
         self._when_all = 0  # tiles, the last time that all of them were placed
 
@@ -45,20 +44,22 @@ class LivePlacement:
         known_tiles, known_edges = self._tiles, self._edges
         self._tiles = {tile.index: tile for tile in tiles}
         self._edges = {(edge.a, edge.b): edge for edge in edges}
-        for a, b in self._edges.keys() - known_edges.keys():
-            self._neighbours[a].add(b)
-            self._neighbours[b].add(a)
         same = all(self._tiles.get(index) is tile for index, tile in known_tiles.items())
         same = same and all(self._edges.get(key) is edge for key, edge in known_edges.items())
+        if not same:  # a tile that lies elsewhere has others beside it
+            self._neighbours, known_edges = {}, {}
+        for a, b in self._edges.keys() - known_edges.keys():
+            self._neighbours[a] = (*self._neighbours.get(a, ()), b)
+            self._neighbours[b] = (*self._neighbours.get(b, ()), a)
         return self._tiles.keys() - known_tiles.keys() if same else None
 
     def _near(self, new: set[int], before: Placement) -> Placement:
         """Place what is new and what is near it, and lay that on the places that the tiles around it have."""
         layers = [new]
         while len(layers) <= HOPS:
-            layers.append(set().union(*(self._neighbours[index] for index in layers[-1])).difference(*layers))
+            layers.append(set().union(*(self._neighbours.get(index, ()) for index in layers[-1])).difference(*layers))
         near = set().union(*layers)
-        among = [self._edges[a, b] for a in near for b in self._neighbours[a] & near if a < b]
+        among = [self._edges[a, b] for a in near for b in near.intersection(self._neighbours.get(a, ())) if a < b]
         if before.distortion:
             among = undistorted(among, before.distortion)
         there = place_undistorted({index: self._tiles[index] for index in sorted(near)}, among)

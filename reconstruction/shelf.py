@@ -9,6 +9,9 @@ import threading
 import weakref
 from pathlib import Path
 
+SIZE_BITS = 32
+MOST_BYTES = (1 << SIZE_BITS) - 1  # of a thing
+
 
 class Shelf:
     """A file that nobody else sees and that ends with the process; may be used from any thread."""
@@ -38,15 +41,14 @@ class Shelf:
 class Shelved:
     """A thing on a shelf."""
 
-    __slots__ = ("_place", "_shelf", "_size")
+    __slots__ = ("_at", "_shelf")  # of thousands that are kept each byte counts
 
     def __init__(self, shelf: Shelf, place: int, size: int) -> None:
         self._shelf = shelf
-        self._place = place
-        self._size = size
+        self._at = place << SIZE_BITS | size
 
     def __len__(self) -> int:
-        return self._size
+        return self._at & MOST_BYTES
 
     def __bytes__(self) -> bytes:
-        return self._shelf.get(self._place, self._size)
+        return self._shelf.get(self._at >> SIZE_BITS, len(self))

@@ -43,3 +43,14 @@ def test_what_was_measured_again_places_all_again() -> None:
     live = LivePlacement()
     live.place(tiles[:-1], [edge for edge in edges if edge.b < len(tiles) - 1])
     assert live.place(tiles, other) == place(tiles, other)
+
+
+def test_an_edge_that_is_no_more_is_not_asked_for() -> None:
+    tiles, edges, _ = grid_edges(20, 20, 3.0, 0)
+    live = LivePlacement()
+    seen = [edge for edge in edges if edge.b < 300]
+    live.place(tiles[:300], seen)
+    fewer = [edge for edge in seen if (edge.a, edge.b) != (298, 299)]  # it lies elsewhere now
+    live.place(tiles[:300], fewer)
+    found = live.place(tiles[:301], [*fewer, *(edge for edge in edges if edge.b == 300)])
+    assert len(found.tiles) == 301
