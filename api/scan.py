@@ -224,20 +224,20 @@ def is_finished(path: Path) -> bool:
     Raises:
         RunError: not a run.
     """
-    return _is_acquired(path) and _is_reported_complete(path)
+    with closing(RunStore(path)) as store:
+        return _turns(store)[-1:] == ["run_completed"] and _is_reported_complete(path)
 
 
 def lacks_its_mosaic(path: Path) -> bool:
-    """Whether a run is complete and its mosaic and report are not; of what is no run, or damaged, neither is said."""
+    """Whether nothing is left to take for a run and its mosaic and report are not made, so that resuming moves nothing.
+
+    Of one that completed without tiles it gave up, or is no run, or damaged, that is not said.
+    """
     try:
-        return _is_acquired(path) and not _is_reported_complete(path)
+        with closing(RunStore(path)) as store:
+            return not left_to_take(store) and not _is_reported_complete(path)
     except (RunError, OSError):
         return False
-
-
-def _is_acquired(path: Path) -> bool:
-    with closing(RunStore(path)) as store:
-        return _turns(store)[-1:] == ["run_completed"] or not store.missing()
 
 
 def _is_reported_complete(path: Path) -> bool:

@@ -20,7 +20,7 @@ from acquisition.plan import Plan, PlanError
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome, State
 from api import worker_process
-from api.scan import Field, Watcher, field_of, is_finished, needs_somebody, resume, same_rig, scan
+from api.scan import Field, Watcher, field_of, is_finished, lacks_its_mosaic, needs_somebody, resume, same_rig, scan
 from api.twin import Twin
 from api.worker_process import WorkerFailed, WorkerProcess
 from benchmarks.guardian import truth
@@ -56,6 +56,7 @@ def test_a_run_is_finished_when_its_last_mosaic_is_of_all_of_it(
 ) -> None:
     run = new_run(("run_stopped", ""), ("run_completed", ""), outcome=outcome)
     assert is_finished(run) is finished
+    assert not lacks_its_mosaic(run)  # its one tile was given up, and would be taken
 
 
 def told_and_stopped(tell: Callable[[Instructions], None], plan_file: Path, twin: Twin, run: Path) -> None:
@@ -107,6 +108,8 @@ def test_a_run_whose_engine_was_gone_before_it_said_so_is_completed(
     with closing(connect(run / "journal.db")) as journal, journal:
         journal.execute("DELETE FROM events WHERE kind = 'run_completed'")
     assert not is_finished(run)
+    (run / "report" / "summary.json").unlink()
+    assert lacks_its_mosaic(run)
     said: list[Any] = []
     told = Watcher(started=lambda *tiles: said.append(tiles), state=said.append)
     outcome, summary = resume(run, settings, Instructions(), told)

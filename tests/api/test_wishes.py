@@ -103,6 +103,25 @@ def test_a_complete_run_gets_its_mosaic_though_everything_was_stopped_and_the_se
     assert later.played.resumed == [job.run]
 
 
+def test_of_a_stopped_run_that_gave_tiles_up_none_is_taken_for_the_sake_of_its_mosaic(
+    bench: Bench, after_power_cut: AfterPowerCut
+) -> None:
+    bench.played.mosaic.clear()
+    bench.played.skipped = {1}
+    with bench.running() as service:
+        job_id = service.queue.add("a", plan()).id
+        eventually(lambda: service.status()["state"] is State.FINISHING)
+        service.stop("a door")
+        service.write_down_stop()
+        eventually(lambda: service.queue.get(job_id).ending and service.queue.held())
+        later = after_power_cut()
+        bench.played.mosaic.set()
+    with later.running() as service:
+        job = later.job(service, job_id, JobState.DONE)
+    assert (job.outcome, job.tiles_taken) == (Outcome.STOPPED, TILES - 1)
+    assert later.played.resumed == []
+
+
 def test_a_wish_that_cannot_be_written_down_holds_and_says_so(bench: Bench) -> None:
     bench.played.gate.clear()
     service = Service(bench.folder, bench.rig, None, None, bench.clock, bench.played.work)
