@@ -26,6 +26,8 @@ def queue_url(text: str) -> URL:
     kind = url.get_backend_name()
     if kind not in KINDS:
         raise ValueError(f"database: {kind}: neither SQLite nor PostgreSQL: give {GIVE}")
+    if "\0" in (url.database or ""):
+        raise ValueError(f"database: its name holds a null byte: give {GIVE}")
     if kind == "sqlite":
         _refuse_all_but_a_file(url)
     if "@" in f"{url.host}{url.database if kind == 'postgresql' else ''}":
@@ -45,5 +47,9 @@ def _refuse_all_but_a_file(url: URL) -> None:
         raise ValueError(f"database: {key} = {shown}: the URL of a SQLite file takes no options: {GIVE_FILE}")
     if named.startswith("file:"):
         raise ValueError(f"database: {named}: a URI where a path should stand: {GIVE_FILE}")
-    if (path := Path(named)).exists() and not path.is_file():
+    try:
+        usable = not (path := Path(named)).exists() or path.is_file()
+    except OSError as error:  # such as a name that is too long
+        raise ValueError(f"database: {named}: {error.strerror}: {GIVE_FILE}") from None
+    if not usable:
         raise ValueError(f"database: {named}: not a file: {GIVE_FILE}")
