@@ -146,7 +146,7 @@ def resume(
             closing(Troubles()) as troubles,
             troubles.noted_by(store.journal.note),
             holding(rig_now),
-            _opened(rig_now, waits_for_rig and store.plan.on_failure.come_back_s > 0) as rig,
+            _opened(rig_now, store, waits_for_rig) as rig,
         ):
             ready = check_rest(store.plan, store.field, left, rig_now, rig, path)
             ready.refuse()
@@ -155,8 +155,8 @@ def resume(
 
 
 @contextmanager
-def _opened(settings: RigSettings, waits: bool) -> Iterator[Rig]:
-    """Open a rig for tiles.
+def _opened(settings: RigSettings, store: RunStore, waits: bool) -> Iterator[Rig]:
+    """Open a rig for the rest of a run.
 
     Raises:
         InterlocksStand: it `waits`, and the rig does not answer at this moment.
@@ -166,9 +166,11 @@ def _opened(settings: RigSettings, waits: bool) -> Iterator[Rig]:
         try:
             rig = opening.enter_context(open_rig(settings, leave_out=NOT_FOR_TILES))
         except DeviceError as error:
-            if waits and cause_of(error) in COMES_BACK:
-                raise InterlocksStand([f"the rig is away, and is asked again: {error}"]) from error
-            raise
+            if not waits or cause_of(error) not in COMES_BACK:
+                raise
+            if store.plan.on_failure.come_back_s == 0 and _needed_somebody(store) is None:
+                store.journal.note("needs_somebody", reason=str(error))
+            raise InterlocksStand([f"the rig is away, and is asked again: {error}"]) from error
         yield rig
 
 

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import statistics
 import sys
 import threading
@@ -17,6 +18,7 @@ import pytest
 from acquisition.instructions import Instructions
 from acquisition.journal import Attempt, Journal
 from acquisition.plan import Plan, PlanError
+from acquisition.readiness import InterlocksStand
 from acquisition.run_store import RunStore
 from acquisition.states import Outcome, State
 from api import worker_process
@@ -189,6 +191,27 @@ def test_a_run_goes_on_only_where_the_rest_of_it_can_be_taken(
     assert twin.world.exposures() == exposures
     assert place_um(twin) == pytest.approx(before_um, abs=0.01)
     outcome, _ = resume(cut_off, RigSettings.load(twin.rig), Instructions(), Watcher())
+    assert outcome is Outcome.COMPLETED
+
+
+@pytest.mark.parametrize("come_back_s", [0.0, 60.0])
+def test_a_run_waits_for_a_rig_that_is_away_and_fails_not(
+    twin: Twin, plan_file: Path, tmp_path: Path, come_back_s: float
+) -> None:
+    run, settings = tmp_path / "run", RigSettings.load(twin.rig)
+    plan_file.write_text(plan_file.read_text() + f"[on_failure]\ncome_back_s = {come_back_s}\n")
+    told_and_stopped(lambda told: None, plan_file, twin, run)
+    with socket.create_server(("127.0.0.1", 0)) as nobody:
+        port = nobody.getsockname()[1]
+    scanner = settings.devices.scanner.model_copy(update={"port": port})
+    dark = settings.model_copy(update={"devices": settings.devices.model_copy(update={"scanner": scanner})})
+    for _ in range(2):
+        with pytest.raises(InterlocksStand, match="the rig is away"):
+            resume(run, dark, Instructions(), Watcher(), waits_for_rig=True)
+    assert (needs_somebody(run) is not None) is (come_back_s == 0)  # nobody, and nothing, lets it go on by itself then
+    with closing(RunStore(run)) as store:
+        assert not store.journal.events(kind="run_failed")
+    outcome, _ = resume(run, settings, Instructions(), Watcher(), waits_for_rig=True)
     assert outcome is Outcome.COMPLETED
 
 
