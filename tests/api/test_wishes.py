@@ -49,6 +49,14 @@ def still_there(source: str, to: str) -> str:
     return to
 
 
+def stopped_while_finishing(service: Service, job_id: int) -> None:
+    """Stop everything while the mosaic of a job is made, and wait until the queue knows."""
+    eventually(lambda: service.status()["state"] is State.FINISHING)
+    service.stop("a door")
+    service.write_down_stop()
+    eventually(lambda: service.queue.get(job_id).ending and service.queue.held())
+
+
 def test_a_stop_of_one_job_outlives_a_service_that_dies_before_its_queue_knows(
     bench: Bench, after_power_cut: AfterPowerCut
 ) -> None:
@@ -97,10 +105,7 @@ def test_a_complete_run_gets_its_mosaic_though_everything_was_stopped_and_the_se
     bench.played.mosaic.clear()
     with bench.running() as service:
         job_id = service.queue.add("a", plan()).id
-        eventually(lambda: service.status()["state"] is State.FINISHING)
-        service.stop("a door")
-        service.write_down_stop()
-        eventually(lambda: service.queue.get(job_id).ending and service.queue.held())
+        stopped_while_finishing(service, job_id)
         later = after_power_cut()
         bench.played.mosaic.set()
         assert bench.job(service, job_id, JobState.DONE).outcome is Outcome.COMPLETED
@@ -117,10 +122,7 @@ def test_of_a_stopped_run_that_gave_tiles_up_none_is_taken_for_the_sake_of_its_m
     bench.played.skipped = {1}
     with bench.running() as service:
         job_id = service.queue.add("a", plan()).id
-        eventually(lambda: service.status()["state"] is State.FINISHING)
-        service.stop("a door")
-        service.write_down_stop()
-        eventually(lambda: service.queue.get(job_id).ending and service.queue.held())
+        stopped_while_finishing(service, job_id)
         later = after_power_cut()
         bench.played.mosaic.set()
     with later.running() as service:
@@ -222,10 +224,7 @@ def test_a_damaged_report_is_made_again_and_keeps_no_other_job_waiting(
     bench.played.mosaic.clear()
     with bench.running() as service:
         first, second = service.queue.add("a", plan()).id, service.queue.add("b", plan()).id
-        eventually(lambda: service.status()["state"] is State.FINISHING)
-        service.stop("a door")
-        service.write_down_stop()
-        eventually(lambda: service.queue.get(first).ending and service.queue.held())
+        stopped_while_finishing(service, first)
         later = after_power_cut()
         bench.played.mosaic.set()
     run = next(later.folder.runs.iterdir())
